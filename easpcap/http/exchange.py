@@ -1,0 +1,85 @@
+"""Exchange: one HTTP request with its responses; either half may be missing or incomplete.
+
+Plain mutable records, filled while the bytes pass. Offsets count the plaintext of their direction. Positions are
+resolved (offset to frame and time) at the moment a boundary passes, since the index behind them is pruned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from easpcap.stream import Position
+
+
+@dataclass(slots=True)
+class Message:
+    """What requests and responses have in common."""
+
+    version: str  # "HTTP/1.1"
+    headers: list[tuple[str, str]]  # names in lower case, values as latin-1 text without surrounding white space
+    head_offset: int  # plaintext offset of the first byte of the start line
+    body_offset: int  # plaintext offset of the first byte after the head
+    first: Position  # where the first byte of the head was captured
+    last: Position  # where the last byte seen so far was captured
+    framing: str  # none, length, chunked, until-close
+    content_length: int | None  # as announced by a valid Content-Length, else None
+    body_bytes: int = 0  # body bytes seen, chunked coding removed, content coding left in place
+    end_offset: int | None = None  # plaintext offset behind the last byte; None while incomplete
+    missing: int = 0  # least number of bytes of this message that the capture lacks
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last byte was seen and none in between is missing."""
+        return self.end_offset is not None and not self.missing
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header field (``name`` in lower case), or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(slots=True)
+class Request(Message):
+    """A request head and what was seen of its body."""
+
+    method: str = ""
+    target: str = ""  # bytes outside printable ASCII percent-encoded
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client holds its body until a 100 Continue (RFC 9110 section 10.1.1)."""
+        return (self.header("expect") or "").lower() == "100-continue"
+
+
+@dataclass(slots=True)
+class Response(Message):
+    """A response head and what was seen of its body."""
+
+    status: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Interim:
+    """A 1xx response (RFC 9110 section 15.2)."""
+
+    status: int
+    position: Position
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request with its responses, in the order of requests on its connection (``index`` from 0)."""
+
+    connection: int  # id of the connection
+    index: int
+    request: Request | None = None
+    response: Response | None = None
+    interim: list[Interim] = field(default_factory=list)
+    gap_before_response: bool = False  # bytes towards the client are missing where the response would begin
+    outcome: str = "open"  # completed, abandoned-by-client, abandoned-by-server, open, interrupted
+    ended: Position | None = None  # what ended it, where that was neither the response nor the capture's end
+    ended_by: str = ""  # client-fin, client-rst, client-close-notify, server-fin, server-rst, server-close-notify, server-alert, client-alert
+    too_late: bool = False  # the response came after the client had given up
+    id: int = -1  # over all connections, by first byte; given when the analysis ends

@@ -1,0 +1,120 @@
+"""analyze(): capture files and key files in, an Analysis out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from easpcap.capture import first_packet_time, open_capture
+from easpcap.keyfiles import load_keys
+from easpcap.pipeline.analyzer import Analyzer
+from easpcap.results import Anomaly, InputFile, KeyFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from easpcap.capture import Capture
+    from easpcap.results import Analysis
+
+
+def analyze(
+    paths: Sequence[str],
+    *,
+    keys: Sequence[str] = (),
+    key_logs: Sequence[str] = (),
+    password: bytes | None = None,
+    digest: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Analysis:
+    """Read captures as one, ordered by their first packets, and say what happened in them.
+
+    Args:
+        paths: capture files; "-" is standard input.
+        keys: private key files.
+        key_logs: NSS key log files (RFC 9850).
+        password: of encrypted key files.
+        digest: whether to hash the application data of each direction.
+        progress: called with (bytes read, bytes in all or None) as the reading goes on.
+
+    Raises:
+        CaptureError: a capture cannot be read at all.
+    """
+    keyring, key_files = load_keys(keys, key_logs=key_logs, password=password)
+    analyzer = Analyzer(keyring, key_files, digest=digest)
+    reader = _Reader(analyzer, progress, _total_size(paths))
+    for path in _by_first_packet(paths):
+        reader.read(path)
+    analysis = analyzer.finish(reader.inputs)
+    analysis.packets_ignored = reader.ignored
+    analysis.anomalies[:0] = reader.anomalies
+    return analysis
+
+
+class _Reader:
+    """Feeds captures to an analyzer one after the other."""
+
+    def __init__(self, analyzer: Analyzer, progress: Callable[[int, int | None], None] | None, total: int | None) -> None:
+        self.inputs: list[InputFile] = []
+        self.anomalies: list[Anomaly] = []
+        self.ignored: dict[str, int] = {}
+        self._analyzer = analyzer
+        self._progress = progress
+        self._total = total
+        self._next_frame = 1
+        self._bytes_before = 0
+
+    def read(self, path: str) -> None:
+        capture = open_capture(path, first_frame=self._next_frame)
+        secrets = 0
+        for batch in capture:
+            secrets = self._take_secrets(capture, secrets)
+            self._analyzer.feed(batch)
+            if self._progress is not None:
+                self._progress(self._bytes_before + capture.bytes_read, self._total)
+        self._take_secrets(capture, secrets)
+        self._note(capture)
+
+    def _take_secrets(self, capture: Capture, taken: int) -> int:
+        """Add the key logs that the capture itself carries (pcapng Decryption Secrets Blocks)."""
+        for secret in capture.secrets[taken:]:
+            source = len(self._analyzer.keys)
+            lines, bad = self._analyzer.keyring.add_key_log(secret, source)
+            error = f"{len(bad)} lines cannot be used" if bad else None
+            detail = f"{lines} secrets inside the capture"
+            self._analyzer.keys.append(KeyFile(capture.path, "embedded-key-log", None, detail, error=error))
+        return len(capture.secrets)
+
+    def _note(self, capture: Capture) -> None:
+        self.inputs.append(
+            InputFile(
+                path=capture.path,
+                sha256=capture.sha256,
+                format=capture.format,
+                link_types=capture.link_types,
+                packets=capture.packets,
+                first_time=capture.first_time,
+                last_time=capture.last_time,
+                truncated=capture.truncated,
+                first_frame=self._next_frame,
+            )
+        )
+        self._next_frame += capture.packets
+        self._bytes_before += capture.bytes_read
+        self.anomalies.extend(Anomaly(code, None, frame, None, detail) for code, frame, detail in capture.anomalies)
+        for reason, count in capture.ignored.items():
+            self.ignored[reason] = self.ignored.get(reason, 0) + count
+
+
+def _by_first_packet(paths: Sequence[str]) -> list[str]:
+    """The captures in the order of their first packets; those without a packet last, ties as given."""
+    if len(paths) < 2:  # noqa: PLR2004  # one capture needs no order
+        return list(paths)
+    times = [(first_packet_time(path), path) for path in paths]
+    return [path for _, path in sorted(times, key=lambda item: (item[0] is None, item[0] or 0))]
+
+
+def _total_size(paths: Sequence[str]) -> int | None:
+    try:
+        return sum(Path(path).stat().st_size for path in paths)
+    except OSError:  # standard input, or a file that open_capture will complain of
+        return None

@@ -1,0 +1,185 @@
+"""Analyzer: batches of packets in, an Analysis out. No file, no clock: the whole way from columns to findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.activesync.command import parse_command
+from easpcap.diagnosis import diagnose
+from easpcap.limits import MAX_ANOMALIES, MAX_FACTS
+from easpcap.pipeline.conversation import Conversation
+from easpcap.results import Analysis, Connection, Decryption, Fact, TlsSummary
+from easpcap.stream import TO_CLIENT, TO_SERVER, Position
+from easpcap.tcp.assembler import Assembler
+from easpcap.tls.resumption import SessionCache
+from easpcap.tls.session import TlsSession
+from easpcap.tls.verdict import version_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from easpcap.activesync.command import Command
+    from easpcap.batch import PacketBatch
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Anomaly, InputFile, KeyFile
+    from easpcap.tcp.assembler import Event, TcpConnection
+    from easpcap.tls.keys import KeyRing
+
+END_OF_STREAM = 2**63  # an offset beyond every stream: its position is that of the last byte
+
+
+class Analyzer:
+    """Reads batches of packets and says what happened in them.
+
+    Args:
+        keyring: the secrets to decrypt with.
+        keys: the files they came from; their ``matches`` are filled.
+        digest: whether to hash the application data of each direction.
+        columnar: False reads every segment by the reference reassembler (for tests).
+    """
+
+    def __init__(
+        self, keyring: KeyRing, keys: list[KeyFile] | None = None, *, digest: bool = False, columnar: bool = True
+    ) -> None:
+        self.keyring = keyring
+        self.keys = keys if keys is not None else []
+        self._digest = digest
+        self._assembler = Assembler(columnar=columnar)
+        self._cache = SessionCache()
+        self._connections: list[Connection] = []
+        self._anomalies: list[Anomaly] = []
+
+    def feed(self, batch: PacketBatch) -> None:
+        """Read the next packets."""
+        self._read(self._assembler.feed(batch))
+
+    def finish(self, inputs: list[InputFile] | None = None) -> Analysis:
+        """No more packets: close what is open, and judge."""
+        self._read(self._assembler.finish())
+        for tcp in self._assembler.connections:
+            if tcp.user is not None:
+                self._close(tcp)
+        connections = sorted(self._connections, key=lambda connection: connection.id)
+        exchanges = sorted((e for c in connections for e in c.exchanges), key=_first_byte)
+        for number, exchange in enumerate(exchanges):
+            exchange.id = number
+        self._match_keys(connections)
+        analysis = Analysis(
+            inputs=inputs if inputs is not None else [],
+            keys=self.keys,
+            connections=connections,
+            exchanges=exchanges,
+            commands=_commands(exchanges),
+            anomalies=self._anomalies,
+        )
+        analysis.findings, analysis.causes = diagnose(analysis)
+        return analysis
+
+    def _read(self, events: Iterable[tuple[TcpConnection, Event]]) -> None:
+        for tcp, event in events:
+            conversation = tcp.user
+            if conversation is None:
+                conversation = tcp.user = self._open(tcp)
+            conversation.feed(event)
+
+    def _open(self, tcp: TcpConnection) -> Conversation:
+        def session() -> TlsSession:
+            return TlsSession(self.keyring, self._cache, tcp.server)
+
+        return Conversation(tcp, session, digest=self._digest)
+
+    def _close(self, tcp: TcpConnection) -> None:
+        """Turn a conversation into its result and let go of its state."""
+        conversation: Conversation = tcp.user
+        conversation.finish()
+        tcp.user = None
+        room = MAX_ANOMALIES - len(self._anomalies)
+        self._anomalies.extend(conversation.anomalies[:room])
+        self._connections.append(self._result(tcp, conversation))
+
+    def _result(self, tcp: TcpConnection, conversation: Conversation) -> Connection:
+        if len(conversation.facts) < MAX_FACTS and tcp.closed_by == "open":
+            conversation.facts.append(Fact("capture-end", TO_SERVER, tcp.last))
+        return Connection(
+            id=tcp.id,
+            client=tcp.client,
+            server=tcp.server,
+            roles_known_by=tcp.roles_known_by,
+            first=tcp.first,
+            last=tcp.last,
+            packets=tcp.packets,
+            payload_bytes=(tcp.payload_bytes[0], tcp.payload_bytes[1]),
+            gaps=(tcp.gaps[0], tcp.gaps[1]),
+            closed_by=tcp.closed_by,
+            tls=_tls_summary(conversation),
+            decryption=self._verdict(tcp, conversation),
+            exchanges=conversation.exchanges,
+            facts=conversation.facts,
+            stretches=conversation.stretches,
+            key_sources=frozenset(conversation.tls.key_sources) if conversation.tls else frozenset(),
+            digest=conversation.digest(),
+            last_data=[_last_byte(tcp, TO_SERVER), _last_byte(tcp, TO_CLIENT)],
+        )
+
+    def _verdict(self, tcp: TcpConnection, conversation: Conversation) -> Decryption:
+        if conversation.tls is None:
+            return Decryption("plaintext" if any(tcp.payload_bytes) else "none")
+        return Decryption(
+            *conversation.tls.verdict(
+                truncated=tcp.truncated,
+                gaps=(tcp.gaps[0], tcp.gaps[1]),
+                seen=(tcp.seen[0], tcp.seen[1]),
+                key_log_given=self.keyring.has_key_log,
+                keys_given=self.keyring.has_private_keys,
+            )
+        )
+
+    def _match_keys(self, connections: list[Connection]) -> None:
+        for connection in connections:
+            for source in connection.key_sources:
+                if source < len(self.keys):
+                    self.keys[source].matches.append(connection.id)
+
+
+def _tls_summary(conversation: Conversation) -> TlsSummary | None:
+    tls = conversation.tls
+    if tls is None:
+        return None
+    fatal: list[str | None] = [None, None]
+    for fact in conversation.facts:
+        if fact.kind == "alert" and fact.data["fatal"]:
+            fatal[fact.direction] = fact.data["name"]
+    return TlsSummary(
+        version=version_name(tls.version),
+        cipher_suite=tls.suite.name if tls.suite else None,
+        server_name=tls.server_name,
+        handshakes=tls.handshakes,
+        resumed=tls.resumed,
+        certificate_requested=tls.certificate_requested,
+        certificate_presented=tls.certificate_presented,
+        renegotiations=conversation.renegotiations,
+        server_certificate=tls.server_certificate,
+        client_fatal_alert=fatal[TO_SERVER],
+        server_fatal_alert=fatal[TO_CLIENT],
+    )
+
+
+def _last_byte(tcp: TcpConnection, direction: int) -> Position | None:
+    return tcp.locate(direction, END_OF_STREAM) if tcp.payload_bytes[direction] else None
+
+
+def _first_byte(exchange: Exchange) -> tuple[int, int, int]:
+    message = exchange.request or exchange.response
+    return (message.first.frame if message else 2**62, exchange.connection, exchange.index)
+
+
+def _commands(exchanges: list[Exchange]) -> dict[int, Command]:
+    """The ActiveSync reading of those exchanges that are ActiveSync."""
+    commands = {}
+    for exchange in exchanges:
+        request = exchange.request
+        if request is not None:
+            command = parse_command(request.method, request.target, request.header)
+            if command is not None:
+                commands[exchange.id] = command
+    return commands

@@ -1,0 +1,233 @@
+"""Conversation: one TCP connection read through TLS, where there is any, and HTTP. The only place that stacks layers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from easpcap.http.conversation import HttpConversation
+from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
+from easpcap.pipeline.renegotiation import RenegotiationTracker
+from easpcap.results import Anomaly, Fact, Renegotiation, Stretch
+from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Data, End, Gap
+from easpcap.stream import Anomaly as Oddity
+from easpcap.tcp.assembler import TcpFact
+from easpcap.tls.session import Records, Seen, TlsSession, looks_like_tls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from easpcap.http.exchange import Exchange
+    from easpcap.stream import Position
+    from easpcap.tcp.assembler import TcpConnection
+
+APPLICATION_DATA = 23
+
+#: Facts of TLS that later layers and the timeline speak of; the rest of the handshake is only followed.
+TOLD = frozenset(
+    {
+        "client-hello",
+        "server-hello",
+        "certificate",
+        "certificate-request",
+        "client-certificate",
+        "handshake-done",
+        "hello-request",
+        "alert",
+        "close-notify",
+    }
+)
+
+
+class Conversation:
+    """Reads one connection's events in causal order and keeps what the results need of them.
+
+    ``make_session`` builds the TLS session when the first bytes look like TLS.
+    """
+
+    def __init__(self, tcp: TcpConnection, make_session: Callable[[], TlsSession], *, digest: bool) -> None:
+        self.tcp = tcp
+        self.tls: TlsSession | None = None
+        self.http = HttpConversation(tcp.id, self._locate_plain)
+        self.exchanges: list[Exchange] = []
+        self.facts: list[Fact] = []
+        self.stretches: list[Stretch] = []
+        self.anomalies: list[Anomaly] = []
+        self.renegotiations: list[Renegotiation] = []
+        self.digests = [hashlib.sha256(), hashlib.sha256()] if digest else None
+        self.digested = [0, 0]
+        self.ended = 0
+        self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
+        self._make_session = make_session
+        self._undecided: list[Data | Gap | End] = []
+        self._decided = False
+        self._plain_end = [0, 0]
+        self._since_prune = 0
+
+    # ------------------------------------------------------------------ events of the TCP layer
+
+    def feed(self, event: Data | Gap | End | TcpFact) -> None:
+        """Take the connection's next event."""
+        if type(event) is TcpFact:
+            self._tcp_fact(event)
+            return
+        if type(event) is End:
+            self.ended += 1
+        elif type(event) is Gap:
+            self._note("gap", event.direction, event.offset, f"{event.length:,} bytes {_to(event.direction)} are missing")
+        if self._decided:
+            self._read(event)
+        else:
+            self._decide(event)
+
+    def finish(self) -> None:
+        """No more events: say what was left open."""
+        if not self._decided:
+            self._settle(is_tls=False)
+        self.exchanges.extend(self.http.finish())
+        for code, direction, offset, detail in self.http.anomalies:
+            self._note(code, direction, self._cipher_offset(direction, offset), detail)
+        for code, direction, offset, detail in self.tcp.anomalies:
+            self._note(code, direction, offset, detail)
+
+    def _decide(self, event: Data | Gap | End) -> None:
+        """Hold events back until the first bytes tell TLS from clear text."""
+        self._undecided.append(event)
+        if type(event) is not Data:
+            return
+        verdict = looks_like_tls(b"".join(e.data for e in self._undecided if type(e) is Data and e[0] == event[0]))
+        if verdict is None and sum(len(e.data) for e in self._undecided if type(e) is Data) < MAX_UNDECIDED_BYTES:
+            return
+        self._settle(is_tls=bool(verdict))
+
+    def _settle(self, *, is_tls: bool) -> None:
+        self._decided = True
+        if is_tls:
+            self.tls = self._make_session()
+        events, self._undecided = self._undecided, []
+        for event in events:
+            self._read(event)
+
+    def _read(self, event: Data | Gap | End) -> None:
+        """Pass one event up through TLS, or straight to HTTP."""
+        if self.tls is None:
+            self._plaintext(event)
+        else:
+            for item in self.tls.feed(event):
+                kind = type(item)
+                if kind is Data or kind is Gap or kind is End:
+                    self._plaintext(item)  # type: ignore[arg-type]  # told apart by the line above, which mypy cannot follow
+                elif kind is Seen:
+                    self._seen(item)  # type: ignore[arg-type]  # as above
+                elif kind is Records:
+                    self._records(item)  # type: ignore[arg-type]  # as above
+                elif kind is Oddity:
+                    self._note(*item)  # type: ignore[arg-type]  # as above
+        if type(event) is Data:
+            self._since_prune += len(event.data)
+            if self._since_prune > PRUNE_BYTES:
+                self._prune()
+
+    def _plaintext(self, event: Data | Gap | End) -> None:
+        if type(event) is Data:
+            direction = event.direction
+            self._plain_end[direction] = event.offset + len(event.data)
+            if self.digests is not None:
+                self.digests[direction].update(event.data)
+                self.digested[direction] += len(event.data)
+        self.exchanges.extend(self.http.feed(event))
+
+    def _prune(self) -> None:
+        """Forget the positions that nothing will ask for: behind the open message and behind what was acknowledged."""
+        self._since_prune = 0
+        for direction in (TO_SERVER, TO_CLIENT):
+            keep = self.http.keep_from(direction)
+            if self.tls is not None:
+                keep = min(self.tls.cipher_span(direction, keep)[0], self.tls.consumed(direction))
+                # A later segment of the other side acknowledges at least as much as the last one did.
+                self.tls.prune(direction, min(keep, self.tcp.acked[direction]))
+            self.tcp.prune(direction, keep)
+
+    # ------------------------------------------------------------------ places
+
+    def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:  # noqa: FBT001, FBT002  # a callback on a hot path
+        """Position of the record (or segment) that brought a plaintext byte: its first byte, or with ``last`` its last."""
+        if self.tls is None:
+            return self.tcp.locate(direction, offset)
+        start, end = self.tls.cipher_span(direction, offset)
+        return self.tcp.locate(direction, end - 1 if last else start)
+
+    def _cipher_offset(self, direction: int, plain: int) -> int:
+        return plain if self.tls is None else self.tls.cipher_span(direction, plain)[0]
+
+    # ------------------------------------------------------------------ facts
+
+    def _tcp_fact(self, fact: TcpFact) -> None:
+        if fact.kind in {"fin", "rst"}:
+            self.http.ended(fact.direction, fact.kind, fact.position)
+        if fact.kind != "window-open":
+            self._tell(Fact(fact.kind, fact.direction, fact.position))
+
+    def _seen(self, seen: Seen) -> None:
+        """One handshake message or alert."""
+        last = seen.kind in {"handshake-done", "client-hello", "server-hello"}
+        position = self.tcp.locate(seen.direction, seen.end - 1 if last else seen.offset)
+        if seen.kind == "close-notify" or (seen.kind == "alert" and seen.data["fatal"]):
+            self.http.ended(seen.direction, "close-notify" if seen.kind == "close-notify" else "alert", position)
+        if self.tls is not None and self.tls.handshakes:
+            received, sent = self._client_progress(position)
+            self._tracker.see(seen, position, received, sent)
+        if seen.kind in TOLD:
+            self._tell(Fact(seen.kind, seen.direction, position, seen.detail, seen.data))
+
+    def _client_progress(self, position: Position) -> tuple[int, int]:
+        """Plaintext of the client's stream that the server had received at ``position``, and that had been seen."""
+        sent = self._plain_end[TO_SERVER]
+        if position.acked is None or self.tls is None:
+            return sent, sent
+        return min(sent, self.tls.plain_offset(TO_SERVER, position.acked)), sent
+
+    def _records(self, records: Records) -> None:
+        """Records of an opaque connection, merged while their type and direction stay the same."""
+        last = self.stretches[-1] if self.stretches else None
+        end = self.tcp.locate(records.direction, records.end - 1)
+        same = last is not None and (last.content_type, last.direction) == (records.content_type, records.direction)
+        if last is not None and same and records.content_type == APPLICATION_DATA:
+            last.last, last.end_offset = end, records.end
+            last.records += records.count
+            last.bytes += records.bytes
+            last.last_fragment_size = records.last_fragment_size
+        elif len(self.stretches) < MAX_FACTS:
+            self.stretches.append(
+                Stretch(
+                    records.content_type,
+                    records.direction,
+                    self.tcp.locate(records.direction, records.offset),
+                    end,
+                    records.end,
+                    records.count,
+                    records.bytes,
+                    records.last_fragment_size,
+                )
+            )
+
+    def _tell(self, fact: Fact) -> None:
+        if len(self.facts) < MAX_FACTS:
+            self.facts.append(fact)
+
+    def _note(self, code: str, direction: int, offset: int, detail: str) -> None:
+        if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:
+            position = self.tcp.locate(direction, offset)
+            self.anomalies.append(Anomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
+
+    def digest(self) -> Any:
+        """(bytes, sha256) of the application data of each direction, or None where not asked for."""
+        if self.digests is None:
+            return None
+        return tuple(
+            (count, digest.hexdigest()) for count, digest in zip(self.digested, self.digests, strict=True)
+        )
+
+
+def _to(direction: int) -> str:
+    return DIRECTION_NAMES[direction].replace("_", " the ")

@@ -1,0 +1,100 @@
+"""Follows the handshakes after the first on one connection, and says where in a request each one fell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.results import Renegotiation
+from easpcap.stream import TO_CLIENT, TO_SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from easpcap.http.conversation import BodyPlace
+    from easpcap.stream import Position
+    from easpcap.tls.session import Seen
+
+NO_RENEGOTIATION = 100  # RFC 5246 section 7.2.2
+
+
+class RenegotiationTracker:
+    """Turns the handshake messages of later handshakes into Renegotiation records.
+
+    ``place`` answers where a plaintext offset of the client's stream stands in its request; ``received`` and ``sent``
+    give the client's plaintext offsets that the server had acknowledged, and that the capture had shown.
+    """
+
+    __slots__ = ("_open", "_place", "_renegotiations")
+
+    def __init__(self, renegotiations: list[Renegotiation], place: Callable[[int], BodyPlace | None]) -> None:
+        self._renegotiations = renegotiations
+        self._place = place
+        self._open: Renegotiation | None = None
+
+    def see(self, seen: Seen, position: Position, received: int, sent: int) -> None:
+        """Take note of one handshake message or alert of a connection whose first handshake is over."""
+        current = self._open
+        if seen.kind == "hello-request":
+            self._asked(position, received, sent)
+        elif seen.kind == "client-hello":
+            if not seen.data["renegotiation"]:
+                return
+            if current is None or current.client_hello is not None:
+                current = self._begin("client", position, received, seen.plain_offset)
+            current.client_hello = position
+        elif current is None:
+            return
+        elif seen.kind == "certificate-request":
+            current.certificate_requested = True
+        elif seen.kind == "client-certificate":
+            current.certificate_presented = seen.data["count"] > 0
+        elif seen.kind == "handshake-done":
+            current.outcome = "full" if seen.data["full"] else "abbreviated"
+            current.done = position
+            self._open = None
+        elif seen.kind == "alert":
+            self._alert(current, seen, position)
+
+    def _asked(self, position: Position, received: int, sent: int) -> None:
+        """A HelloRequest; one repeated in the same request is the same question."""
+        current, place = self._open, self._place(received)
+        asked_here = place.exchange if place else None
+        if current is None or current.client_hello is not None or current.exchange is not asked_here:
+            self._begin("server", position, received, sent)
+
+    def _begin(self, by: str, position: Position, received: int, sent: int) -> Renegotiation:
+        """Open a record; what the server had received decides where in the request it fell."""
+        had, shown = self._place(received), self._place(sent)
+        place = had or (shown if by == "client" else None)
+        same = place is not None and shown is not None and shown.exchange is place.exchange
+        renegotiation = Renegotiation(
+            by=by,
+            position=position,
+            exchange=place.exchange if place else None,
+            body_offset_sent=shown.body_offset if same and shown else None,
+            body_offset_acknowledged=had.body_offset if had else None,
+        )
+        if place is not None and place.exchange.request is not None:
+            request = place.exchange.request
+            renegotiation.awaiting_continue = (
+                request.expects_continue
+                and not place.exchange.interim
+                and (shown is None or shown.body_offset == 0)
+                and not place.complete
+            )
+            renegotiation.mid_body = not (place.complete or place.in_head or renegotiation.awaiting_continue)
+        self._renegotiations.append(renegotiation)
+        self._open = renegotiation
+        return renegotiation
+
+    def _alert(self, current: Renegotiation, seen: Seen, position: Position) -> None:
+        """An alert while a handshake is under way: a refusal, a failure, or nothing to do with it."""
+        refused = seen.direction == TO_SERVER and seen.data["description"] == NO_RENEGOTIATION
+        if not refused and not seen.data["fatal"]:
+            return
+        if current.outcome == "refused":  # what follows a refusal is its consequence
+            return
+        current.outcome = "refused" if refused else "failed"
+        current.alert, current.alert_direction, current.alert_name = position, seen.direction, seen.data["name"]
+        if not refused or seen.direction == TO_CLIENT:
+            self._open = None

@@ -1,0 +1,209 @@
+"""What an analysis says: connections, exchanges, facts, findings, anomalies. Records without behaviour.
+
+The pipeline fills them, diagnosis adds findings, report renders them. Times are nanoseconds since 1970 UTC, frames are
+1-based over the merged captures. Unknown is None, never 0 or "".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from easpcap.activesync.command import Command
+    from easpcap.http.exchange import Exchange
+    from easpcap.stream import Endpoint, Position
+
+
+@dataclass(slots=True)
+class InputFile:
+    """One capture as read."""
+
+    path: str
+    sha256: str
+    format: str  # pcap, pcapng; with "+gzip" where compressed
+    link_types: list[str]
+    packets: int
+    first_time: int | None
+    last_time: int | None
+    truncated: bool
+    first_frame: int = 1  # merged frame number of its first packet
+
+
+@dataclass(slots=True)
+class KeyFile:
+    """One key or key log file as given, never its contents."""
+
+    path: str
+    kind: str  # rsa-private-key, key-log, unusable, ...
+    fingerprint: str | None  # sha256 of the SubjectPublicKeyInfo, hex
+    detail: str  # "RSA 2048", "17 secrets"
+    matches: list[int] = field(default_factory=list)  # ids of connections it opened
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Fact:
+    """Something that happened at one place of a connection.
+
+    ``kind``: tcp-open, zero-window, fin, rst, client-hello, server-hello, certificate, certificate-request,
+    client-certificate, handshake-done, hello-request, renegotiation-done, alert, close-notify, gap, capture-end.
+    """
+
+    kind: str
+    direction: int
+    position: Position
+    detail: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Consecutive records of one type and direction on an opaque connection: all that can be seen without keys."""
+
+    content_type: int  # 20 change_cipher_spec, 21 alert, 22 handshake, 23 application_data
+    direction: int
+    first: Position
+    last: Position
+    end_offset: int  # offset in its TCP direction behind the last record
+    records: int
+    bytes: int  # of the fragments
+    #: offset of the last record's fragment size, for recognising a HelloRequest by its exact length
+    last_fragment_size: int
+
+
+@dataclass(slots=True)
+class Renegotiation:
+    """A handshake after the first on a connection, or the attempt at one."""
+
+    by: str  # server, client
+    position: Position  # of the HelloRequest (or the ClientHello, where the client began)
+    exchange: Exchange | None  # whose request was under way or whose response was awaited
+    body_offset_sent: int | None  # body bytes the client had sent, as far as the capture had shown them
+    body_offset_acknowledged: int | None  # body bytes the server had received when it asked
+    outcome: str = "unanswered"  # full, abbreviated, refused, failed, unanswered, post-handshake
+    certificate_requested: bool = False
+    certificate_presented: bool | None = None  # None: not asked or not seen; False: an empty Certificate
+    mid_body: bool = False  # after the head, before the last announced body byte, as the server had received it
+    awaiting_continue: bool = False  # the client was holding its body for 100 Continue
+    client_hello: Position | None = None
+    done: Position | None = None  # the second Finished
+    alert: Position | None = None
+    alert_name: str = ""
+    alert_direction: int | None = None
+
+
+@dataclass(slots=True)
+class TlsSummary:
+    """The TLS side of a connection."""
+
+    version: str | None  # "TLS 1.2"
+    cipher_suite: str | None  # IANA name, or "0xc02f" where unknown
+    server_name: str | None
+    handshakes: int
+    resumed: str | None  # session-id, ticket, psk
+    certificate_requested: str | None  # first-handshake, later
+    certificate_presented: bool | None
+    renegotiations: list[Renegotiation] = field(default_factory=list)
+    server_certificate: bytes | None = None  # DER of the leaf
+    client_fatal_alert: str | None = None
+    server_fatal_alert: str | None = None
+
+
+@dataclass(slots=True)
+class Decryption:
+    """The verdict: what could be decrypted, else why not and what to do."""
+
+    status: str  # decrypted, partial, opaque, plaintext, none
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(slots=True)
+class Connection:
+    """One TCP connection, from its first packet to its last."""
+
+    id: int
+    client: Endpoint
+    server: Endpoint
+    roles_known_by: str  # syn, syn-ack, port, first-packet
+    first: Position
+    last: Position
+    packets: int
+    payload_bytes: tuple[int, int]
+    gaps: tuple[int, int]
+    closed_by: str  # client-fin, client-rst, server-fin, server-rst, open
+    tls: TlsSummary | None
+    decryption: Decryption
+    exchanges: list[Exchange] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+    key_sources: frozenset[int] = frozenset()  # numbers of the key files that opened it
+    digest: tuple[tuple[int, str], tuple[int, str]] | None = None  # (bytes, sha256 hex) per direction
+    last_data: list[Position | None] = field(default_factory=lambda: [None, None])  # last payload byte per direction
+
+
+@dataclass(slots=True)
+class Anomaly:
+    """Something odd, resolved to a frame where that is known."""
+
+    code: str
+    connection: int | None
+    frame: int | None
+    time: int | None
+    detail: str
+
+
+@dataclass(slots=True)
+class Evidence:
+    """One frame that proves a finding."""
+
+    position: Position
+    what: str
+
+
+@dataclass(slots=True)
+class Finding:
+    """A conclusion with its proof, what speaks against it, and what to change."""
+
+    rule: str
+    severity: str  # notice, warning, critical
+    confidence: str  # proven, inferred
+    connections: list[int]
+    exchanges: list[Exchange]
+    title: str  # one line, the fault in plain words
+    detail: str
+    evidence: list[Evidence]
+    against: list[str]
+    remedy: list[str]  # lines: what to change, command by command, with its side effect
+    wireshark_filter: str
+    related: list[int] = field(default_factory=list)  # ids of findings about the same exchange
+    id: int = -1
+
+
+@dataclass(slots=True)
+class Cause:
+    """Findings of one rule, grouped."""
+
+    rule: str
+    severity: str
+    findings: list[int]
+    exchanges: int
+    devices: int
+    first_time: int | None
+    last_time: int | None
+
+
+@dataclass(slots=True)
+class Analysis:
+    """Everything an analysis says about its inputs."""
+
+    inputs: list[InputFile]
+    keys: list[KeyFile]
+    connections: list[Connection]
+    exchanges: list[Exchange]  # sorted by first byte; ``id`` is the place in this list
+    commands: dict[int, Command]  # ActiveSync reading of exchanges, by exchange id
+    findings: list[Finding] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
+    packets_ignored: dict[str, int] = field(default_factory=dict)  # why: how many (not TCP, fragments, ...)
