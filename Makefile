@@ -44,7 +44,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/python .ci/module_length.py
 
 test: lint oracle
-	$(BIN)/pytest -q -n $(JOBS) -r s
+	$(BIN)/pytest -n $(JOBS) -r s
 
 fix: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .

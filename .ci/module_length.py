@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script of the integration, no part of a package
 """Fails when a module of easpcap has outgrown what can be read in one sitting.
 
 A module over the limit usually holds two purposes. Tables of data are no prose and are listed here by name.

@@ -26,8 +26,39 @@ MAX_HANDSHAKE_MESSAGE = 256 * 2**10
 #: Sequence numbers tried after a gap before the rest of that direction is given up.
 MAX_RESYNC_TRIES = 4096
 
+#: Ciphertext bytes before a record that reopening it after a gap may need: the chained IV and a MAC behind it.
+RESYNC_CONTEXT_BYTES = 64
+
+#: Lost bytes over which an RC4 keystream is followed; more costs seconds.
+MAX_RESYNC_KEYSTREAM = 256 * 2**20
+
+#: RSA-decrypted premaster secrets kept, so that a connection tried twice costs one decryption.
+MAX_CACHED_PREMASTERS = 4096
+
+#: A private key file, and a key log file (one line a connection, about 180 bytes).
+MAX_KEY_FILE = 16 * 2**20
+MAX_KEY_LOG = 256 * 2**20
+
+#: Unusable key log lines that are named; the rest are only counted.
+MAX_KEY_LOG_COMPLAINTS = 100
+
 #: An HTTP head (Apache allows about 100 header lines of 8190 bytes, IIS 16 KiB in all).
 MAX_HTTP_HEAD = 128 * 2**10
+
+#: The first line of a head, while it is not yet certain that this is HTTP.
+MAX_HTTP_START_LINE = 16 * 2**10
+
+#: Header lines kept of one head.
+MAX_HTTP_FIELDS = 1000
+
+#: A chunk's first line with its extensions (RFC 9112 section 7.1.1 asks for a limit).
+MAX_HTTP_CHUNK_LINE = 8 * 2**10
+
+#: Interim responses kept of one exchange.
+MAX_HTTP_INTERIM = 100
+
+#: Pieces of both directions without the beginning of a message before a connection is held to be no HTTP.
+MAX_HTTP_GUESSES = 64
 
 #: Requests that may wait for a response on one connection.
 MAX_PIPELINED = 1024
@@ -44,3 +75,37 @@ MAX_UNDECIDED_BYTES = 64
 
 #: Bytes of one connection after which the positions behind its open messages are forgotten.
 PRUNE_BYTES = 256 * 2**10
+
+#: Different header fields of which one copy serves all exchanges.
+MAX_SHARED_HEADERS = 10_000
+
+#: Bytes of key log lines kept from a capture's Decryption Secrets Blocks.
+MAX_CAPTURE_SECRETS_BYTES = 64 * 2**20
+
+#: Interfaces of one pcapng section; packets of further ones are counted, not decoded.
+MAX_INTERFACES = 65_536
+
+#: Entries, and rows in their runs, that the position index of one direction keeps where nobody prunes it.
+MAX_INDEX_ENTRIES = 65_536
+MAX_INDEX_ROWS = 1_000_000
+
+#: Stretches of lost bytes remembered per direction, so that bytes that come too late are told from duplicates.
+MAX_LOST_SPANS = 64
+
+#: A sequence or acknowledgement number further away than this is not of this connection's present (RFC 7323 section 2.3).
+MAX_WINDOW_BYTES = 2**30
+
+#: Time (of the capture) after a RST in which bytes of the other side that were under way are still accepted.
+RESET_LINGER_NS = 10 * 10**9
+
+#: TLS sessions remembered for resumption, by id and by ticket.
+MAX_TLS_SESSIONS = 100_000
+
+#: Bytes of handshake messages kept to prove Finished (a client certificate chain is some KiB).
+MAX_TRANSCRIPT_BYTES = 2**20
+
+#: Records tried after a gap before that direction is given up.
+MAX_RESYNC_RECORDS = 16
+
+#: Entries of one direction's map from plaintext to records, where nobody prunes it.
+MAX_RECORD_SPANS = 262_144

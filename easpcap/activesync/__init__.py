@@ -1,0 +1,1 @@
+"""Exchange ActiveSync: what a request asks for, and which device asks."""

@@ -1,0 +1,22 @@
+"""Rules over results: what went wrong, what proves it, what speaks against it, and what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis.casebook import Casebook
+from easpcap.diagnosis.causes import causes, ordered, relate
+from easpcap.diagnosis.registry import RULES, SEVERITIES
+
+if TYPE_CHECKING:
+    from easpcap.results import Analysis, Cause, Finding
+
+__all__ = ["RULES", "SEVERITIES", "diagnose"]
+
+
+def diagnose(analysis: Analysis) -> tuple[list[Finding], list[Cause]]:
+    """Judge an analysis: its findings, critical first, and their causes. Nothing in ``analysis`` is changed."""
+    book = Casebook(analysis)
+    findings = ordered(finding for find in RULES.values() for finding in find(book))
+    relate(findings)
+    return findings, causes(book, findings)

@@ -1,0 +1,1 @@
+"""HTTP/1.x: from the plaintext of a connection to exchanges. Knows neither TLS nor TCP."""

@@ -80,6 +80,6 @@ class Exchange:
     gap_before_response: bool = False  # bytes towards the client are missing where the response would begin
     outcome: str = "open"  # completed, abandoned-by-client, abandoned-by-server, open, interrupted
     ended: Position | None = None  # what ended it, where that was neither the response nor the capture's end
-    ended_by: str = ""  # client-fin, client-rst, client-close-notify, server-fin, server-rst, server-close-notify, server-alert, client-alert
+    ended_by: str = ""  # client- or server-, and fin, rst, close-notify or alert; "" as for ``ended``
     too_late: bool = False  # the response came after the client had given up
     id: int = -1  # over all connections, by first byte; given when the analysis ends

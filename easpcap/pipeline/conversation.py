@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from easpcap.http.conversation import HttpConversation
-from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
+from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_SHARED_HEADERS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
 from easpcap.pipeline.renegotiation import RenegotiationTracker
 from easpcap.results import Anomaly, Fact, Renegotiation, Stretch
 from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Data, End, Gap
@@ -37,6 +37,25 @@ TOLD = frozenset(
         "close-notify",
     }
 )
+
+#: Header fields that diagnosis, activesync or a report reads; the rest would cost a kilobyte an exchange.
+KEPT_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "ms-asprotocolversion",
+        "server",
+        "user-agent",
+        "via",
+        "www-authenticate",
+        "x-ms-policykey",
+    }
+)
+
+_SHARED: dict[tuple[str, str], tuple[str, str]] = {}
 
 
 class Conversation:
@@ -84,7 +103,8 @@ class Conversation:
         """No more events: say what was left open."""
         if not self._decided:
             self._settle(is_tls=False)
-        self.exchanges.extend(self.http.finish())
+        for exchange in self.http.finish():
+            self._keep(exchange)
         for code, direction, offset, detail in self.http.anomalies:
             self._note(code, direction, self._cipher_offset(direction, offset), detail)
         for code, direction, offset, detail in self.tcp.anomalies:
@@ -135,7 +155,8 @@ class Conversation:
             if self.digests is not None:
                 self.digests[direction].update(event.data)
                 self.digested[direction] += len(event.data)
-        self.exchanges.extend(self.http.feed(event))
+        for exchange in self.http.feed(event):
+            self._keep(exchange)
 
     def _prune(self) -> None:
         """Forget the positions that nothing will ask for: behind the open message and behind what was acknowledged."""
@@ -147,6 +168,15 @@ class Conversation:
                 # A later segment of the other side acknowledges at least as much as the last one did.
                 self.tls.prune(direction, min(keep, self.tcp.acked[direction]))
             self.tcp.prune(direction, keep)
+
+    def _keep(self, exchange: Exchange) -> None:
+        """A final exchange: of its header fields only those that anything reads are kept, equal ones once."""
+        for message in (exchange.request, exchange.response):
+            if message is not None:
+                message.headers = [_SHARED.setdefault(h, h) for h in message.headers if h[0] in KEPT_HEADERS]
+        if len(_SHARED) > MAX_SHARED_HEADERS:
+            _SHARED.clear()
+        self.exchanges.append(exchange)
 
     # ------------------------------------------------------------------ places
 

@@ -1,0 +1,111 @@
+"""Reads captures of Exchange ActiveSync over TLS with the server's key, and says why mail does not go out.
+
+The public interface is what ``__all__`` names. Everything is loaded when it is first used: importing this package costs
+nothing, and no cryptography or numpy is loaded before a capture is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from easpcap.activesync.command import Command
+    from easpcap.capture import Capture, open_capture
+    from easpcap.errors import CaptureError, EaspcapError, KeyFileError
+    from easpcap.http.exchange import Exchange, Interim, Message, Request, Response
+    from easpcap.keyfiles import load_keys
+    from easpcap.pipeline import Analyzer, analyze
+    from easpcap.results import (
+        Analysis,
+        Anomaly,
+        Cause,
+        Connection,
+        Decryption,
+        Evidence,
+        Fact,
+        Finding,
+        InputFile,
+        KeyFile,
+        Renegotiation,
+        Stretch,
+        TlsSummary,
+    )
+    from easpcap.stream import Endpoint, Position
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Analysis",
+    "Analyzer",
+    "Anomaly",
+    "Capture",
+    "CaptureError",
+    "Cause",
+    "Command",
+    "Connection",
+    "Decryption",
+    "EaspcapError",
+    "Endpoint",
+    "Evidence",
+    "Exchange",
+    "Fact",
+    "Finding",
+    "InputFile",
+    "Interim",
+    "KeyFile",
+    "KeyFileError",
+    "Message",
+    "Position",
+    "Renegotiation",
+    "Request",
+    "Response",
+    "Stretch",
+    "TlsSummary",
+    "__version__",
+    "analyze",
+    "load_keys",
+    "open_capture",
+]
+
+_HOMES = {
+    "easpcap.activesync.command": ("Command",),
+    "easpcap.capture": ("Capture", "open_capture"),
+    "easpcap.errors": ("CaptureError", "EaspcapError", "KeyFileError"),
+    "easpcap.http.exchange": ("Exchange", "Interim", "Message", "Request", "Response"),
+    "easpcap.keyfiles": ("load_keys",),
+    "easpcap.pipeline": ("Analyzer", "analyze"),
+    "easpcap.results": (
+        "Analysis",
+        "Anomaly",
+        "Cause",
+        "Connection",
+        "Decryption",
+        "Evidence",
+        "Fact",
+        "Finding",
+        "InputFile",
+        "KeyFile",
+        "Renegotiation",
+        "Stretch",
+        "TlsSummary",
+    ),
+    "easpcap.stream": ("Endpoint", "Position"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first asked for (PEP 562)."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

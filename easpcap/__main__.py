@@ -1,0 +1,7 @@
+"""``python -m easpcap``."""
+
+from __future__ import annotations
+
+from easpcap.cli import main
+
+main()

@@ -1,0 +1,210 @@
+"""Capture: one capture file, read once, as batches of TCP rows, and what there is to say about the file itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from easpcap.capture.columns import decode
+from easpcap.capture.formats import PCAP_MAGICS, PCAPNG_MAGIC, PCAPNG_ORDERS, refuse
+from easpcap.capture.gunzip import GZIP_MAGIC, Gunzip
+from easpcap.capture.link import link_type_name
+from easpcap.capture.packets import NO_TIME
+from easpcap.capture.pcap import FILE_HEADER_BYTES, PcapScanner
+from easpcap.capture.pcapng import PcapngScanner
+from easpcap.capture.source import Source
+from easpcap.capture.window import Window
+from easpcap.errors import CaptureError
+from easpcap.limits import WINDOW_BYTES
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import BinaryIO, Self
+
+    from easpcap.batch import PacketBatch
+    from easpcap.capture.packets import Packets
+    from easpcap.capture.source import Stream
+
+#: The window for a look at the first packet.
+PEEK_BYTES: Final = 64 * 2**10
+
+
+class Capture:
+    """One capture. Iterating it reads it, once, from front to end; the rest is final when the iteration has ended.
+
+    A batch's buffer is only valid until the next batch is asked for. The iteration raises CaptureError where the
+    disk fails; a torn or damaged file only ends it early, and is told by ``truncated`` and ``anomalies``.
+    """
+
+    def __init__(self, source: Source, *, first_frame: int, window_bytes: int) -> None:
+        stream, self.format = _uncompressed(source)
+        self._source = source
+        self._stream = stream
+        self._scanner = _scanner_for(source.path, stream.peek())
+        self._window = Window(stream, source, window_bytes)
+        self._first_frame = first_frame
+        self._read = False
+        self._previous_time = 0
+        self.path = source.path
+        #: packets so far, TCP or not
+        self.packets = 0
+        #: nanoseconds since 1970 UTC of the earliest and the latest packet; None where no packet has a time
+        self.first_time: int | None = None
+        self.last_time: int | None = None
+        #: the last packet is cut off, or what follows cannot be read
+        self.truncated = False
+        #: why packets gave no row: counts by reason
+        self.ignored: Counter[str] = Counter()
+        #: what is odd about the file: code, frame, detail
+        self.anomalies: list[tuple[str, int, str]] = []
+
+    @property
+    def link_types(self) -> list[str]:
+        """Display names of the interfaces' link types so far, in order of appearance."""
+        return list(dict.fromkeys(link_type_name(link_type) for link_type in self._scanner.link_types))
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """Key logs that stand in the capture itself, as soon as they were passed."""
+        return self._scanner.secrets
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole file as stored, in hex; empty before the iteration has ended."""
+        return self._source.sha256
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file as stored; None for a pipe."""
+        return self._source.size
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the stored file read so far."""
+        return self._source.bytes_read
+
+    def __iter__(self) -> Iterator[PacketBatch]:
+        if self._read:
+            msg = "a Capture is read once; open it again"
+            raise RuntimeError(msg)
+        self._read = True
+        try:
+            yield from self._batches()
+            self._source.drain()
+        finally:
+            self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; for captures that are not iterated to their end."""
+        self._source.close()
+
+    def first_packet_time(self) -> int | None:
+        """Time of the first packet that has one, looking no further than that; instead of iterating."""
+        for packets in self._windows():
+            known = packets.time_ns[packets.time_ns != NO_TIME]
+            if len(known):
+                return int(known[0])
+        return None
+
+    def _batches(self) -> Iterator[PacketBatch]:
+        for found in self._windows():
+            packets = self._dated(found)
+            first_frame = self._first_frame + self.packets
+            self.packets += len(packets.at)
+            batch = decode(self._window.buffer, packets, first_frame, self.ignored)
+            if batch is not None:
+                yield batch
+        self._note_end()
+
+    def _windows(self) -> Iterator[Packets]:
+        """Packets as they are found, until nothing is left or what is left cannot be read."""
+        window, scanner = self._window, self._scanner
+        while not scanner.damage:
+            before = window.start
+            packets = scanner.scan(window)
+            if len(packets.at):
+                yield packets
+            elif window.start == before and not window.refill():
+                return
+
+    def _dated(self, packets: Packets) -> Packets:
+        """Give packets without a time that of the packet before them, and keep the earliest and the latest."""
+        times = packets.time_ns
+        known = times != NO_TIME
+        if not known.all():
+            latest = np.maximum.accumulate(np.where(known, np.arange(len(times)), -1))
+            times = np.where(latest < 0, self._previous_time, times[latest])
+        if known.any():
+            earliest, latest_time = int(times[known].min()), int(times[known].max())
+            self.first_time = earliest if self.first_time is None else min(self.first_time, earliest)
+            self.last_time = latest_time if self.last_time is None else max(self.last_time, latest_time)
+        self._previous_time = int(times[-1])
+        return packets._replace(time_ns=times)
+
+    def _note_end(self) -> None:
+        """Tell of what could not be read; its frame is the last one before it."""
+        left = self._window.end - self._window.start
+        damage = self._scanner.damage or self._stream.torn
+        if not damage and not left:
+            return
+        self.truncated = True
+        frame = max(self._first_frame, self._first_frame + self.packets - 1)
+        code = "capture-damaged" if damage else "capture-truncated"
+        self.anomalies.append((code, frame, damage or f"the last packet is cut: {left} bytes of it are left"))
+
+
+def open_capture(
+    path: str | os.PathLike[str] | BinaryIO, *, first_frame: int = 1, window_bytes: int = WINDOW_BYTES
+) -> Capture:
+    """Open a pcap or pcapng file, compressed with gzip or not; ``"-"`` is standard input.
+
+    ``first_frame`` is the number of its first packet; ``window_bytes`` is how much is read at a time.
+    Raises CaptureError, in one line that says what to do, where the file cannot be opened or is no capture.
+    """
+    return _open(Source(path), first_frame, window_bytes)
+
+
+def first_packet_time(path: str | os.PathLike[str]) -> int | None:
+    """Nanoseconds since 1970 UTC of the first packet, read from the file's front alone; None for standard input."""
+    if path == "-":
+        return None
+    with _open(Source(path, hashed=False), 1, PEEK_BYTES) as capture:
+        return capture.first_packet_time()
+
+
+def _open(source: Source, first_frame: int, window_bytes: int) -> Capture:
+    try:
+        return Capture(source, first_frame=first_frame, window_bytes=window_bytes)
+    except CaptureError:
+        source.close()
+        raise
+
+
+def _uncompressed(source: Source) -> tuple[Stream, str]:
+    """The stream of the capture's own bytes, and the name of its format."""
+    stream: Stream = source
+    suffix = ""
+    if source.peek().startswith(GZIP_MAGIC):
+        stream, suffix = Gunzip(source), "+gzip"
+    return stream, ("pcapng" if stream.peek().startswith(PCAPNG_MAGIC) else "pcap") + suffix
+
+
+def _scanner_for(path: str, head: bytes) -> PcapScanner | PcapngScanner:
+    """What finds the packets of a file that begins with ``head``."""
+    if head.startswith(PCAPNG_MAGIC) and head[8:12] in PCAPNG_ORDERS:
+        return PcapngScanner()
+    if head[:4] in PCAP_MAGICS and len(head) >= FILE_HEADER_BYTES:
+        return PcapScanner(head)
+    raise refuse(path, head)

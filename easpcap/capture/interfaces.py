@@ -1,0 +1,123 @@
+"""pcapng interfaces: what a packet's interface says of its link type and of the unit of its times."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from easpcap.limits import MAX_INTERFACES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SECOND: Final = 10**9
+END_OF_OPTIONS, IF_TSRESOL, IF_TSOFFSET = 0, 9, 14
+#: Microseconds, where the block does not say (pcapng section 4.2, if_tsresol).
+USUAL_RESOLUTION: Final = 6
+NO_SNAP: Final = 2**32
+MASK: Final = 2**64 - 1
+
+
+class Interface(NamedTuple):
+    """One Interface Description Block."""
+
+    link_type: int
+    snap: int  # greatest packet size kept; NO_SNAP where unlimited
+    resolution: int  # the if_tsresol byte: 10^-n, with the highest bit set 2^-n of a second
+    offset_ns: int  # added to every time; wrapped to 64 bits
+
+
+UNKNOWN: Final = Interface(-1, NO_SNAP, USUAL_RESOLUTION, 0)
+
+
+def parse_interface(body: bytes, order: str) -> Interface:
+    """The body of an Interface Description Block; what is cut off or odd in it counts as absent."""
+    if len(body) < 8:
+        return UNKNOWN
+    link_type, _, snap = struct.unpack_from(order + "HHI", body)
+    resolution, offset, position = USUAL_RESOLUTION, 0, 8
+    while position + 4 <= len(body):
+        code, size = struct.unpack_from(order + "HH", body, position)
+        value = body[position + 4 : position + 4 + size]
+        if code == END_OF_OPTIONS:
+            break
+        if code == IF_TSRESOL and len(value) == 1:
+            resolution = value[0]
+        elif code == IF_TSOFFSET and len(value) == 8:
+            offset = struct.unpack(order + "q", value)[0]
+        position += 4 + (size + 3 & ~3)
+    return Interface(link_type, snap or NO_SNAP, resolution, (offset * SECOND) & MASK)
+
+
+class Interfaces:
+    """The interfaces of the sections in a window; each section numbers its own from 0.
+
+    All stand in one table, ended by UNKNOWN, so that packets of many sections are looked up at once.
+    """
+
+    def __init__(self) -> None:
+        self._table: list[Interface] = []
+        self._base = 0
+        self._columns: NDArray[np.uint64] | None = None
+
+    def add(self, interface: Interface) -> bool:
+        """Append to the current section; False where it has too many, and the interface is not kept."""
+        if len(self._table) - self._base >= MAX_INTERFACES:
+            return False
+        self._table.append(interface)
+        self._columns = None
+        return True
+
+    def begin_section(self) -> int:
+        """Start numbering anew; the place in the table of the new section's interface 0."""
+        self._base = len(self._table)
+        return self._base
+
+    def forget_past_sections(self) -> None:
+        """Keep the current section alone, whose base becomes 0."""
+        if self._base:
+            self._table = self._table[self._base :]
+            self._base = 0
+            self._columns = None
+
+    def rows(self, numbers: NDArray[np.int64], bases: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Table rows of ``numbers`` in sections whose interfaces stand at ``bases`` up to ``ends``."""
+        rows = bases + numbers
+        return np.where(rows < ends, rows, len(self._table))
+
+    @property
+    def end(self) -> int:
+        """The place behind the last interface."""
+        return len(self._table)
+
+    def columns(self) -> NDArray[np.uint64]:
+        """Link type, snap, resolution and offset of every interface and of UNKNOWN, one row each."""
+        if self._columns is None:
+            rows = [[value & MASK for value in interface] for interface in (*self._table, UNKNOWN)]
+            self._columns = np.array(rows, dtype=np.uint64).T
+        return self._columns
+
+
+def ticks_to_ns(ticks: NDArray[np.uint64], resolution: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Nanoseconds, rounded down, exactly; times beyond 64 bits wrap as hostile ones may."""
+    found = np.unique(resolution).tolist()
+    if len(found) == 1:
+        return _convert(ticks, found[0])
+    result = np.zeros_like(ticks)
+    for value in found:
+        chosen = resolution == value
+        result[chosen] = _convert(ticks[chosen], value)
+    return result
+
+
+def _convert(ticks: NDArray[np.uint64], resolution: int) -> NDArray[np.uint64]:
+    power = resolution & 0x7F
+    if resolution & 0x80:  # powers of 2 are rare, and Python's integers are exact
+        return np.array([(tick * SECOND >> power) & MASK for tick in ticks.tolist()], dtype=np.uint64)
+    if power <= 9:
+        return ticks * np.uint64(10 ** (9 - power))
+    if power <= 28:
+        return ticks // np.uint64(10 ** (power - 9))
+    return np.zeros_like(ticks)

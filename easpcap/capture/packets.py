@@ -1,0 +1,63 @@
+"""What every capture format is turned into: columns of captured packets, before any header of theirs is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from numpy.typing import NDArray
+
+    from easpcap.capture.window import Window
+
+#: Packets that one batch covers at most: its columns must not outgrow the window that they describe.
+BATCH_PACKETS: Final = 128 * 2**10
+
+#: The time of a packet whose format stores none.
+NO_TIME: Final = -(2**63)
+
+
+class Packets(NamedTuple):
+    """One row per captured packet, in file order. Offsets point into the window's buffer."""
+
+    at: NDArray[np.int64]
+    captured: NDArray[np.int64]  # bytes present
+    original: NDArray[np.int64]  # bytes that were on the wire
+    time_ns: NDArray[np.int64]  # since 1970 UTC; NO_TIME where the format stores none
+    link_type: NDArray[np.int64]  # LINKTYPE_ value; -1 where it is not known
+
+
+class Scanner(Protocol):
+    """Finds the packets in a window."""
+
+    # What a damaged file makes of it is told by ``damage``; nothing is raised.
+    #: LINKTYPE_ values of the interfaces so far, in order of appearance
+    link_types: list[int]
+    #: key logs so far
+    secrets: list[bytes]
+    #: why scanning stopped for good; empty while it goes on
+    damage: str
+
+    def scan(self, window: Window) -> Packets:
+        """The next whole packets, at most BATCH_PACKETS; moves ``window.start`` behind them. None: more is needed."""
+
+
+def count_lost(ignored: Counter[str], reason: str, kept: NDArray[np.bool_]) -> bool:
+    """Count the rows that are not kept under ``reason``; True where there are any."""
+    lost = len(kept) - int(np.count_nonzero(kept))
+    if lost:
+        ignored[reason] += lost
+    return lost > 0
+
+
+def gather(buffer: bytes | bytearray, offsets: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A value of ``dtype`` from every offset; the offsets must lie so that each value is within the buffer.
+
+    A view with a stride of one byte lets a single gather read unaligned structures at any offset.
+    """
+    opaque = np.dtype((np.void, dtype.itemsize))
+    values = np.ndarray((len(buffer) - dtype.itemsize + 1,), opaque, buffer, 0, (1,))
+    return values[offsets].view(dtype)

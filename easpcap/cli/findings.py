@@ -1,0 +1,22 @@
+"""One row a finding: what is wrong, how sure that is, the frames that prove it, what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.cli.options import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.cli.options import Options
+    from easpcap.results import Analysis
+
+DEFAULT_FORMAT = Format.TABLE
+
+
+def render(analysis: Analysis, options: Options) -> Iterator[str]:
+    """The findings in the format asked for."""
+    from easpcap.cli.section import render_section
+
+    return render_section(analysis, options, "findings")

@@ -1,0 +1,59 @@
+"""From what was written on the command line to files that exist, and to the password."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from easpcap.errors import CaptureError, KeyFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MAX_PASSWORD_BYTES = 64 * 1024
+
+
+def expanded(traces: Sequence[str]) -> list[str]:
+    """Patterns with * or ? where no file has that very name: Windows shells leave them to the program."""
+    paths: list[str] = []
+    for trace in traces:
+        if ("*" in trace or "?" in trace) and not os.path.lexists(trace):
+            matches = sorted(glob.glob(trace))
+            if not matches:
+                msg = f"{trace}: no file fits this pattern"
+                raise CaptureError(msg)
+            paths.extend(matches)
+        else:
+            paths.append(trace)
+    return paths
+
+
+def read_password(password_file: str | None) -> bytes | None:
+    """From the file, without the last line break only; else from EASPCAP_PASSWORD; else None."""
+    if password_file is None:
+        from_environment = os.environ.get("EASPCAP_PASSWORD")
+        return None if from_environment is None else from_environment.encode("utf-8", "surrogateescape")
+    try:
+        if password_file == "-":  # noqa: S105  # standard input
+            data = sys.stdin.buffer.read(_MAX_PASSWORD_BYTES + 1)
+        else:
+            with Path(password_file).open("rb") as file:
+                data = file.read(_MAX_PASSWORD_BYTES + 1)
+    except OSError as error:
+        msg = f"{password_file}: cannot read the password: {error.strerror or error}"
+        raise KeyFileError(msg) from error
+    if len(data) > _MAX_PASSWORD_BYTES:
+        msg = f"{password_file}: too long for a password"
+        raise KeyFileError(msg)
+    return _line(data)
+
+
+def _line(data: bytes) -> bytes:
+    """The password as UTF-8; editors and shells of Windows write byte order marks and UTF-16."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        data = data.decode("utf-16", "replace").encode()
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    return data.removesuffix(b"\n").removesuffix(b"\r") if data.endswith(b"\n") else data

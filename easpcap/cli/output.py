@@ -1,0 +1,115 @@
+"""Where the data goes: standard output as UTF-8 bytes, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from easpcap.errors import EaspcapError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import IO
+
+#: What writing to a pipe that nobody reads any more gives; Windows says EINVAL.
+_CLOSED_PIPE = {errno.EPIPE, errno.EINVAL} if sys.platform == "win32" else {errno.EPIPE}
+
+
+class OutputError(EaspcapError):
+    """The output cannot be written."""
+
+
+def check_output(output: str, inputs: Sequence[str]) -> None:
+    """Refuse an output that is one of the inputs, also by another name, and one that cannot be made."""
+    if output == "-":
+        return
+    for path in inputs:
+        if path != "-" and _same_file(output, path):
+            msg = f"{output}: is an input ({path}) and will not be overwritten"
+            raise OutputError(msg)
+    if "-" in inputs and _is_standard_input(output):
+        msg = f"{output}: is the file standard input reads from and will not be overwritten"
+        raise OutputError(msg)
+    target = Path(os.path.realpath(output))
+    if target.is_dir():
+        msg = f"{output}: is a folder"
+        raise OutputError(msg)
+    if not target.parent.is_dir():
+        msg = f"{output}: there is no folder {target.parent}"
+        raise OutputError(msg)
+
+
+def _same_file(one: str, other: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
+def _is_standard_input(output: str) -> bool:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.path.samestat(os.fstat(sys.stdin.fileno()), os.stat(output))  # noqa: PTH116  # beside fstat
+    return False
+
+
+def write_output(pieces: Iterable[str], output: str) -> None:
+    """Write everything; a reader who closes the pipe early is no error.
+
+    Raises:
+        OutputError: the file cannot be written; nothing of it is left behind.
+    """
+    if output == "-":
+        _write_standard_output(pieces)
+        return
+    try:
+        target = Path(os.path.realpath(output))
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            with target.open("wb") as device:  # a pipe or /dev/null: nothing to replace
+                _write(device, pieces)
+            return
+        with _replacing(target) as file:
+            _write(file, pieces)
+    except OSError as error:
+        msg = f"{output}: cannot be written: {error.strerror or error}"
+        raise OutputError(msg) from error
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A new file beside ``target`` that takes its name once it is whole and on the disk."""
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write_standard_output(pieces: Iterable[str]) -> None:
+    try:
+        _write(sys.stdout.buffer, pieces)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is still buffered would fail again, with a message, when the interpreter ends.
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+        if error.errno not in _CLOSED_PIPE:
+            msg = f"standard output cannot be written: {error.strerror or error}"
+            raise OutputError(msg) from error
+
+
+def _write(file: IO[bytes], pieces: Iterable[str]) -> None:
+    write = file.write
+    for piece in pieces:
+        write(piece.encode("utf-8", "backslashreplace"))

@@ -1,0 +1,66 @@
+"""What every command does: read the inputs, analyse, write, and say by the exit status how it went."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from easpcap.cli import status
+from easpcap.cli.inputs import expanded, read_password
+from easpcap.cli.messages import say
+from easpcap.cli.output import check_output, write_output
+from easpcap.cli.progress import progress_bar
+from easpcap.errors import EaspcapError
+
+if TYPE_CHECKING:
+    from easpcap.cli.options import Options, Render
+    from easpcap.results import Analysis
+
+
+def run(render: Render, options: Options) -> int:
+    """Run one command; whatever happens ends in an exit status and at most a line on standard error."""
+    try:
+        return _run(render, options)
+    except EaspcapError as error:
+        say(str(error))
+        return status.UNUSABLE
+    except KeyboardInterrupt:
+        return status.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the last resort: no traceback unless asked for
+        if options.debug:
+            import traceback
+
+            traceback.print_exc()
+        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        say(f"internal error: {text}" + ("" if options.debug else "; run again with --debug"))
+        return status.UNUSABLE
+
+
+def _run(render: Render, options: Options) -> int:
+    options = replace(options, traces=tuple(expanded(options.traces)))
+    inputs = [*options.traces, *options.keys, *options.key_logs]
+    inputs += [options.password_file] if options.password_file is not None else []
+    check_output(options.output, inputs)
+    analysis = _analyzed(options)
+    outcome = status.exit_status(analysis, options)
+    unusable = status.unusable_keys(analysis)
+    for key in unusable:
+        say(f"{'' if outcome == status.UNUSABLE else 'warning: '}{key.path}: {key.error}")
+    if outcome != status.UNUSABLE:
+        write_output(render(analysis, options), options.output)
+    return outcome
+
+
+def _analyzed(options: Options) -> Analysis:
+    password = read_password(options.password_file)
+    from easpcap.pipeline import analyze
+
+    with progress_bar(options.traces) as progress:
+        return analyze(
+            options.traces,
+            keys=options.keys,
+            key_logs=options.key_logs,
+            password=password,
+            digest=options.digest,
+            progress=progress,
+        )

@@ -1,0 +1,181 @@
+"""Casebook: an analysis with the indexes that rules ask for. Reads only; built once per diagnosis."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from easpcap.diagnosis.inference import hidden_renegotiations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from easpcap.activesync.command import Command
+    from easpcap.diagnosis.inference import HiddenRenegotiation
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Analysis, Connection, Fact, InputFile, Renegotiation
+    from easpcap.stream import Endpoint
+
+    Attempt: TypeAlias = tuple[Connection, Renegotiation]
+
+#: What may stand in a command that someone pastes into a shell; any other name from the wire is left out.
+HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
+
+MAX_PATH_SHOWN = 60
+
+
+class Site(NamedTuple):
+    """The server as an administrator names it: for the commands of a remedy."""
+
+    name: str | None  # a host name that is safe in a command
+    port: int
+    software: str | None  # the Server header
+
+
+class Casebook:
+    """Answers the questions that rules share."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        self._connections = {connection.id: connection for connection in analysis.connections}
+        self._hidden: dict[int, list[HiddenRenegotiation]] = {}
+        self._facts: dict[int, dict[str, list[Fact]]] = {}
+
+    # ------------------------------------------------------------------ who and what
+
+    def connection(self, exchange: Exchange) -> Connection:
+        """The connection that carried an exchange."""
+        return self._connections[exchange.connection]
+
+    def command(self, exchange: Exchange) -> Command | None:
+        """The ActiveSync reading of an exchange, or None where it is not ActiveSync."""
+        return self.analysis.commands.get(exchange.id)
+
+    def label(self, exchange: Exchange) -> str:
+        """Method and command, or method and path: how people name a request."""
+        request, command = exchange.request, self.command(exchange)
+        if request is None:
+            return "a request that was not captured"
+        if command is not None and command.command and command.command != request.method:
+            return f"{request.method} {command.command}"
+        return f"{request.method} {_path(request.target)[:MAX_PATH_SHOWN]}"
+
+    def site(self, connection: Connection) -> Site:
+        """Name, port and software of the server of a connection."""
+        name = connection.tls.server_name if connection.tls else None
+        safe = name if name and HOST_NAME.fullmatch(name) else None
+        return Site(safe, connection.server.port, self._software.get(connection.server))
+
+    @cached_property
+    def _software(self) -> dict[Endpoint, str]:
+        """The first Server header of every server."""
+        found: dict[Endpoint, str] = {}
+        for exchange in self.analysis.exchanges:
+            header = exchange.response.header("server") if exchange.response else None
+            if header:
+                found.setdefault(self.connection(exchange).server, header)
+        return found
+
+    def facts(self, connection: Connection, kind: str) -> list[Fact]:
+        """Facts of one kind in causal order; sorted once, since rules ask again and again."""
+        by_kind = self._facts.get(connection.id)
+        if by_kind is None:
+            by_kind = self._facts[connection.id] = {}
+            for fact in sorted(connection.facts, key=stamp):
+                by_kind.setdefault(fact.kind, []).append(fact)
+        return by_kind.get(kind, [])
+
+    # ------------------------------------------------------------------ comparisons
+
+    def kind(self, exchange: Exchange) -> tuple[Endpoint, str]:
+        """Requests of one kind go to the same server with the same command, or the same method and path."""
+        return self.connection(exchange).server, self.label(exchange)
+
+    def similar(self, exchange: Exchange) -> list[Exchange]:
+        """All answered exchanges of the same kind, this one too."""
+        return self._kinds.get(self.kind(exchange), [])
+
+    @cached_property
+    def _kinds(self) -> dict[tuple[Endpoint, str], list[Exchange]]:
+        kinds: dict[tuple[Endpoint, str], list[Exchange]] = {}
+        for exchange in self.analysis.exchanges:
+            if exchange.request is not None and exchange.response is not None:
+                kinds.setdefault(self.kind(exchange), []).append(exchange)
+        return kinds
+
+    # ------------------------------------------------------------------ renegotiations
+
+    def attempts(self, matches: Callable[[Casebook, Connection, Renegotiation], bool]) -> Iterator[Attempt]:
+        """The first match of every exchange, and the first of a connection among those outside of exchanges."""
+        for connection in self.analysis.connections:
+            told: set[int | None] = set()
+            for renegotiation in connection.tls.renegotiations if connection.tls else ():
+                where = id(renegotiation.exchange) if renegotiation.exchange is not None else None
+                if where not in told and matches(self, connection, renegotiation):
+                    told.add(where)
+                    yield connection, renegotiation
+
+    def renegotiations(self, exchange: Exchange) -> list[Renegotiation]:
+        """The handshakes that fell into one exchange."""
+        return self._by_exchange.get(id(exchange), [])
+
+    @cached_property
+    def _by_exchange(self) -> dict[int, list[Renegotiation]]:
+        found: dict[int, list[Renegotiation]] = {}
+        for connection in self.analysis.connections:
+            for renegotiation in connection.tls.renegotiations if connection.tls else ():
+                if renegotiation.exchange is not None:
+                    found.setdefault(id(renegotiation.exchange), []).append(renegotiation)
+        return found
+
+    def hidden(self, connection: Connection) -> list[HiddenRenegotiation]:
+        """What the records of an opaque connection betray of renegotiations; empty for any other connection."""
+        if connection.decryption.status != "opaque" or not connection.stretches:
+            return []
+        if connection.id not in self._hidden:
+            self._hidden[connection.id] = list(hidden_renegotiations(connection))
+        return self._hidden[connection.id]
+
+    # ------------------------------------------------------------------ the capture
+
+    def input_of(self, frame: int) -> InputFile | None:
+        """The capture that holds a frame of the merged set."""
+        holds = [file for file in self.analysis.inputs if file.first_frame <= frame]
+        return max(holds, key=lambda file: file.first_frame, default=None)
+
+    def capture_end(self, connection: Connection) -> int:
+        """When the capture that holds the connection's last packet ended, in ns: until then, silence is known."""
+        file = self.input_of(connection.last.frame)
+        known = file.last_time if file is not None else None
+        return max(connection.last.time_ns, known or 0)
+
+    def display_filter(self, connection: Connection, first: int, last: int) -> str:
+        """A Wireshark display filter for frames ``first`` to ``last`` of a connection.
+
+        With several captures the frames are those of the input that holds the first one, and the connection is named
+        by address, since Wireshark numbers streams per file.
+        """
+        if len(self.analysis.inputs) <= 1:
+            return f"tcp.stream eq {connection.id} && {_frames(first, last)}"
+        file = self.input_of(first)
+        start = file.first_frame if file else 1
+        packets = file.packets if file else last
+        client = connection.client
+        family = "ipv6" if ":" in client.address else "ip"
+        frames = _frames(first - start + 1, min(last - start + 1, packets))
+        return f"{family}.addr == {client.address} && tcp.port == {client.port} && {frames}"
+
+
+def stamp(fact: Fact) -> int:
+    """A fact's place in the causal order of its connection."""
+    return fact.position.stamp
+
+
+def _frames(first: int, last: int) -> str:
+    return f"frame.number >= {first} && frame.number <= {last}"
+
+
+def _path(target: str) -> str:
+    return target.split("?", 1)[0]

@@ -1,0 +1,66 @@
+"""Orders, numbers and groups findings: what belongs to the same exchange, and what has the same cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.results import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.results import Finding
+
+SEVERITY_ORDER = {"critical": 0, "warning": 1, "notice": 2}
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """Critical first, then by the first frame of evidence, then by rule; numbered from 0 in that order."""
+    result = sorted(
+        findings, key=lambda f: (SEVERITY_ORDER[f.severity], f.evidence[0].position.frame, f.rule, f.connections)
+    )
+    for number, finding in enumerate(result):
+        finding.id = number
+    return result
+
+
+def relate(findings: list[Finding]) -> None:
+    """Fill ``related``: findings about the same exchange, or about the same connection where there is none."""
+    groups: dict[tuple[str, int], list[Finding]] = {}
+    for finding in findings:
+        for subject in _subjects(finding):
+            groups.setdefault(subject, []).append(finding)
+    for group in groups.values():
+        for finding in group:
+            finding.related = sorted({other.id for other in group if other is not finding} | set(finding.related))
+
+
+def _subjects(finding: Finding) -> list[tuple[str, int]]:
+    if finding.exchanges:
+        return [("exchange", id(exchange)) for exchange in finding.exchanges]
+    return [("connection", number) for number in finding.connections]
+
+
+def causes(book: Casebook, findings: list[Finding]) -> list[Cause]:
+    """One cause for every rule that fired, the order of its first finding kept."""
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.rule, []).append(finding)
+    return [_cause(book, rule, group) for rule, group in by_rule.items()]
+
+
+def _cause(book: Casebook, rule: str, findings: list[Finding]) -> Cause:
+    exchanges = {id(exchange): exchange for finding in findings for exchange in finding.exchanges}
+    commands = (book.command(exchange) for exchange in exchanges.values())
+    devices = {command.device_id for command in commands if command is not None and command.device_id}
+    times = [item.position.time_ns for finding in findings for item in finding.evidence]
+    return Cause(
+        rule=rule,
+        severity=findings[0].severity,
+        findings=[finding.id for finding in findings],
+        exchanges=len(exchanges),
+        devices=len(devices),
+        first_time=min(times),
+        last_time=max(times),
+    )

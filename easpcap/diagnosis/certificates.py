@@ -1,0 +1,176 @@
+"""Questions for a client certificate, whenever they were asked, and what came of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import course, evidence
+from easpcap.results import Evidence
+from easpcap.stream import TO_CLIENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Connection, Fact, Renegotiation
+
+FORBIDDEN = 403  # RFC 9110 section 15.5.4
+FIRST_ERROR = 400
+
+
+@dataclass(slots=True)
+class CertificateQuestion:
+    """The server asked for a certificate; ``trouble`` says what went wrong after it, None where nothing did."""
+
+    when: str  # "in the first handshake", "by renegotiation"
+    since: int  # stamp before which nothing belongs to it
+    exchange: Exchange | None
+    renegotiation: Renegotiation | None
+    presented: bool | None  # None: not seen
+    alert: Fact | None  # the server's fatal alert
+    forbidden: bool
+    closed: bool  # by the server, without a response
+
+    @property
+    def alert_name(self) -> str | None:
+        """Name of the server's fatal alert."""
+        return None if self.alert is None else str(self.alert.data.get("name") or self.alert.detail or "unknown")
+
+    @property
+    def trouble(self) -> str | None:
+        """What followed, in words."""
+        if self.alert_name is not None:
+            return f"the server ended it with the fatal alert {self.alert_name}"
+        if self.forbidden:
+            return "the server answered 403"
+        return "the server closed the connection without a response" if self.closed else None
+
+
+def questions(book: Casebook, connection: Connection) -> Iterator[CertificateQuestion]:
+    """At most one question for each exchange, the one nearest to it; and one where there is no exchange."""
+    if connection.tls is None:
+        return
+    told: set[int | None] = set()
+    for question in (*_later(book, connection), *_first(book, connection)):
+        where = id(question.exchange) if question.exchange is not None else None
+        if where not in told:
+            told.add(where)
+            yield question
+
+
+def _later(book: Casebook, connection: Connection) -> Iterator[CertificateQuestion]:
+    """Those asked by renegotiation, or after the handshake in TLS 1.3."""
+    tls = connection.tls
+    assert tls is not None  # noqa: S101  # questions() asks for it
+    for renegotiation in tls.renegotiations:
+        if renegotiation.by != "server" or not renegotiation.certificate_requested:
+            continue
+        exchange, stamp = renegotiation.exchange, renegotiation.position.stamp
+        response = exchange.response if exchange else None
+        end = course.closing(book, connection, renegotiation.position)
+        last = response.first.stamp if response else end.position.stamp
+        yield CertificateQuestion(
+            when="after the handshake" if tls.version == "TLS 1.3" else "by renegotiation",
+            since=stamp,
+            exchange=exchange,
+            renegotiation=renegotiation,
+            presented=renegotiation.certificate_presented,
+            alert=_server_alert(book, connection, stamp, last),
+            forbidden=response is not None and response.status == FORBIDDEN,
+            closed=exchange is not None and exchange.outcome == "abandoned-by-server" and response is None,
+        )
+
+
+def _first(book: Casebook, connection: Connection) -> Iterator[CertificateQuestion]:
+    """The one of the first handshake, told once for each 403, else once for the connection.
+
+    Where any request was let in, the certificate or its absence did no harm.
+    """
+    tls = connection.tls
+    assert tls is not None  # noqa: S101  # questions() asks for it
+    if tls.certificate_requested != "first-handshake" or _let_in(connection):
+        return
+    presented = _presented_first(book, connection)
+    refused = [e for e in connection.exchanges if e.response is not None and e.response.status == FORBIDDEN]
+    if refused:
+        for exchange in refused:
+            yield CertificateQuestion("in the first handshake", -1, exchange, None, presented, None, True, False)
+        return
+    if any(exchange.response is not None for exchange in connection.exchanges):
+        return
+    unanswered = connection.exchanges[0] if connection.exchanges else None
+    asked = _first_fact(book, connection, "certificate-request", -1)
+    alert = _server_alert(book, connection, asked.position.stamp if asked else -1, connection.last.stamp)
+    closed = _closed_over_it(book, connection, unanswered)
+    yield CertificateQuestion("in the first handshake", -1, unanswered, None, presented, alert, False, closed)
+
+
+def _let_in(connection: Connection) -> bool:
+    return any(e.response is not None and e.response.status < FIRST_ERROR for e in connection.exchanges)
+
+
+def _closed_over_it(book: Casebook, connection: Connection, exchange: Exchange | None) -> bool:
+    """Whether the server closed before the handshake was done, or at once after the request."""
+    if exchange is None:
+        done = _first_fact(book, connection, "handshake-done", -1) is not None
+        return connection.closed_by.startswith("server") and connection.decryption.status == "none" and not done
+    if exchange.outcome != "abandoned-by-server" or exchange.request is None:
+        return False
+    end = exchange.ended or connection.last
+    return end.time_ns - exchange.request.last.time_ns < course.STALL_NS
+
+
+def _presented_first(book: Casebook, connection: Connection) -> bool | None:
+    """Whether a certificate came in the first handshake; later handshakes speak for themselves."""
+    tls = connection.tls
+    assert tls is not None  # noqa: S101  # questions() asks for it
+    came = _first_fact(book, connection, "client-certificate", -1)
+    later = tls.renegotiations[0].position.stamp if tls.renegotiations else None
+    if came is not None and "count" in came.data and (later is None or came.position.stamp < later):
+        return bool(came.data["count"])
+    return tls.certificate_presented if later is None else None
+
+
+def _server_alert(book: Casebook, connection: Connection, since: int, until: int) -> Fact | None:
+    """The server's first fatal alert between two stamps."""
+    for fact in course.facts_after(book, connection, since, "alert"):
+        if fact.position.stamp > until:
+            return None
+        if fact.direction == TO_CLIENT and course.is_fatal(fact):
+            return fact
+    return None
+
+
+def _first_fact(book: Casebook, connection: Connection, kind: str, since: int) -> Fact | None:
+    return next(course.facts_after(book, connection, since, kind), None)
+
+
+def evidence_lines(book: Casebook, connection: Connection, question: CertificateQuestion) -> list[Evidence]:
+    """The request, the question, the answer, and what followed."""
+    lines: list[Evidence] = []
+    exchange, renegotiation = question.exchange, question.renegotiation
+    if exchange is not None:
+        lines += evidence.request_begins(book, exchange)
+    if renegotiation is not None:
+        lines.append(evidence.asked(connection, renegotiation))
+    asked = _first_fact(book, connection, "certificate-request", question.since)
+    if asked is not None:
+        lines.append(Evidence(asked.position, "the server's CertificateRequest"))
+    came = _first_fact(book, connection, "client-certificate", question.since)
+    if came is not None and question.presented is not None:
+        what = "the client's certificate" if question.presented else "the client's certificate message is empty"
+        lines.append(Evidence(came.position, what))
+    if question.alert is not None:
+        lines.append(Evidence(question.alert.position, f"the server's fatal alert {question.alert_name}"))
+    if exchange is not None and question.forbidden:
+        lines += evidence.final_response(exchange)
+    if question.closed or not lines:
+        lines.append(evidence.connection_ends(_end(book, connection, exchange), exchange))
+    return lines
+
+
+def _end(book: Casebook, connection: Connection, exchange: Exchange | None) -> course.Ending:
+    after = exchange.request.last if exchange is not None and exchange.request is not None else connection.first
+    return course.closing(book, connection, after)

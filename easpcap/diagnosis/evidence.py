@@ -1,0 +1,186 @@
+"""The sentences that stand beside frames: one builder for each thing that several rules cite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import course
+from easpcap.results import Evidence, Finding
+from easpcap.stream import TO_CLIENT, TO_SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.course import Course, Ending
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Connection, Renegotiation
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+ENDED_BY = {
+    "client-fin": "the client closes the connection",
+    "client-rst": "the client resets the connection",
+    "client-close-notify": "the client ends TLS (close_notify)",
+    "client-alert": "the client gives up with a fatal alert",
+    "server-fin": "the server closes the connection",
+    "server-rst": "the server resets the connection",
+    "server-close-notify": "the server ends TLS (close_notify)",
+    "server-alert": "the server gives up with a fatal alert",
+}
+
+
+def duration(nanoseconds: int) -> str:
+    """A time span as people say it."""
+    if nanoseconds < SECOND:
+        return f"{nanoseconds / MILLISECOND:,.0f} ms"
+    return f"{nanoseconds / SECOND:,.1f} s"
+
+
+def request_begins(book: Casebook, exchange: Exchange) -> list[Evidence]:
+    """The head of the request and what it announced."""
+    request = exchange.request
+    if request is None:
+        return []
+    if request.framing == "chunked":
+        size = ", its body in chunks of unannounced total"
+    elif request.content_length is not None:
+        size = f", {request.content_length:,} bytes announced"
+    else:
+        size = ""
+    wait = ", held back for 100 Continue" if request.expects_continue else ""
+    return [Evidence(request.first, f"{book.label(exchange)} begins{size}{wait}")]
+
+
+def question(connection: Connection) -> str:
+    """What the server sends to ask for a later handshake."""
+    later = connection.tls is not None and connection.tls.version == "TLS 1.3"
+    return "CertificateRequest after the handshake" if later else "HelloRequest"
+
+
+def asked(connection: Connection, renegotiation: Renegotiation) -> Evidence:
+    """The HelloRequest and how far the body had come, on either side."""
+    if renegotiation.by == "client":
+        return Evidence(renegotiation.position, "the client begins a renegotiation (ClientHello)")
+    had, sent = renegotiation.body_offset_acknowledged, renegotiation.body_offset_sent
+    known = []
+    if had is not None:
+        known.append(f"the server had {had:,} body bytes")
+    if sent is not None:
+        known.append(f"the client had sent {sent:,}{_share(renegotiation, sent)}")
+    return Evidence(
+        renegotiation.position, "; ".join([question(connection), ", ".join(known)]) if known else question(connection)
+    )
+
+
+def _share(renegotiation: Renegotiation, sent: int) -> str:
+    request = renegotiation.exchange.request if renegotiation.exchange else None
+    total = request.content_length if request else None
+    return f" ({100 * sent // total} %)" if total else ""
+
+
+def answered(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
+    """What the client made of the HelloRequest, as far as it did anything."""
+    found = []
+    refused = course.refusal(book, connection, renegotiation)
+    if refused is not None:
+        found.append(Evidence(refused, "the client refuses: alert no_renegotiation"))
+    if renegotiation.client_hello is not None and renegotiation.by == "server":
+        suffix = (
+            ""
+            if course.completed(renegotiation) or renegotiation.alert is not None
+            else "; the server never answers it"
+        )
+        found.append(Evidence(renegotiation.client_hello, f"the client's ClientHello{suffix}"))
+    if renegotiation.done is not None:
+        found.append(Evidence(renegotiation.done, f"the renegotiation is complete{_presented(renegotiation)}"))
+    return found
+
+
+def _presented(renegotiation: Renegotiation) -> str:
+    if not renegotiation.certificate_requested:
+        return ", no certificate was asked for"
+    return {True: ", with a client certificate", False: ", without a client certificate", None: ""}[
+        renegotiation.certificate_presented
+    ]
+
+
+def window_closed(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
+    """The server's receive window at zero, which says that nobody reads."""
+    fact = course.zero_window(book, connection, renegotiation.position)
+    if fact is None:
+        return []
+    follows = "; no ClientHello follows" if renegotiation.client_hello is None else ""
+    return [Evidence(fact.position, f"the server's receive window is zero{follows}")]
+
+
+def alert_sent(how: Course) -> list[Evidence]:
+    """The fatal alert that ended the handshake."""
+    if how.alert is None:
+        return []
+    name = how.alert.data.get("name") or how.alert.detail or "unknown"
+    return [Evidence(how.alert.position, f"the {course.side(how.alert.direction)} ends it with the fatal alert {name}")]
+
+
+def final_response(exchange: Exchange) -> list[Evidence]:
+    """The response head."""
+    response = exchange.response
+    if response is None:
+        return []
+    late = ", too late: the client had given up" if exchange.too_late else ""
+    return [Evidence(response.first, f"the response: {response.status} {response.reason}".rstrip() + late)]
+
+
+def connection_ends(end: Ending, exchange: Exchange | None) -> Evidence:
+    """How the connection ended, and whether the request was left without a response."""
+    left = exchange is not None and exchange.response is None and end.by == "server"
+    return Evidence(end.position, end.told + (" without a response" if left else ""))
+
+
+def doubts(connection: Connection) -> list[str]:
+    """What speaks against any finding on this connection."""
+    found = [
+        f"{connection.gaps[direction]:,} bytes towards the {side} are missing in the capture."
+        for direction, side in ((TO_SERVER, "server"), (TO_CLIENT, "client"))
+        if connection.gaps[direction]
+    ]
+    if connection.roles_known_by in {"port", "first-packet"}:
+        found.append("The connection began before the capture: who is the server was told from the ports.")
+    return found
+
+
+def confidence(connection: Connection) -> str:
+    """Proven where the bytes were read, inferred where only record types and sizes are known."""
+    return "inferred" if connection.decryption.status == "opaque" else "proven"
+
+
+def finding(  # a finding has this many parts; all but the first four by name
+    book: Casebook,
+    rule: tuple[str, str],
+    connection: Connection,
+    exchange: Exchange | None,
+    *,
+    title: str,
+    detail: str,
+    evidence: Sequence[Evidence],
+    remedy: list[str],
+    against: Sequence[str] = (),
+    compared: Sequence[Evidence] = (),
+) -> Finding:
+    """A finding of ``rule`` (id, severity); evidence in causal order, ``compared`` (other connections) last."""
+    ordered = sorted(evidence, key=lambda item: item.position.stamp)
+    frames = [item.position.frame for item in ordered]
+    return Finding(
+        rule=rule[0],
+        severity=rule[1],
+        confidence=confidence(connection),
+        connections=[connection.id],
+        exchanges=[exchange] if exchange is not None else [],
+        title=title,
+        detail=detail,
+        evidence=[*ordered, *compared],
+        against=[*against, *doubts(connection)],
+        remedy=remedy,
+        wireshark_filter=book.display_filter(connection, min(frames), max(frames)),
+    )

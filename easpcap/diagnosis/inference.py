@@ -1,0 +1,160 @@
+"""What the records of an opaque connection betray: a HelloRequest among application data, and what followed it.
+
+Up to TLS 1.2 record types stay in clear and a HelloRequest has one exact length. From these, the acknowledgement in its
+segment, and who was sending, one can tell whether it fell into an upload. TLS 1.3 hides its types and is left out.
+Nothing is concluded where bytes towards the client are missing: the answer may have been among them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis.hello_request import hello_request_sizes
+from easpcap.stream import TO_CLIENT, TO_SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.results import Connection, Stretch
+    from easpcap.stream import Position
+
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
+
+#: Handshake bytes of a client's second flight from which it must hold a certificate: a key exchange of a 4096-bit RSA
+#: key with Finished and all overhead stays below.
+CERTIFICATE_FLIGHT = 900
+
+
+#: HelloRequests looked at on one connection: more add nothing to a diagnosis, and each costs a walk over the stretches.
+MAX_HIDDEN = 16
+
+
+@dataclass(slots=True)
+class HiddenRenegotiation:
+    """A record of a HelloRequest's exact length after application data had begun, and what stood around it."""
+
+    hello: Stretch
+    upload: Stretch  # the client's application data before it
+    sent_beyond: (
+        int  # bytes of the client's stream, in records of application data, that the server had not acknowledged
+    )
+    client_hello: Stretch | None  # the client's first handshake record after it
+    completed: bool  # the server changed its cipher and sent its Finished
+    certificate_flight: bool  # the client's second flight is too long to hold no certificate
+    server_data: Stretch | None  # the first application data of the server after it
+    server_alert: Stretch | None
+    client_alert: Stretch | None
+    last_client_data: Position | None  # of application data, before anything of the server followed
+
+    @property
+    def mid_body(self) -> bool:
+        """Whether the client went on with application data which the server had not yet when it asked."""
+        return self.sent_beyond > 0
+
+
+def hidden_renegotiations(connection: Connection) -> Iterator[HiddenRenegotiation]:
+    """Every HelloRequest that can be recognised while a request was under way."""
+    tls = connection.tls
+    if tls is None or connection.gaps[TO_CLIENT]:
+        return
+    sizes = hello_request_sizes(tls.version, tls.cipher_suite)
+    if not sizes:
+        return
+    for index in islice(_candidates(connection.stretches, sizes), MAX_HIDDEN):
+        upload = _unanswered_upload(connection.stretches, index)
+        if upload is not None:
+            yield _around(connection.stretches, index, upload)
+
+
+def _candidates(stretches: list[Stretch], sizes: frozenset[int]) -> Iterator[int]:
+    """Places of the server's records with a HelloRequest's size that stand outside of any handshake."""
+    in_handshake, last_server_type = True, 0
+    application_data_begun = False
+    for index, stretch in enumerate(stretches):
+        kind, from_server = stretch.content_type, stretch.direction == TO_CLIENT
+        if kind == APPLICATION_DATA:
+            # In a renegotiation the client may go on with application data; the server does so only after it.
+            if from_server or not application_data_begun:
+                in_handshake = False
+            application_data_begun = True
+        elif kind == HANDSHAKE:
+            if from_server and last_server_type == CHANGE_CIPHER_SPEC:
+                in_handshake = False  # this is its Finished
+            elif from_server and not in_handshake and application_data_begun and _is_hello(stretch, sizes):
+                yield index
+            else:
+                in_handshake = True
+        if from_server:
+            last_server_type = kind
+
+
+def _is_hello(stretch: Stretch, sizes: frozenset[int]) -> bool:
+    return stretch.records == 1 and stretch.bytes == stretch.last_fragment_size and stretch.last_fragment_size in sizes
+
+
+def _unanswered_upload(stretches: list[Stretch], index: int) -> int | None:
+    """Place of the client's application data before ``index`` that the server has not answered yet, if there is any."""
+    for place in range(index - 1, -1, -1):
+        if stretches[place].content_type == APPLICATION_DATA:
+            return place if stretches[place].direction == TO_SERVER else None
+    return None
+
+
+def _around(stretches: list[Stretch], index: int, upload: int) -> HiddenRenegotiation:
+    """Gather what followed the HelloRequest at ``index``."""
+    hello, after = stretches[index], stretches[index + 1 :]
+    received = hello.first.acked
+    server_data = _first(after, APPLICATION_DATA, TO_CLIENT)
+    client_hello = _first(after, HANDSHAKE, TO_SERVER)
+    beyond, last = 0, None
+    for stretch in stretches[upload:]:
+        if stretch is server_data or stretch is client_hello:
+            break
+        if stretch.content_type != APPLICATION_DATA or stretch.direction != TO_SERVER:
+            continue
+        last = stretch.last
+        if received is not None and stretch.end_offset > received:
+            beyond = stretch.end_offset - received
+    finished = _first_after_change(after, TO_CLIENT)
+    return HiddenRenegotiation(
+        hello=hello,
+        upload=stretches[upload],
+        sent_beyond=beyond,
+        client_hello=client_hello,
+        completed=client_hello is not None and finished is not None,
+        certificate_flight=_flight_after_server_hello(after) >= CERTIFICATE_FLIGHT,
+        server_data=server_data,
+        server_alert=_first(after, ALERT, TO_CLIENT),
+        client_alert=_first(after, ALERT, TO_SERVER),
+        last_client_data=last,
+    )
+
+
+def _first(stretches: list[Stretch], content_type: int, direction: int) -> Stretch | None:
+    return next((s for s in stretches if s.content_type == content_type and s.direction == direction), None)
+
+
+def _first_after_change(stretches: list[Stretch], direction: int) -> Stretch | None:
+    """The first handshake record under new keys, which is a Finished."""
+    changed = False
+    for stretch in stretches:
+        if stretch.direction == direction:
+            if changed and stretch.content_type == HANDSHAKE:
+                return stretch
+            changed = stretch.content_type == CHANGE_CIPHER_SPEC
+    return None
+
+
+def _flight_after_server_hello(stretches: list[Stretch]) -> int:
+    """Handshake bytes that the client sent between the server's flight and its own ChangeCipherSpec."""
+    server_spoke, total = False, 0
+    for stretch in stretches:
+        if stretch.direction == TO_CLIENT:
+            server_spoke = server_spoke or stretch.content_type == HANDSHAKE
+        elif stretch.content_type == CHANGE_CIPHER_SPEC:
+            break
+        elif server_spoke and stretch.content_type == HANDSHAKE:
+            total += stretch.bytes
+    return total

@@ -1,0 +1,58 @@
+"""client-certificate-missing: asked for, an empty (or no) certificate came, and the request failed over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import certificates, evidence, remedies
+from easpcap.stream import TO_SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.certificates import CertificateQuestion
+    from easpcap.results import Connection, Finding
+
+RULE = ("client-certificate-missing", "critical")
+
+#: Alerts of a server that got no certificate, where the capture does not show what came
+#: (RFC 5246 section 7.2.2, RFC 8446 section 6.2).
+NONE_CAME = frozenset({"handshake_failure", "no_certificate", "certificate_required"})
+
+
+def find(book: Casebook) -> Iterator[Finding]:
+    """One finding per question that went without a certificate and came to harm."""
+    for connection in book.analysis.connections:
+        for question in certificates.questions(book, connection):
+            if question.trouble and _none_came(connection, question):
+                yield _finding(book, connection, question)
+
+
+def _none_came(connection: Connection, question: CertificateQuestion) -> bool:
+    if question.presented is None:  # not seen: only an alert that says so, and nothing missing, makes it sure
+        return question.alert_name in NONE_CAME and not connection.gaps[TO_SERVER]
+    return not question.presented
+
+
+def _finding(book: Casebook, connection: Connection, question: CertificateQuestion) -> Finding:
+    came = "sent an empty certificate message" if question.presented is False else "sent none"
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        question.exchange,
+        title="The server asks for a client certificate and the client has none to give",
+        detail=f"The client was asked for a certificate {question.when} and {came}; {question.trouble}.",
+        evidence=certificates.evidence_lines(book, connection, question),
+        against=_against(question),
+        remedy=remedies.supply_certificate(),
+    )
+
+
+def _against(question: CertificateQuestion) -> list[str]:
+    if question.forbidden:
+        return ["A 403 can have other causes; sub-status 7 in the W3C log would prove this one."]
+    if question.alert_name is None:
+        return ["The server closed without saying why."]
+    return []

@@ -1,0 +1,70 @@
+"""client-certificate-rejected: the client gave a certificate, and an alert about it or a 403 followed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import certificates, evidence, remedies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.certificates import CertificateQuestion
+    from easpcap.results import Connection, Finding
+
+RULE = ("client-certificate-rejected", "critical")
+
+#: Alerts 40, 42 to 49 and 51 (RFC 5246 section 7.2.2): what servers send about a certificate they do not like.
+ABOUT_CERTIFICATES = frozenset(
+    {
+        "handshake_failure",
+        "bad_certificate",
+        "unsupported_certificate",
+        "certificate_revoked",
+        "certificate_expired",
+        "certificate_unknown",
+        "illegal_parameter",
+        "unknown_ca",
+        "access_denied",
+        "decrypt_error",
+    }
+)
+
+#: Of these, the ones that are also sent for other reasons.
+AMBIGUOUS = frozenset({"handshake_failure", "illegal_parameter", "decrypt_error"})
+
+
+def find(book: Casebook) -> Iterator[Finding]:
+    """One finding per question that was answered in vain."""
+    for connection in book.analysis.connections:
+        for question in certificates.questions(book, connection):
+            if question.presented and (question.forbidden or question.alert_name in ABOUT_CERTIFICATES):
+                yield _finding(book, connection, question)
+
+
+def _finding(book: Casebook, connection: Connection, question: CertificateQuestion) -> Finding:
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        question.exchange,
+        title="The client gives a certificate and the server does not accept it",
+        detail=f"The client was asked for a certificate {question.when} and gave one; {question.trouble}.",
+        evidence=certificates.evidence_lines(book, connection, question),
+        against=_against(question),
+        remedy=remedies.mend_certificate(None if question.forbidden else question.alert_name),
+    )
+
+
+def _against(question: CertificateQuestion) -> list[str]:
+    if question.forbidden:
+        return [
+            (
+                "A 403 can have other causes than the certificate; the sub-status in the W3C log tells (403.13, "
+                "403.16, 403.17)."
+            )
+        ]
+    if question.alert_name in AMBIGUOUS:
+        return [f"The alert {question.alert_name} is also sent for reasons other than the certificate."]
+    return []

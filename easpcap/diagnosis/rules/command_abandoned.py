@@ -1,0 +1,86 @@
+"""command-abandoned: an ActiveSync command that one side gave up before it was answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import evidence, remedies
+from easpcap.results import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Finding
+
+RULE = ("command-abandoned", "warning")
+
+BY = {"abandoned-by-client": "client", "abandoned-by-server": "server"}
+
+#: Commands that the server holds until something happens (MS-ASCMD; Sync with Wait or HeartbeatInterval).
+HELD = frozenset({"Ping", "Sync"})
+
+
+def find(book: Casebook) -> Iterator[Finding]:
+    """One finding per ActiveSync exchange."""
+    for exchange in book.analysis.exchanges:
+        if exchange.outcome in BY and exchange.request is not None and book.command(exchange) is not None:
+            yield _finding(book, exchange, BY[exchange.outcome])
+
+
+def _finding(book: Casebook, exchange: Exchange, by: str) -> Finding:
+    connection, request, command = book.connection(exchange), exchange.request, book.command(exchange)
+    assert request is not None  # noqa: S101  # find() asks for it
+    assert command is not None  # noqa: S101  # as above
+    end = exchange.ended or connection.last
+    age = evidence.duration(max(0, end.time_ns - request.first.time_ns))
+    name = command.command or request.method
+    lines = [*evidence.request_begins(book, exchange), *evidence.final_response(exchange)]
+    if request.complete:
+        lines.append(Evidence(request.last, "the request is complete"))
+    lines.append(Evidence(end, f"{evidence.ENDED_BY.get(exchange.ended_by, f'the {by} ends it')} after {age}"))
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        exchange,
+        title=f"The {by} gives up the command {name}",
+        detail=f"{name}{_device(command.device_id)} was given up by the {by} after {age}, with "
+        f"{request.body_bytes:,} body bytes "
+        f"sent{_announced(request.content_length)}{_answer(exchange)}.{_held(name, by)}",
+        evidence=lines,
+        against=_against(exchange, name, by),
+        remedy=remedies.watch_abandoned(),
+    )
+
+
+def _device(device_id: str | None) -> str:
+    return f" of device {device_id}" if device_id else ""
+
+
+def _announced(size: int | None) -> str:
+    return f" of {size:,}" if size is not None else ""
+
+
+def _answer(exchange: Exchange) -> str:
+    response = exchange.response
+    if response is None:
+        return " and no response"
+    if exchange.too_late:
+        return f"; the response ({response.status}) came too late"
+    return f" and the response ({response.status}) cut off"
+
+
+def _held(name: str, by: str) -> str:
+    if name == "Ping" and by == "client":
+        return (
+            " A Ping is held by the server until mail comes or its heartbeat is over; the client did not wait for that."
+        )
+    return ""
+
+
+def _against(exchange: Exchange, name: str, by: str) -> list[str]:
+    if name in HELD and by == "client" and exchange.request is not None and exchange.request.complete:
+        return ["Clients also end a long poll on purpose: at a change of network, or to ask for something else."]
+    return []

@@ -1,0 +1,69 @@
+"""renegotiation-failed: the renegotiation handshake ends in a fatal alert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import course, evidence, remedies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.results import Connection, Fact, Finding, Renegotiation
+
+RULE = ("renegotiation-failed", "critical")
+
+
+def find(book: Casebook) -> Iterator[Finding]:
+    """One finding per request, or per connection where it fell between requests."""
+    for connection, renegotiation in book.attempts(course.is_failed):
+        yield _finding(book, connection, renegotiation)
+
+
+def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:
+    exchange = renegotiation.exchange
+    how = course.course(book, connection, renegotiation)
+    alert = how.alert
+    assert alert is not None  # noqa: S101  # is_failed asks for it
+    name = str(alert.data.get("name") or alert.detail or "unknown")
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        exchange,
+        title=f"The renegotiation fails: the {course.side(alert.direction)} ends it with the alert {name}",
+        detail=_detail(renegotiation, alert, name),
+        evidence=[
+            *(evidence.request_begins(book, exchange) if exchange else []),
+            evidence.asked(connection, renegotiation),
+            *evidence.answered(book, connection, renegotiation),
+            *evidence.alert_sent(how),
+            evidence.connection_ends(how.end, exchange),
+        ],
+        remedy=_remedy(book, connection, renegotiation, name),
+    )
+
+
+def _detail(renegotiation: Renegotiation, alert: Fact, name: str) -> str:
+    if renegotiation.by == "client":
+        return (
+            f"The client began a renegotiation by itself and the {course.side(alert.direction)} ended it with {name}."
+        )
+    asked = "The server asked for a client certificate by renegotiation"
+    if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
+        return (
+            f"{asked}, the client had none to give, and the {course.side(alert.direction)} ended the handshake "
+            f"with {name}."
+        )
+    if renegotiation.certificate_presented:
+        return f"{asked}, the client gave one, and the {course.side(alert.direction)} ended the handshake with {name}."
+    return f"{asked}, and the {course.side(alert.direction)} ended the handshake with {name} before a certificate came."
+
+
+def _remedy(book: Casebook, connection: Connection, renegotiation: Renegotiation, name: str) -> list[str]:
+    if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
+        return remedies.supply_certificate()
+    if renegotiation.certificate_presented:
+        return remedies.mend_certificate(name)
+    return [*remedies.ask_in_first_handshake(book.site(connection)), *remedies.allow_renegotiation()]

@@ -1,0 +1,132 @@
+"""renegotiation-mid-body: the server asks while the request body is on its way, short of a deadlock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import course, evidence, remedies
+from easpcap.results import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.inference import HiddenRenegotiation
+    from easpcap.results import Connection, Finding, Renegotiation
+
+RULE = ("renegotiation-mid-body", "warning")
+
+TITLE = "The server asks for a client certificate while the upload is still running"
+
+
+def find(book: Casebook) -> Iterator[Finding]:
+    """One finding per request, or per opaque connection."""
+    for connection, renegotiation in book.attempts(_fires):
+        yield _proven(book, connection, renegotiation)
+    for connection in book.analysis.connections:
+        fell_in = [hidden for hidden in book.hidden(connection) if hidden.mid_body]
+        if fell_in and not any(course.is_hidden_deadlock(book, connection, hidden) for hidden in fell_in):
+            yield _inferred(book, connection, fell_in[0])
+
+
+def _fires(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+    return course.asked_mid_body(renegotiation) and not course.is_deadlock(book, connection, renegotiation)
+
+
+def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:
+    exchange = renegotiation.exchange
+    assert exchange is not None  # noqa: S101  # mid_body is a statement about a request
+    how = course.course(book, connection, renegotiation)
+    lines = [
+        *evidence.request_begins(book, exchange),
+        evidence.asked(connection, renegotiation),
+        *evidence.answered(book, connection, renegotiation),
+        *evidence.window_closed(book, connection, renegotiation),
+        *evidence.alert_sent(how),
+        *evidence.final_response(exchange),
+    ]
+    if exchange.response is None:
+        lines.append(evidence.connection_ends(how.end, exchange))
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        exchange,
+        title=TITLE,
+        detail=_detail(connection, renegotiation),
+        evidence=lines,
+        against=_against(renegotiation, how),
+        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+    )
+
+
+def _detail(connection: Connection, renegotiation: Renegotiation) -> str:
+    exchange = renegotiation.exchange
+    status = exchange.response.status if exchange and exchange.response else None
+    cause = (
+        f"The certificate is asked for only after the request head ({evidence.question(connection)}), while the "
+        "body is under "
+        "way: the client must notice it in mid-upload and the server must go on reading, or both wait for each other."
+    )
+    if course.completed(renegotiation) and status is not None:
+        return f"{cause} This time it went on, with status {status}."
+    if status is not None:
+        return f"{cause} The client did not answer in time; the server answered {status}."
+    return cause
+
+
+def _against(renegotiation: Renegotiation, how: course.Course) -> list[str]:
+    exchange = renegotiation.exchange
+    if course.completed(renegotiation) and exchange is not None and exchange.response is not None:
+        return [f"The handshake was completed and the response came ({exchange.response.status})."]
+    if how.end.by == "capture" and exchange is not None and exchange.response is None:
+        return [
+            (
+                f"The capture ends {evidence.duration(how.silence_ns)} after the last sign of life: "
+                "how it went on is not known; it may have become a deadlock."
+            )
+        ]
+    return []
+
+
+def _inferred(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
+    lines = hidden_evidence(hidden)
+    if hidden.server_data is not None:
+        lines.append(Evidence(hidden.server_data.first, "application data of the server follows"))
+    else:
+        lines.append(evidence.connection_ends(course.closing(book, connection, hidden.hello.first), None))
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        None,
+        title=TITLE,
+        detail="Seen from outside: a handshake record of the server with exactly the length of a HelloRequest "
+        "stands in the "
+        "middle of the client's application data. The connection could not be decrypted.",
+        evidence=lines,
+        against=[NOT_READ],
+        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+    )
+
+
+NOT_READ = (
+    "Nothing was decrypted: that the record is a HelloRequest, and the data one request, is told from "
+    "lengths and order."
+)
+
+
+def hidden_evidence(hidden: HiddenRenegotiation) -> list[Evidence]:
+    """The upload, the HelloRequest and the ClientHello of an opaque connection."""
+    lines = [
+        Evidence(hidden.upload.first, "application data of the client begins (encrypted)"),
+        Evidence(
+            hidden.hello.first,
+            f"a handshake record of {hidden.hello.last_fragment_size} bytes from the server, the length of a "
+            "HelloRequest; "
+            f"{hidden.sent_beyond:,} bytes of the upload had not reached the server",
+        ),
+    ]
+    if hidden.client_hello is not None:
+        lines.append(Evidence(hidden.client_hello.first, "a handshake record of the client"))
+    return lines

@@ -1,0 +1,87 @@
+"""renegotiation-per-request: the certificate is asked for by renegotiation for a single request, and that succeeded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import course, evidence, remedies
+from easpcap.diagnosis.rules.renegotiation_mid_body import NOT_READ, hidden_evidence
+from easpcap.results import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.inference import HiddenRenegotiation
+    from easpcap.results import Connection, Finding, Renegotiation
+
+RULE = ("renegotiation-per-request", "notice")
+
+TITLE = "The client certificate is asked for by renegotiation, request by request"
+
+#: Final statuses that say the request did not succeed for reasons other rules tell.
+TOLD_ELSEWHERE = frozenset({403, 413})
+
+WARNING = (
+    "It works, but costs round trips and a full handshake, and fails once a body is larger than what the server "
+    "reads ahead "
+    "(IIS 49,152 bytes, Apache 131,072 bytes unless changed)."
+)
+
+
+def find(book: Casebook) -> Iterator[Finding]:
+    """One finding per request, or per opaque connection."""
+    for connection, renegotiation in book.attempts(_fires):
+        yield _proven(book, connection, renegotiation)
+    for connection in book.analysis.connections:
+        for hidden in book.hidden(connection):
+            if hidden.completed and hidden.certificate_flight and hidden.server_data is not None:
+                yield _inferred(book, connection, hidden)
+                break
+
+
+def _fires(_book: Casebook, _connection: Connection, renegotiation: Renegotiation) -> bool:
+    exchange = renegotiation.exchange
+    if exchange is None or exchange.response is None or exchange.response.status in TOLD_ELSEWHERE:
+        return False
+    asked = renegotiation.by == "server" and renegotiation.certificate_requested
+    return asked and course.completed(renegotiation)
+
+
+def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:
+    exchange = renegotiation.exchange
+    assert exchange is not None  # noqa: S101  # _fires asks for it
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        exchange,
+        title=TITLE,
+        detail=f"The server renegotiates for {book.label(exchange)}. {WARNING}",
+        evidence=[
+            *evidence.request_begins(book, exchange),
+            evidence.asked(connection, renegotiation),
+            *evidence.answered(book, connection, renegotiation),
+            *evidence.final_response(exchange),
+        ],
+        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+    )
+
+
+def _inferred(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
+    lines = hidden_evidence(hidden)
+    assert hidden.server_data is not None  # noqa: S101  # find() asks for it
+    lines.append(Evidence(hidden.server_data.first, "application data of the server: the response"))
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        None,
+        title=TITLE,
+        detail="Seen from outside: a record with the length of a HelloRequest, a full handshake with a flight of "
+        "the client "
+        f"long enough for a certificate, then the response. {WARNING}",
+        evidence=lines,
+        against=[NOT_READ],
+        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+    )

@@ -1,0 +1,233 @@
+"""request-too-large: a final 413, and what most likely set the limit."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from easpcap.diagnosis import course, evidence, remedies
+from easpcap.results import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Connection, Finding
+
+RULE = ("request-too-large", "critical")
+
+TOO_LARGE = 413  # RFC 9110 section 15.5.14
+FIRST_ERROR = 400
+
+KNOWN_LIMITS = (
+    (remedies.READ_AHEAD_DEFAULT, "IIS reads 49,152 bytes ahead unless uploadReadAheadSize says otherwise"),
+    (remedies.APACHE_BUFFER_DEFAULT, "Apache reads 131,072 bytes ahead unless SSLRenegBufferSize says otherwise"),
+)
+
+
+@dataclass(slots=True)
+class Grounds:
+    """What the capture says about the limit that was met."""
+
+    size: int  # announced, else seen
+    asked_here: bool  # a HelloRequest fell into this very request
+    renegotiated: Exchange | None  # the largest smaller request of the same kind that renegotiated and passed
+    accepted: int | None  # body bytes of the largest request of the kind that was let through
+    larger_accepted: int | None  # the same, where it was larger than this one
+    asked_first: bool  # certificate asked in the first handshake
+    authorization: bool
+    proxy: str | None
+
+
+@dataclass(slots=True)
+class Passed:
+    """Requests of one kind that the server let through, by size."""
+
+    sizes: list[int]
+    renegotiated: list[Exchange]
+
+
+def find(book: Casebook) -> Iterator[Finding]:
+    """One finding per exchange with a final 413."""
+    kinds: dict[object, Passed] = {}
+    for exchange in book.analysis.exchanges:
+        if exchange.response is not None and exchange.response.status == TOO_LARGE:
+            kind = book.kind(exchange)
+            if kind not in kinds:
+                kinds[kind] = _passed(book, exchange)
+            yield _finding(book, exchange, _grounds(book, exchange, kinds[kind]))
+
+
+def _passed(book: Casebook, exchange: Exchange) -> Passed:
+    found = [e for e in book.similar(exchange) if e.response is not None and e.response.status < FIRST_ERROR]
+    found.sort(key=_size)
+    return Passed([_size(e) for e in found], [e for e in found if _renegotiated(book, e)])
+
+
+def _grounds(book: Casebook, exchange: Exchange, passed: Passed) -> Grounds:
+    connection, request = book.connection(exchange), exchange.request
+    size = _size(exchange)
+    smaller = bisect_left(passed.sizes, size)
+    renegotiated = bisect_left(passed.renegotiated, size, key=_size)
+    return Grounds(
+        size=size,
+        asked_here=any(renegotiation.by == "server" for renegotiation in book.renegotiations(exchange)),
+        renegotiated=passed.renegotiated[renegotiated - 1] if renegotiated else None,
+        accepted=passed.sizes[smaller - 1] if smaller else None,
+        larger_accepted=passed.sizes[-1] if passed.sizes and passed.sizes[-1] > size else None,
+        asked_first=connection.tls is not None and connection.tls.certificate_requested == "first-handshake",
+        authorization=request is not None and request.header("authorization") is not None,
+        proxy=remedies.proxy_name(exchange.response.header("server") if exchange.response else None),
+    )
+
+
+def _renegotiated(book: Casebook, exchange: Exchange) -> bool:
+    """Whether the server asked for a certificate by renegotiation in this exchange, and got its handshake."""
+    return any(
+        r.by == "server" and r.certificate_requested and course.completed(r) for r in book.renegotiations(exchange)
+    )
+
+
+def _size(exchange: Exchange) -> int:
+    """The announced size of the body, else what was seen of it."""
+    request = exchange.request
+    if request is None:
+        return 0
+    return request.content_length if request.content_length is not None else request.body_bytes
+
+
+def _finding(book: Casebook, exchange: Exchange, grounds: Grounds) -> Finding:
+    connection = book.connection(exchange)
+    late = _late_certificate(grounds)
+    site = book.site(connection)
+    remedy = remedies.raise_other_limit(site, grounds.size)
+    if late:
+        remedy = [*remedies.ask_in_first_handshake(site), *remedies.raise_read_ahead(site, grounds.size)]
+    return evidence.finding(
+        book,
+        RULE,
+        connection,
+        exchange,
+        title="The server refuses the request as too large (413)",
+        detail=f"{_what(book, exchange, grounds)} {_cause(grounds)}",
+        evidence=[
+            *evidence.request_begins(book, exchange),
+            *[evidence.asked(connection, r) for r in book.renegotiations(exchange) if r.by == "server"],
+            *_answer(exchange),
+            *_close(book, connection, exchange),
+        ],
+        against=_against(grounds, late=late),
+        remedy=remedy,
+        compared=_compared(book, grounds),
+    )
+
+
+def _late_certificate(grounds: Grounds) -> bool:
+    """Whether a certificate that is asked for late is the best explanation."""
+    if grounds.asked_here or grounds.renegotiated:
+        return True
+    return not (grounds.asked_first or grounds.authorization or grounds.proxy or grounds.larger_accepted)
+
+
+def _what(book: Casebook, exchange: Exchange, grounds: Grounds) -> str:
+    request = exchange.request
+    if request is None:
+        return "A request whose head was not captured was answered 413."
+    announced = request.content_length is not None
+    size = f"{grounds.size:,} bytes" if announced else f"at least {grounds.size:,} bytes (chunked, size not announced)"
+    return f"{book.label(exchange)} with a body of {size} was answered 413."
+
+
+def _cause(grounds: Grounds) -> str:
+    """The likely cause, and how sure that is."""
+    late = "the certificate is asked for late, and the server reads only so much of a body before it asks"
+    if grounds.asked_here:
+        return f"Certain cause: {late}; its HelloRequest stands in this very request."
+    if grounds.renegotiated:
+        largest = _size(grounds.renegotiated)
+        return (
+            f"Likely cause: {late}. Requests of the same kind of up to {largest:,} bytes were renegotiated for "
+            "and accepted."
+            f"{_limit_between(largest, grounds.size)}"
+        )
+    if grounds.proxy:
+        return f"Likely cause: the limit of a proxy in front ({grounds.proxy} by its Server header)."
+    if grounds.asked_first:
+        return (
+            "Cause: another limit; the certificate was asked for in the first handshake, so the server need "
+            "not ask late."
+        )
+    if grounds.authorization:
+        return (
+            "Likely cause: another limit; the request brings its own Authorization, nothing shows a late certificate."
+        )
+    if grounds.larger_accepted is not None:
+        return f"Cause: not known; a larger request of the same kind ({grounds.larger_accepted:,} bytes) was accepted."
+    return (
+        f"Possible cause: {late}. No certificate was asked for in the first handshake and the request has no "
+        "Authorization; "
+        f"this capture does not prove it.{_limit_between(grounds.accepted or 0, grounds.size)}"
+    )
+
+
+def _limit_between(accepted: int, refused: int) -> str:
+    """Known limits that lie between what was accepted and what was refused."""
+    found = [text for limit, text in KNOWN_LIMITS if accepted <= limit < refused]
+    if found:
+        return f" {'; '.join(found)}."
+    if 0 < refused <= remedies.READ_AHEAD_DEFAULT:
+        return (
+            " That is below the default of IIS: the unit is bytes, and a site set to 200 in the belief of KB "
+            "refuses 201 bytes."
+        )
+    return ""
+
+
+def _answer(exchange: Exchange) -> list[Evidence]:
+    request, lines = exchange.request, evidence.final_response(exchange)
+    if request is not None and request.body_bytes:
+        state = "complete" if request.complete else "not complete"
+        lines.append(Evidence(request.last, f"the request so far: {request.body_bytes:,} body bytes, {state}"))
+    return lines
+
+
+def _close(book: Casebook, connection: Connection, exchange: Exchange) -> list[Evidence]:
+    response = exchange.response
+    if response is None:
+        return []
+    end = course.closing(book, connection, response.first)
+    return [] if end.by == "capture" else [evidence.connection_ends(end, exchange)]
+
+
+def _compared(book: Casebook, grounds: Grounds) -> list[Evidence]:
+    """The largest request of the same kind that was renegotiated for and let through."""
+    largest = grounds.renegotiated
+    if largest is None or largest.request is None or largest.response is None:
+        return []
+    what = (
+        f"for comparison, connection {largest.connection}: {book.label(largest)} with {_size(largest):,} bytes "
+        "was renegotiated for"
+    )
+    return [Evidence(largest.request.first, f"{what} and answered {largest.response.status}")]
+
+
+def _against(grounds: Grounds, *, late: bool) -> list[str]:
+    if grounds.asked_here:
+        return []
+    found = []
+    if late:
+        if not grounds.renegotiated:
+            found.append(
+                "No renegotiation was seen for a smaller request: another limit on request bodies would look the same."
+            )
+        if grounds.authorization:
+            found.append("The request has an Authorization header: the server may not want a certificate for it.")
+        if grounds.asked_first:
+            found.append("On this connection the certificate was asked for in the first handshake.")
+        if grounds.proxy:
+            found.append(f"The Server header names {grounds.proxy}, which has a limit of its own.")
+    if grounds.larger_accepted is not None:
+        found.append(f"A larger request of the same kind ({grounds.larger_accepted:,} bytes) was accepted.")
+    return found

@@ -1,0 +1,292 @@
+"""Results as JSON-ready rows: names, nesting and null rules of the schema ``easpcap.inspect/1`` (docs/output.md)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+from easpcap.report.times import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.activesync.command import Command
+    from easpcap.http.exchange import Exchange, Message, Request, Response
+    from easpcap.results import (
+        Analysis,
+        Anomaly,
+        Cause,
+        Connection,
+        Finding,
+        InputFile,
+        KeyFile,
+        Renegotiation,
+        TlsSummary,
+    )
+    from easpcap.stream import Endpoint
+
+Row = dict[str, Any]
+
+SCHEMA = "easpcap.inspect/1"
+
+
+class Citer:
+    """Finds the capture a merged frame number came from."""
+
+    def __init__(self, inputs: list[InputFile]) -> None:
+        self._inputs = sorted((i for i in inputs if i.packets), key=lambda i: i.first_frame)
+        self._firsts = [i.first_frame for i in self._inputs]
+
+    def cite(self, frame: int | None) -> tuple[str | None, int | None]:
+        """(path of the capture, frame number in it) of a merged frame number; (None, None) where unknown."""
+        place = bisect_right(self._firsts, frame) - 1 if frame is not None else -1
+        if frame is None or place < 0:
+            return None, None
+        source = self._inputs[place]
+        return path_text(source.path), frame - source.first_frame + 1
+
+
+def path_text(path: str) -> str:
+    """A file name as text that every JSON reader takes: bytes that are no UTF-8 appear as ``\\xff``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def tool_row() -> Row:
+    """Who says so."""
+    from easpcap import __version__
+
+    return {"name": "easpcap", "version": __version__}
+
+
+def input_row(source: InputFile) -> Row:
+    """One capture as read."""
+    return {
+        "path": path_text(source.path),
+        "sha256": source.sha256,
+        "format": source.format,
+        "link_type": ", ".join(source.link_types) or None,
+        "packets": source.packets,
+        "first_frame": source.first_frame if source.packets else None,
+        "first_time": rfc3339(source.first_time),
+        "last_time": rfc3339(source.last_time),
+        "truncated": source.truncated,
+    }
+
+
+def key_row(key: KeyFile) -> Row:
+    """One key file as given; never its contents."""
+    return {
+        "path": path_text(key.path),
+        "kind": key.kind,
+        "fingerprint": key.fingerprint,
+        "detail": key.detail or None,
+        "matches": sorted(key.matches),
+        "error": key.error,
+    }
+
+
+def connection_row(connection: Connection) -> Row:
+    """One TCP connection with its TLS side and the verdict on its decryption."""
+    verdict = connection.decryption
+    return {
+        "id": connection.id,
+        "client": _endpoint(connection.client),
+        "server": _endpoint(connection.server),
+        "roles_known_by": connection.roles_known_by,
+        "first_frame": connection.first.frame,
+        "last_frame": connection.last.frame,
+        "first_time": rfc3339(connection.first.time_ns),
+        "last_time": rfc3339(connection.last.time_ns),
+        "packets": connection.packets,
+        "payload_bytes": _both(connection.payload_bytes),
+        "gaps": _both(connection.gaps),
+        "closed_by": connection.closed_by,
+        "tls": _tls(connection.tls) if connection.tls is not None else None,
+        "decryption": {"status": verdict.status, "reason": verdict.reason, "detail": verdict.detail},
+        "digest": _digest(connection),
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> Row:
+    return {"address": endpoint.address, "port": endpoint.port}
+
+
+def _both(pair: tuple[int, int]) -> Row:
+    return {"to_server": pair[0], "to_client": pair[1]}
+
+
+def _digest(connection: Connection) -> Row | None:
+    if connection.digest is None:
+        return None
+    to_server, to_client = ({"bytes": size, "sha256": sha256} for size, sha256 in connection.digest)
+    return {"to_server": to_server, "to_client": to_client}
+
+
+def _tls(tls: TlsSummary) -> Row:
+    return {
+        "version": tls.version,
+        "cipher_suite": tls.cipher_suite,
+        "server_name": tls.server_name,
+        "handshakes": tls.handshakes,
+        "resumed": tls.resumed,
+        "client_certificate": {"requested": tls.certificate_requested, "presented": tls.certificate_presented},
+        "renegotiations": [_renegotiation(renegotiation) for renegotiation in tls.renegotiations],
+    }
+
+
+def _renegotiation(renegotiation: Renegotiation) -> Row:
+    exchange = renegotiation.exchange
+    return {
+        "by": renegotiation.by,
+        "frame": renegotiation.position.frame,
+        "time": rfc3339(renegotiation.position.time_ns),
+        "exchange": exchange.id if exchange is not None else None,
+        "body_offset_sent": renegotiation.body_offset_sent,
+        "body_offset_acknowledged": renegotiation.body_offset_acknowledged,
+        "outcome": renegotiation.outcome,
+        "certificate_requested": renegotiation.certificate_requested,
+        "certificate_presented": renegotiation.certificate_presented,
+    }
+
+
+def exchange_row(exchange: Exchange, command: Command | None) -> Row:
+    """One request with its responses, and what ActiveSync says of it."""
+    request, response = exchange.request, exchange.response
+    message = request or response
+    return {
+        "id": exchange.id,
+        "connection": exchange.connection,
+        "index": exchange.index,
+        "http_version": message.version or None if message is not None else None,
+        "stream": None,
+        "outcome": exchange.outcome,
+        "ended_by": exchange.ended_by or None,
+        "request": _request(request) if request is not None else None,
+        "interim": [
+            {"status": i.status, "frame": i.position.frame, "time": rfc3339(i.position.time_ns)}
+            for i in exchange.interim
+        ],
+        "response": _response(response) if response is not None else None,
+        "activesync": _activesync(command) if command is not None else None,
+    }
+
+
+def _request(request: Request) -> Row:
+    head = {"method": request.method, "target": request.target, "host": request.header("host") or None}
+    return {**head, **_message(request)}
+
+
+def _response(response: Response) -> Row:
+    return {"status": response.status, "reason": response.reason or None, **_message(response)}
+
+
+def _message(message: Message) -> Row:
+    return {
+        "first_frame": message.first.frame,
+        "last_frame": message.last.frame,
+        "first_time": rfc3339(message.first.time_ns),
+        "last_time": rfc3339(message.last.time_ns),
+        "content_length": message.content_length,
+        "body_bytes": message.body_bytes,
+        "complete": message.complete,
+    }
+
+
+def _activesync(command: Command) -> Row:
+    return {
+        "command": command.command,
+        "user": command.user,
+        "device_id": command.device_id,
+        "device_type": command.device_type,
+        "device_name": command.device_name,
+        "protocol_version": command.protocol_version,
+        "status": command.status,
+    }
+
+
+def finding_row(finding: Finding, citer: Citer) -> Row:
+    """One finding with its proof."""
+    return {
+        "id": finding.id,
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "connections": finding.connections,
+        "exchanges": [exchange.id for exchange in finding.exchanges],
+        "title": finding.title,
+        "detail": finding.detail,
+        "evidence": [
+            {**_citation(e.position.frame, citer), "time": rfc3339(e.position.time_ns), "what": e.what}
+            for e in finding.evidence
+        ],
+        "against": finding.against,
+        "remedy": finding.remedy,
+        "wireshark_filter": finding.wireshark_filter,
+        "related": finding.related,
+    }
+
+
+def _citation(frame: int | None, citer: Citer) -> Row:
+    path, input_frame = citer.cite(frame)
+    return {"input": path, "frame": frame, "input_frame": input_frame}
+
+
+def anomaly_row(anomaly: Anomaly, citer: Citer) -> Row:
+    """One oddity and where it stands."""
+    return {
+        "code": anomaly.code,
+        "connection": anomaly.connection,
+        **_citation(anomaly.frame, citer),
+        "time": rfc3339(anomaly.time),
+        "detail": anomaly.detail,
+    }
+
+
+def summary_row(analysis: Analysis) -> Row:
+    """Findings grouped by cause, and the counts a script asks for first."""
+    decryption: dict[str, int] = {}
+    for connection in analysis.connections:
+        status = connection.decryption.status
+        decryption[status] = decryption.get(status, 0) + 1
+    severities = dict.fromkeys(("critical", "warning", "notice"), 0)
+    for finding in analysis.findings:
+        severities[finding.severity] += 1
+    return {
+        "causes": [_cause(cause) for cause in analysis.causes],
+        "connections": len(analysis.connections),
+        "exchanges": len(analysis.exchanges),
+        "findings": severities,
+        "decryption": dict(sorted(decryption.items())),
+        "packets_ignored": dict(sorted(analysis.packets_ignored.items())),
+    }
+
+
+def _cause(cause: Cause) -> Row:
+    return {
+        "rule": cause.rule,
+        "severity": cause.severity,
+        "findings": cause.findings,
+        "exchanges": cause.exchanges,
+        "devices": cause.devices,
+        "first_time": rfc3339(cause.first_time),
+        "last_time": rfc3339(cause.last_time),
+    }
+
+
+def section_rows(analysis: Analysis, section: str) -> Iterator[Row]:
+    """The rows of one section: inputs, keys, connections, exchanges, findings or anomalies."""
+    citer = Citer(analysis.inputs)
+    match section:
+        case "inputs":
+            return map(input_row, analysis.inputs)
+        case "keys":
+            return map(key_row, analysis.keys)
+        case "connections":
+            return map(connection_row, analysis.connections)
+        case "exchanges":
+            return (exchange_row(exchange, analysis.commands.get(exchange.id)) for exchange in analysis.exchanges)
+        case "findings":
+            return (finding_row(finding, citer) for finding in analysis.findings)
+        case "anomalies":
+            return (anomaly_row(anomaly, citer) for anomaly in analysis.anomalies)
+    raise AssertionError(section)

@@ -1,0 +1,46 @@
+"""The default output of ``inspect``: one screen that says what was read, what is wrong, why, and what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.report.text.conversations import conversation_lines
+from easpcap.report.text.decryption import decryption_lines
+from easpcap.report.text.findings import finding_lines
+from easpcap.report.text.layout import Layout
+from easpcap.report.text.reading import input_lines, quality_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.results import Analysis
+
+__all__ = ["Layout", "render_text"]
+
+
+def render_text(analysis: Analysis, layout: Layout | None = None, *, arguments: str = "TRACE") -> Iterator[str]:
+    """The report, line by line.
+
+    Args:
+        analysis: what to tell.
+        layout: width and colour; 100 columns without colour where not given.
+        arguments: captures and key options as a command line has them, for the commands that lead further.
+    """
+    layout = layout or Layout()
+    yield from input_lines(analysis, layout)
+    yield from decryption_lines(analysis, layout)
+    yield from quality_lines(analysis, layout)
+    yield "\n"
+    yield from finding_lines(analysis, layout)
+    if analysis.connections:
+        yield "\n"
+        yield from conversation_lines(analysis, layout)
+        yield "\n"
+        yield from _next_lines(layout, arguments)
+
+
+def _next_lines(layout: Layout, arguments: str) -> Iterator[str]:
+    """Commands that lead further; not wrapped, so that they can be copied whole."""
+    commands = (f"easpcap timeline {arguments} -o timeline.csv", f"easpcap inspect {arguments} --format json")
+    for number, command in enumerate(commands):
+        yield layout.styled("Next" if not number else "    ", "bold") + " " * 8 + command + "\n"

@@ -1,0 +1,147 @@
+"""The conversations: one line an exchange, or a connection where nothing could be read. At most a screenful."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.report.escape import shown, shortened
+from easpcap.report.text.layout import columns, count
+from easpcap.report.times import clock, same_day, took
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from easpcap.http.exchange import Exchange, Request
+    from easpcap.report.text.layout import Layout
+    from easpcap.results import Analysis, Connection
+
+ROWS_SHOWN = 20
+_DEVICE_WIDTH = 24
+_REQUEST_WIDTH = 30
+_OUTCOMES = {
+    "completed": "completed",
+    "abandoned-by-client": "abandoned by client",
+    "abandoned-by-server": "abandoned by server",
+    "open": "open at capture end",
+    "interrupted": "packets missing",
+}
+_RIGHT_OF_EXCHANGES = frozenset({0, 5, 6})
+_RIGHT_OF_CONNECTIONS = frozenset({0, 4, 5})
+
+
+def device_of(analysis: Analysis, exchange: Exchange) -> str:
+    """The device in the words people use for it: model, else type, else id; ``-`` where unknown."""
+    command = analysis.commands.get(exchange.id)
+    if command is None:
+        return "-"
+    return shown(command.device_name or command.device_type or command.device_id or "-")
+
+
+def request_of(analysis: Analysis, exchange: Exchange) -> str:
+    """The command, else method and target, else ``(not captured)``."""
+    command = analysis.commands.get(exchange.id)
+    if command is not None and command.command:
+        return shown(command.command)
+    if exchange.request is None:
+        return "(not captured)"
+    return shortened(shown(f"{exchange.request.method} {exchange.request.target}"), _REQUEST_WIDTH)
+
+
+def conversation_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    """The table of exchanges; of connections where there is no exchange."""
+    if analysis.exchanges:
+        yield from _exchange_table(analysis, layout)
+    elif analysis.connections:
+        yield from _connection_table(analysis, layout)
+
+
+def _exchange_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    chosen = _chosen(analysis)
+    total = count(len(analysis.exchanges), "exchange")
+    where = count(len({exchange.connection for exchange in analysis.exchanges}), "connection")
+    yield layout.styled("Conversations", "bold") + f" ({total} on {where})\n"
+    times = [message.first.time_ns for e in chosen if (message := e.request or e.response) is not None]
+    dated = bool(times) and not same_day(min(times), max(times))
+    head = ("conn", "time", "device", "command", "status", "body sent", "took", "ended")
+    body = [_exchange_cells(analysis, exchange, dated=dated) for exchange in chosen]
+    yield from _table([head, *body], _RIGHT_OF_EXCHANGES, layout)
+    yield from _and_more(len(analysis.exchanges) - len(chosen), "exchanges")
+
+
+def _chosen(analysis: Analysis) -> list[Exchange]:
+    """All, or a screenful: those in findings and those that did not end well before the others; in order of time."""
+    if len(analysis.exchanges) <= ROWS_SHOWN:
+        return analysis.exchanges
+    found = {exchange.id: finding.severity for finding in analysis.findings for exchange in finding.exchanges}
+
+    def badness(exchange: Exchange) -> tuple[int, int]:
+        severity = found.get(exchange.id)
+        if severity is not None:
+            return ({"critical": 0, "warning": 1}.get(severity, 3), exchange.id)
+        return (2 if exchange.outcome != "completed" else 4, exchange.id)
+
+    return sorted(sorted(analysis.exchanges, key=badness)[:ROWS_SHOWN], key=lambda exchange: exchange.id)
+
+
+def _exchange_cells(analysis: Analysis, exchange: Exchange, *, dated: bool) -> tuple[str, ...]:
+    request, response = exchange.request, exchange.response
+    first = (request or response).first if request or response else None  # type: ignore[union-attr]  # one of them is
+    end = response.last if response is not None and response.complete else exchange.ended
+    ended = _OUTCOMES.get(exchange.outcome, exchange.outcome)
+    return (
+        str(exchange.connection),
+        clock(first.time_ns, with_date=dated) if first is not None else "-",
+        shortened(device_of(analysis, exchange), _DEVICE_WIDTH),
+        request_of(analysis, exchange),
+        str(response.status) if response is not None else "-",
+        _body(request) if request is not None else "-",
+        took(end.time_ns - first.time_ns) if end is not None and first is not None else "-",
+        ended + (", answered too late" if exchange.too_late else ""),
+    )
+
+
+def _body(request: Request) -> str:
+    """``210``; ``114,688 of 1,261,440``; ``-`` without a body."""
+    if request.framing == "none" and not request.body_bytes:
+        return "-"
+    if request.complete:
+        return f"{request.body_bytes:,}"
+    announced = f"{request.content_length:,}" if request.content_length is not None else "?"
+    return f"{request.body_bytes:,} of {announced}"
+
+
+def _connection_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    chosen = analysis.connections[:ROWS_SHOWN]
+    dated = not same_day(chosen[0].first.time_ns, chosen[-1].first.time_ns)
+    yield layout.styled("Connections", "bold") + f" ({len(analysis.connections):,}; no HTTP exchange can be read)\n"
+    head = ("conn", "time", "client", "server", "sent", "received", "lasted", "TLS", "decryption", "closed by")
+    body = [_connection_cells(connection, dated=dated) for connection in chosen]
+    yield from _table([head, *body], _RIGHT_OF_CONNECTIONS, layout)
+    yield from _and_more(len(analysis.connections) - len(chosen), "connections")
+
+
+def _connection_cells(connection: Connection, *, dated: bool) -> tuple[str, ...]:
+    tls, verdict = connection.tls, connection.decryption
+    return (
+        str(connection.id),
+        clock(connection.first.time_ns, with_date=dated),
+        str(connection.client),
+        str(connection.server),
+        f"{connection.payload_bytes[0]:,}",
+        f"{connection.payload_bytes[1]:,}",
+        took(connection.last.time_ns - connection.first.time_ns),
+        (tls.version or "?").removeprefix("TLS ") if tls is not None else "-",
+        verdict.reason or verdict.status,
+        "(open)" if connection.closed_by == "open" else connection.closed_by.replace("-", " "),
+    )
+
+
+def _table(rows: Sequence[tuple[str, ...]], right: frozenset[int], layout: Layout) -> Iterator[str]:
+    for number, line in enumerate(columns(rows, right)):
+        text = "  " + line
+        yield (layout.styled(text, "dim") if number == 0 else text) + "\n"
+
+
+def _and_more(left: int, command: str) -> Iterator[str]:
+    if left > 0:
+        yield f"  ... and {left:,} more, those in findings shown first: easpcap {command}\n"

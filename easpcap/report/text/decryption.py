@@ -1,0 +1,110 @@
+"""What could be decrypted, with which key, and why the rest could not: the first thing a reader must know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from easpcap.report.escape import shown
+from easpcap.report.rows import path_text
+from easpcap.report.text.layout import count, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.report.text.layout import Layout
+    from easpcap.results import Analysis, Connection, KeyFile
+
+_KEYS_SHOWN = 4
+
+#: The reason in plain words, for the head of its line; what to do stands in the verdict's own detail.
+REASON_WORDS = {
+    "handshake-not-captured": "the connection had begun before the capture",
+    "one-direction-missing": "only one direction was captured",
+    "gap": "packets are missing from the capture",
+    "truncated-packets": "the packets are cut",
+    "resumed-session-not-captured": "a session is resumed whose first handshake is not in the capture",
+    "unsupported-suite": "the cipher suite is not supported",
+    "forward-secrecy": "the key exchange is ephemeral (forward secrecy), a private key cannot decrypt it",
+    "needs-key-log": "this kind of handshake needs a key log",
+    "key-log-lacks-session": "the key log has no line for it",
+    "key-mismatch": "the key given is not the key of the server's certificate",
+    "no-key": "no key was given",
+    "mac-failure": "records do not verify",
+}
+
+
+def decryption_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    """How many connections, with which keys; then the others by reason, each with what to do."""
+    statuses = Counter(connection.decryption.status for connection in analysis.connections)
+    secured = statuses["decrypted"] + statuses["partial"] + statuses["opaque"]
+    opened = statuses["decrypted"] + statuses["partial"]
+    if not secured:
+        yield from layout.labelled("Decryption", _nothing_encrypted(statuses))
+    elif opened:
+        partly = f" ({statuses['partial']:,} in part)" if statuses["partial"] else ""
+        which = count(opened, "connection") if opened == secured else f"{opened:,} of {count(secured, 'connection')}"
+        yield from layout.labelled("Decryption", f"{which} decrypted{partly}{_with_keys(analysis)}", style="bold")
+    else:
+        whole = "the connection" if secured == 1 else f"none of {secured:,} connections"
+        text = f"{whole} could not be decrypted" if secured == 1 else f"{whole} could be decrypted"
+        yield from layout.labelled("Decryption", f"NOTHING: {text}", style="red")
+    yield from _reasons(analysis, layout)
+    yield from _idle_keys(analysis, layout)
+
+
+def _nothing_encrypted(statuses: Counter[str]) -> str:
+    if statuses["plaintext"]:
+        return f"not needed: {count(statuses['plaintext'], 'connection')}, none with TLS"
+    return "nothing to decrypt: no connection carries application data"
+
+
+def _with_keys(analysis: Analysis) -> str:
+    used = [key for key in analysis.keys if key.matches]
+    if not used:
+        return ""
+    return f", with {listed([_key(key) for key in used[:_KEYS_SHOWN]])}" + _thumbprint(analysis, used)
+
+
+def _key(key: KeyFile) -> str:
+    return f"{shown(path_text(key.path))}{f' ({shown(key.detail)})' if key.detail else ''}"
+
+
+def _thumbprint(analysis: Analysis, used: list[KeyFile]) -> str:
+    """Of the server's certificate, as IIS and netsh show it, where there is only one."""
+    import hashlib
+
+    opened = {connection for key in used for connection in key.matches}
+    found = [c for c in analysis.connections if c.id in opened and c.tls is not None]
+    certificates = {c.tls.server_certificate for c in found if c.tls is not None and c.tls.server_certificate}
+    names = {c.tls.server_name for c in found if c.tls is not None and c.tls.server_name}
+    if len(certificates) != 1:
+        return ""
+    # The thumbprint of Windows is the SHA-1 of the certificate: a name, no protection.
+    digest = hashlib.sha1(certificates.pop(), usedforsecurity=False).hexdigest()
+    name = f" of {shown(names.pop())}" if len(names) == 1 else ""
+    return f"; certificate{name}, thumbprint {digest[:8]}...{digest[-4:]}"
+
+
+def _reasons(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[Connection]] = {}
+    for connection in analysis.connections:
+        verdict = connection.decryption
+        if verdict.status in {"opaque", "partial"} and verdict.reason is not None:
+            groups.setdefault((verdict.status, verdict.reason), []).append(connection)
+    for (status, reason), connections in sorted(groups.items(), key=lambda item: -len(item[1])):
+        details = Counter(c.decryption.detail for c in connections if c.decryption.detail)
+        detail = shown(details.most_common(1)[0][0]) if details else ""
+        many = len(connections)
+        where = f"connection {connections[0].id}" if many == 1 else f"{many:,} connections"
+        kind = "not" if status == "opaque" else "only in part"
+        yield from layout.labelled("", f"{where} {kind}: {REASON_WORDS.get(reason, reason)} ({reason}). {detail}")
+
+
+def _idle_keys(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    """Keys that opened nothing: the usual reason for an empty result."""
+    for key in [key for key in analysis.keys if not key.matches][:_KEYS_SHOWN]:
+        if key.error is not None:
+            yield from layout.labelled("", f"{shown(path_text(key.path))} cannot be used: {shown(key.error)}")
+        else:
+            yield from layout.labelled("", f"{_key(key)} fits no connection in this capture")

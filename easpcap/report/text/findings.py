@@ -1,0 +1,155 @@
+"""The findings in plain words, grouped by cause: the clearest case with its proof, the cause, the cure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.report.escape import shown
+from easpcap.report.rows import Citer
+from easpcap.report.text.conversations import device_of, request_of
+from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
+from easpcap.report.times import NANOSECONDS, span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.report.text.layout import Layout
+    from easpcap.results import Analysis, Cause, Evidence, Finding
+
+_INDENT = 10
+_LABEL_WIDTH = 9
+_EVIDENCE_SHOWN = 8
+_DEVICES_NAMED = 3
+_BEWARE = ("beware:", "beware ")
+
+NOT_EXCLUDED = (
+    "Not excluded: what happened outside this capture, on other connections or after the request reached the server's "
+    "application."
+)
+BLIND = (
+    "Little is excluded by that: nothing could be decrypted, so only record types, sizes and times were judged. "
+    "See Decryption above."
+)
+PARTLY_BLIND = "Connections that could not be decrypted were judged by record types, sizes and times alone."
+
+
+def finding_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    """All causes, the worst first; those that only accompany a worse one and mere notices in short."""
+    if not analysis.findings:
+        yield from _all_well(analysis, layout)
+        return
+    explained: set[int] = set()
+    for number, cause in enumerate(analysis.causes):
+        if number:
+            yield "\n"
+        findings = [finding for finding in analysis.findings if finding.id in set(cause.findings)]
+        accompanies = all(explained.intersection(finding.related) for finding in findings)
+        if cause.severity == "notice" or (accompanies and number):
+            yield from _brief(analysis, cause, findings, layout)
+        else:
+            yield from _full(analysis, cause, findings, layout)
+        explained.update(cause.findings)
+
+
+def _all_well(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    statuses = {connection.decryption.status for connection in analysis.connections}
+    readable = statuses & {"decrypted", "partial", "plaintext"}
+    limits = NOT_EXCLUDED
+    if "opaque" in statuses:
+        limits = PARTLY_BLIND if readable else BLIND
+    head = "No fault found." if readable or not analysis.connections else "No fault visible."
+    yield from layout.labelled(head, limits, label_width=len(head) + 1, style="green" if readable else "yellow")
+
+
+def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Layout) -> Iterator[str]:
+    clearest = min(findings, key=_clarity)
+    yield from _head(analysis, cause, clearest, findings, layout)
+    if len(findings) > 1:
+        yield from layout.labelled("", f"The clearest: {_case(analysis, clearest)}", label_width=_INDENT)
+    yield from _evidence_lines(analysis, clearest, layout)
+    yield from _labelled("Cause", [clearest.detail], layout)
+    beware = [line for line in clearest.remedy if line.lower().startswith(_BEWARE)]
+    yield from _labelled("Cure", [line for line in clearest.remedy if line not in beware], layout)
+    yield from _labelled("Beware", [line[len("beware:") :].strip() for line in beware], layout)
+    yield from _labelled("Against", clearest.against or ["Nothing in this capture speaks against it."], layout)
+    yield from _labelled("Check", [f"Wireshark: {clearest.wireshark_filter}"], layout)
+
+
+def _brief(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Layout) -> Iterator[str]:
+    clearest = min(findings, key=_clarity)
+    yield from _head(analysis, cause, clearest, findings, layout)
+    yield from layout.labelled("", shown(clearest.detail), label_width=_INDENT)
+
+
+def _head(
+    analysis: Analysis, cause: Cause, clearest: Finding, findings: list[Finding], layout: Layout
+) -> Iterator[str]:
+    severity = cause.severity.upper()
+    yield from layout.labelled(
+        severity, shown(clearest.title), label_width=_INDENT, style=SEVERITY_STYLE[cause.severity]
+    )
+    parts = [f"{cause.rule} ({listed(sorted({f.confidence for f in findings}, reverse=True))})"]
+    if len(findings) == 1:
+        parts.append(_case(analysis, clearest))
+    else:
+        parts.append(_how_many(analysis, cause, findings))
+    if cause.first_time is not None and cause.last_time is not None:
+        parts.append(span(cause.first_time, cause.last_time))
+    yield from layout.labelled("", ", ".join(parts), label_width=_INDENT)
+
+
+def _how_many(analysis: Analysis, cause: Cause, findings: list[Finding]) -> str:
+    words = [count(cause.exchanges, "exchange") if cause.exchanges else count(len(findings), "case")]
+    if cause.devices:
+        names = sorted({name for f in findings for e in f.exchanges if (name := device_of(analysis, e)) != "-"})
+        some = ", ".join(names[:_DEVICES_NAMED]) + (", ..." if len(names) > _DEVICES_NAMED else "")
+        words.append(count(cause.devices, "device") + (f" ({some})" if some else ""))
+    return " of ".join(words)
+
+
+def _case(analysis: Analysis, finding: Finding) -> str:
+    """Which request of whom, on which connection."""
+    place = f"connection {listed([str(number) for number in finding.connections[:3]])}"
+    if not finding.exchanges:
+        return place
+    exchange = finding.exchanges[0]
+    device = device_of(analysis, exchange)
+    whose = f" of {device}" if device != "-" else ""
+    return f"{request_of(analysis, exchange)}{whose} on {place}"
+
+
+def _clarity(finding: Finding) -> tuple[bool, int, int]:
+    """Proven before inferred, undisputed before disputed; then the first."""
+    return (finding.confidence != "proven", len(finding.against), finding.id)
+
+
+def _evidence_lines(analysis: Analysis, finding: Finding, layout: Layout) -> Iterator[str]:
+    evidence = finding.evidence
+    if not evidence:
+        return
+    if len(evidence) > _EVIDENCE_SHOWN:  # the beginning and the end tell the story
+        evidence = [*evidence[: _EVIDENCE_SHOWN - 3], *evidence[-3:]]
+    start = evidence[0].position.time_ns
+    places = _places(analysis, evidence)
+    seconds = [f"{(e.position.time_ns - start) / NANOSECONDS:,.3f} s" for e in evidence]
+    wide = max(map(len, seconds))
+    for item, place, offset in zip(evidence, places, seconds, strict=True):
+        yield from layout.labelled(
+            f"{place}  {offset.rjust(wide)}", shown(item.what), indent=_INDENT + 2, label_width=len(place) + wide + 4,
+            style="dim",
+        )  # fmt: skip
+
+
+def _places(analysis: Analysis, evidence: list[Evidence]) -> list[str]:
+    """``frame  58``; with several captures ``b.pcap 12``, the frame as it stands in that file."""
+    if len(analysis.inputs) < 2:  # noqa: PLR2004  # one capture: its own numbers
+        numbers = [str(e.position.frame) for e in evidence]
+        return [f"frame {number.rjust(max(map(len, numbers)))}" for number in numbers]
+    citer = Citer(analysis.inputs)
+    cited = [citer.cite(e.position.frame) for e in evidence]
+    texts = [f"{shown(path or '')} frame {frame}" for path, frame in cited]
+    return [text.ljust(max(map(len, texts))) for text in texts]
+
+
+def _labelled(label: str, texts: list[str], layout: Layout) -> Iterator[str]:
+    yield from layout.paragraphs(label, [shown(t) for t in texts], indent=_INDENT, label_width=_LABEL_WIDTH)

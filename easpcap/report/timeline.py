@@ -1,0 +1,278 @@
+"""The timeline: one row an event, the two directions of a connection in causal order, connections merged by time.
+
+Built from an Analysis alone. Rows of one connection keep the order of their Position.stamp whatever the clock says;
+between connections the running maximum of the time inside each connection decides, then that of the frame.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from easpcap.report.rows import Citer
+from easpcap.report.times import rfc3339, seconds_text
+from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Analysis, Connection, Fact, Finding, InputFile, Renegotiation
+
+    Row = dict[str, Any]
+
+COLUMNS = (
+    "time",
+    "offset_s",
+    "capture",
+    "frame",
+    "connection",
+    "exchange",
+    "source",
+    "event",
+    "direction",
+    "client",
+    "server",
+    "method",
+    "target",
+    "command",
+    "device_id",
+    "device_type",
+    "user",
+    "status",
+    "body_bytes",
+    "content_length",
+    "detail",
+)
+
+#: Facts that are events of the timeline, and what an event of the same segment comes after. The rest is told by these.
+FACT_EVENTS = {
+    "tcp-open": "tcp-open",
+    "client-hello": "client-hello",
+    "server-hello": "server-hello",
+    "certificate-request": "certificate-request",
+    "handshake-done": "handshake-done",
+    "hello-request": "hello-request",
+    "renegotiation-done": "renegotiation-done",
+    "alert": "alert",
+    "close-notify": "alert",
+    "zero-window": "zero-window",
+    "fin": "fin",
+    "rst": "rst",
+    "capture-end": "capture-end",
+}
+
+#: Events that one segment brings stand in the order of their layers: handshake, HTTP, then what closes.
+_PLACE_IN_SEGMENT = {
+    "tcp-open": 0,
+    "client-hello": 1,
+    "server-hello": 2,
+    "certificate-request": 3,
+    "handshake-done": 4,
+    "hello-request": 5,
+    "renegotiation-done": 6,
+    "request-head": 7,
+    "interim-response": 7,
+    "response-head": 7,
+    "request-complete": 7,
+    "response-complete": 7,
+    "alert": 8,
+    "zero-window": 9,
+    "fin": 10,
+    "rst": 11,
+    "command-abandoned": 12,
+    "finding": 13,
+    "capture-end": 14,
+}
+
+
+class _Event(NamedTuple):
+    """An event before it becomes a row."""
+
+    position: Position
+    event: str
+    direction: int | None
+    exchange: Exchange | None = None
+    status: int | None = None
+    body_bytes: int | None = None
+    content_length: int | None = None
+    detail: str = ""
+
+
+def timeline_rows(analysis: Analysis) -> Iterator[Row]:
+    """The rows in order, keys as in COLUMNS, None where unknown."""
+    writer = _RowWriter(analysis)
+    findings = _findings_by_connection(analysis)
+    keyed: list[tuple[int, int, Connection | None, _Event]] = []
+    for connection in analysis.connections:
+        latest_time, latest_frame = -(2**63), 0
+        for event in _connection_events(analysis, connection, findings.get(connection.id, [])):
+            latest_time = max(latest_time, event.position.time_ns)
+            latest_frame = max(latest_frame, event.position.frame)
+            keyed.append((latest_time, latest_frame, connection, event))
+    keyed.extend((*_end_of(source), None, _input_end(source)) for source in analysis.inputs if source.packets)
+    keyed.sort(key=lambda item: item[:2])  # stable: equal keys of one connection keep their causal order
+    for _, _, owner, event in keyed:
+        yield writer.row(owner, event)
+
+
+def _findings_by_connection(analysis: Analysis) -> dict[int, list[Finding]]:
+    """Findings under the connection their evidence stands on."""
+    found = defaultdict(list)
+    for finding in analysis.findings:
+        if finding.evidence and finding.connections:
+            found[finding.connections[0]].append(finding)
+    return found
+
+
+def _end_of(source: InputFile) -> tuple[int, int]:
+    """Sort key behind everything of a capture."""
+    return (source.last_time or 0, source.first_frame + source.packets)
+
+
+def _input_end(source: InputFile) -> _Event:
+    frame = source.first_frame + source.packets - 1
+    detail = "the capture is torn: its last packet is incomplete" if source.truncated else "the capture ends"
+    return _Event(Position(0, frame, source.last_time or 0, None), "capture-end", None, detail=detail)
+
+
+def _connection_events(analysis: Analysis, connection: Connection, findings: list[Finding]) -> list[_Event]:
+    events = list(_fact_events(connection))
+    for exchange in connection.exchanges:
+        events.extend(_exchange_events(exchange, is_command=exchange.id in analysis.commands))
+    # A finding stands behind the last frame of its proof.
+    events.extend(
+        _Event(
+            max((e.position for e in finding.evidence), key=lambda position: position.stamp),
+            "finding",
+            None,
+            finding.exchanges[0] if finding.exchanges else None,
+            detail=f"{finding.severity} {finding.rule} ({finding.confidence}): {finding.title}",
+        )
+        for finding in findings
+    )
+    events.sort(key=_causal)
+    return events
+
+
+def _causal(event: _Event) -> tuple[int, int, int, int]:
+    """Stamp first; inside one segment by layer, and HTTP's events exchange by exchange."""
+    place = _PLACE_IN_SEGMENT[event.event]
+    index = event.exchange.index if event.exchange is not None and place == 7 else 0  # noqa: PLR2004  # HTTP's place
+    return (event.position.stamp, place, index, event.event.endswith("complete"))
+
+
+def _fact_events(connection: Connection) -> Iterator[_Event]:
+    asked = {r.position.stamp: r for r in (connection.tls.renegotiations if connection.tls else ())}
+    done = {r.done.stamp: r for r in asked.values() if r.done is not None}
+    for fact in connection.facts:
+        event = FACT_EVENTS.get(fact.kind)
+        if event is None:
+            continue
+        if event == "hello-request" and fact.position.stamp in asked:
+            yield _hello_request(fact, asked[fact.position.stamp])
+        elif event == "renegotiation-done" and fact.position.stamp in done:
+            yield _renegotiation_done(fact, done[fact.position.stamp])
+        else:
+            yield _Event(fact.position, event, fact.direction, detail=_fact_detail(fact))
+
+
+def _fact_detail(fact: Fact) -> str:
+    if fact.kind == "close-notify":
+        return fact.detail or "close_notify"
+    if fact.kind == "capture-end":
+        return fact.detail or "the capture ends while this connection is open"
+    return fact.detail
+
+
+def _hello_request(fact: Fact, renegotiation: Renegotiation) -> _Event:
+    """What the server had received and what the client had sent when it asked."""
+    exchange, detail = renegotiation.exchange, fact.detail
+    had, sent = renegotiation.body_offset_acknowledged, renegotiation.body_offset_sent
+    if exchange is not None and had is not None:
+        detail = f"the server had {had:,} body bytes"
+        if sent is not None:
+            detail += f", the client had sent {sent:,}"
+    announced = exchange.request.content_length if exchange is not None and exchange.request is not None else None
+    return _Event(fact.position, "hello-request", fact.direction, exchange, None, had, announced, detail)
+
+
+def _renegotiation_done(fact: Fact, renegotiation: Renegotiation) -> _Event:
+    certificate = ""
+    if renegotiation.certificate_requested:
+        words = {True: "client certificate presented", False: "no client certificate presented", None: "unknown"}
+        certificate = f", {words[renegotiation.certificate_presented]}"
+    detail = f"{renegotiation.outcome}{certificate}"
+    return _Event(fact.position, "renegotiation-done", fact.direction, renegotiation.exchange, detail=detail)
+
+
+def _exchange_events(exchange: Exchange, *, is_command: bool) -> Iterator[_Event]:
+    request, response = exchange.request, exchange.response
+    if request is not None:
+        announced = request.content_length
+        yield _Event(request.first, "request-head", TO_SERVER, exchange, None, None, announced)
+        if request.complete:
+            yield _Event(
+                request.last, "request-complete", TO_SERVER, exchange, None, request.body_bytes, announced
+            )
+    for interim in exchange.interim:
+        yield _Event(interim.position, "interim-response", TO_CLIENT, exchange, interim.status)
+    if response is not None:
+        announced, detail = response.content_length, response.reason
+        yield _Event(response.first, "response-head", TO_CLIENT, exchange, response.status, None, announced, detail)
+        if response.complete:
+            yield _Event(
+                response.last, "response-complete", TO_CLIENT, exchange, response.status, response.body_bytes, announced
+            )
+    if is_command and exchange.ended is not None and exchange.outcome.startswith("abandoned-by-"):
+        yield _abandoned(exchange, exchange.ended)
+
+
+def _abandoned(exchange: Exchange, ended: Position) -> _Event:
+    request = exchange.request
+    direction = TO_CLIENT if exchange.outcome == "abandoned-by-server" else TO_SERVER
+    sent, announced = (request.body_bytes, request.content_length) if request is not None else (None, None)
+    detail = f"{exchange.outcome}{f', {exchange.ended_by}' if exchange.ended_by else ''}"
+    if exchange.too_late:
+        detail += "; the response came too late"
+    return _Event(ended, "command-abandoned", direction, exchange, None, sent, announced, detail)
+
+
+class _RowWriter:
+    """Fills in what every row of a connection or exchange repeats."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._commands = analysis.commands
+        self._citer = Citer(analysis.inputs)
+        times = [source.first_time for source in analysis.inputs if source.first_time is not None]
+        times += [connection.first.time_ns for connection in analysis.connections]
+        self._start = min(times, default=0)
+
+    def row(self, connection: Connection | None, event: _Event) -> Row:
+        time_ns = event.position.time_ns
+        exchange = event.exchange
+        request = exchange.request if exchange is not None else None
+        command = self._commands.get(exchange.id) if exchange is not None else None
+        return {
+            "time": rfc3339(time_ns),
+            "offset_s": seconds_text(time_ns - self._start),
+            "capture": self._citer.cite(event.position.frame)[0],
+            "frame": event.position.frame,
+            "connection": connection.id if connection is not None else None,
+            "exchange": exchange.id if exchange is not None else None,
+            "source": "capture",
+            "event": event.event,
+            "direction": DIRECTION_NAMES[event.direction] if event.direction is not None else None,
+            "client": str(connection.client) if connection is not None else None,
+            "server": str(connection.server) if connection is not None else None,
+            "method": request.method if request is not None else None,
+            "target": request.target if request is not None else None,
+            "command": command.command if command is not None else None,
+            "device_id": command.device_id if command is not None else None,
+            "device_type": command.device_type if command is not None else None,
+            "user": command.user if command is not None else None,
+            "status": event.status,
+            "body_bytes": event.body_bytes,
+            "content_length": event.content_length,
+            "detail": event.detail or None,
+        }

@@ -1,0 +1,64 @@
+"""Times and durations as text: RFC 3339 for machines, clock times for people. All UTC, all exact to the nanosecond."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+NANOSECONDS = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_A_DAY = 86_400
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    """One whole second as ``2010-11-15T22:47:01``."""
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def rfc3339(time_ns: int | None) -> str | None:
+    """Nanoseconds since 1970 as ``2010-11-15T22:47:01.123456789Z`` (RFC 3339 section 5.6)."""
+    if time_ns is None:
+        return None
+    seconds, nanoseconds = divmod(time_ns, NANOSECONDS)
+    return f"{_second(seconds)}.{nanoseconds:09d}Z"
+
+
+def seconds_text(duration_ns: int) -> str:
+    """A duration in seconds with nine decimals, exact: ``-0.000000001``."""
+    sign = "-" if duration_ns < 0 else ""
+    seconds, nanoseconds = divmod(abs(duration_ns), NANOSECONDS)
+    return f"{sign}{seconds}.{nanoseconds:09d}"
+
+
+def date_and_clock(time_ns: int) -> str:
+    """To the second, for people: ``2010-11-15 22:47:01``."""
+    return _second(time_ns // NANOSECONDS).replace("T", " ")
+
+
+def clock(time_ns: int, *, with_date: bool = False) -> str:
+    """To the millisecond, for tables: ``22:47:01.123``, with the date where a table spans several days."""
+    seconds, nanoseconds = divmod(time_ns, NANOSECONDS)
+    day, of_day = _second(seconds).split("T")
+    text = f"{of_day}.{nanoseconds // 1_000_000:03d}"
+    return f"{day} {text}" if with_date else text
+
+
+def same_day(first_ns: int, last_ns: int) -> bool:
+    """Whether two times fall on one UTC day."""
+    return first_ns // NANOSECONDS // _SECONDS_A_DAY == last_ns // NANOSECONDS // _SECONDS_A_DAY
+
+
+def span(first_ns: int, last_ns: int) -> str:
+    """From when to when: ``2010-11-15 22:47:01 to 22:48:40 UTC``."""
+    last = date_and_clock(last_ns)
+    return f"{date_and_clock(first_ns)} to {last[11:] if same_day(first_ns, last_ns) else last} UTC"
+
+
+def took(duration_ns: int) -> str:
+    """A duration for people: ``0.021 s``, ``1 h 02 min``."""
+    seconds = duration_ns / NANOSECONDS
+    if seconds < 600:  # noqa: PLR2004  # ten minutes: above it nobody counts seconds
+        return f"{seconds:,.3f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004  # an hour

@@ -1,0 +1,19 @@
+"""Serial arithmetic: 32-bit sequence numbers that wrap (RFC 9293 section 3.4), and 64-bit offsets that do not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Sequence numbers are counted modulo 2^32.
+MASK: Final = 0xFFFF_FFFF
+HALF: Final = 0x8000_0000
+
+
+def distance(later: int, earlier: int) -> int:
+    """How far ``later`` lies after ``earlier`` on the circle of sequence numbers; negative where it lies before."""
+    return ((later - earlier + HALF) & MASK) - HALF
+
+
+def unwrap(sequence: int, base: int, near: int) -> int:
+    """The offset closest to ``near`` whose sequence number is ``sequence``, where offset 0 has the number ``base``."""
+    return near + ((sequence - base - near + HALF) & MASK) - HALF

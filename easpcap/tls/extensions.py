@@ -1,0 +1,51 @@
+"""The hello extensions that decide how a connection is read, and the few that are worth telling."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from easpcap.errors import DecodeError
+from easpcap.wire import Reader
+
+SERVER_NAME: Final = 0  # RFC 6066 section 3
+ENCRYPT_THEN_MAC: Final = 22  # RFC 7366
+EXTENDED_MASTER_SECRET: Final = 23  # RFC 7627
+SESSION_TICKET: Final = 35  # RFC 5077
+PRE_SHARED_KEY: Final = 41  # RFC 8446 section 4.2.11
+SUPPORTED_VERSIONS: Final = 43  # RFC 8446 section 4.2.1
+POST_HANDSHAKE_AUTH: Final = 49  # RFC 8446 section 4.2.6
+
+Extensions = dict[int, bytes]
+
+
+def parse_extensions(reader: Reader) -> Extensions:
+    """The extensions at the end of a hello by type, the first of each (RFC 5246 section 7.4.1.4); old ones have none."""
+    extensions: Extensions = {}
+    if len(reader) < 2:
+        return extensions
+    with reader.block(2):
+        while len(reader):
+            kind = reader.uint(2)
+            extensions.setdefault(kind, reader.vector(2))
+    return extensions
+
+
+def server_name(extensions: Extensions) -> str | None:
+    """The host name the client asks for; bytes that are not ASCII appear escaped."""
+    data = extensions.get(SERVER_NAME)
+    if not data:
+        return None
+    try:
+        reader = Reader(data)
+        with reader.block(2):
+            name_type, name = reader.uint(1), reader.vector(2)
+            reader.rest()
+    except DecodeError:
+        return None
+    return name.decode("ascii", "backslashreplace") if name_type == 0 and name else None
+
+
+def chosen_version(extensions: Extensions) -> int | None:
+    """The version a TLS 1.3 server chose (RFC 8446 section 4.2.1), None from a server of TLS 1.2 or less."""
+    data = extensions.get(SUPPORTED_VERSIONS)
+    return int.from_bytes(data, "big") if data and len(data) == 2 else None

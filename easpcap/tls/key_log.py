@@ -1,0 +1,108 @@
+"""Key logs: the lines that SSLKEYLOGFILE makes (RFC 9850), and two older forms that Wireshark and OpenSSL know."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What a line gives besides the labels of RFC 9850: premaster by encrypted premaster, master secret by session id.
+PREMASTER: Final = "RSA"
+SESSION: Final = "Session-ID"
+MASTER: Final = "CLIENT_RANDOM"
+
+#: RFC 9850 section 2.1, and TLS 1.3 labels older tools wrote.
+_TLS13_LABELS: Final = frozenset(
+    {
+        "CLIENT_EARLY_TRAFFIC_SECRET",
+        "EARLY_EXPORTER_MASTER_SECRET",
+        "EARLY_EXPORTER_SECRET",
+        "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+        "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        "CLIENT_TRAFFIC_SECRET_0",
+        "SERVER_TRAFFIC_SECRET_0",
+        "EXPORTER_SECRET",
+        "ECH_SECRET",
+        "ECH_CONFIG",
+    }
+)
+
+_SESSION_LINE: Final = re.compile(r"RSA Session-ID:([0-9a-fA-F]*) Master-Key:([0-9a-fA-F]*)")
+_SIZES: Final = {MASTER: (32, 48), PREMASTER: (8, 48), SESSION: (None, 48)}
+
+
+class Secret(NamedTuple):
+    """One usable line: ``secret`` belongs to the connection that ``identifier`` names in the way of ``label``."""
+
+    label: str
+    identifier: bytes
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"Secret({self.label})"
+
+
+class BadLine(NamedTuple):
+    """A line that is no secret, by its number from 1. The reason quotes nothing of the line."""
+
+    number: int
+    reason: str
+
+
+def parse_key_log(data: bytes) -> Iterator[Secret | BadLine]:
+    """The lines of a key log; comments and blank lines are passed over. UTF-16 as Windows writes it is understood."""
+    for number, line in enumerate(decode_text(data).splitlines(), 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            parsed = _parse_line(text)
+            yield parsed if isinstance(parsed, Secret) else BadLine(number, parsed)
+
+
+def decode_text(data: bytes) -> str:
+    """Text as editors and shells on any system leave it: UTF-8 with or without BOM, or UTF-16."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    if data[1:2] == b"\0" and data[:1] != b"\0":
+        return data.decode("utf-16-le", "replace")
+    if data[:1] == b"\0" and data[1:2] != b"\0":
+        return data.decode("utf-16-be", "replace")
+    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+
+
+def looks_like_key_log(data: bytes) -> bool:
+    """Whether one of the first lines is a secret or begins as one."""
+    lines = decode_text(data[: 2**16]).splitlines()[:200]
+    return any(_label(line.strip()) is not None for line in lines)
+
+
+def _label(text: str) -> str | None:
+    """The label a line begins with, if it is one we know."""
+    if text.startswith("RSA Session-ID:"):
+        return SESSION
+    label = text.partition(" ")[0]
+    return label if label in _SIZES or label in _TLS13_LABELS else None
+
+
+def _parse_line(text: str) -> Secret | str:
+    """A line's secret, or why it has none."""
+    label = _label(text)
+    if label is None:
+        return "its first word is no label of a key log"
+    if label == SESSION:
+        match = _SESSION_LINE.fullmatch(text)
+        fields = list(match.groups()) if match else []
+    else:
+        fields = text.split()[1:]
+    if len(fields) != 2:
+        return f"{label} takes two hexadecimal fields"
+    try:
+        identifier, secret = bytes.fromhex(fields[0]), bytes.fromhex(fields[1])
+    except ValueError:
+        return f"a field of {label} is not hexadecimal"
+    wanted = _SIZES.get(label, (32, None))
+    for value, size in zip((identifier, secret), wanted, strict=True):
+        if not value or (size is not None and len(value) != size):
+            return f"a field of {label} has the wrong length (the line may be cut)"
+    return Secret(label, identifier, secret)

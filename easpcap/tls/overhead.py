@@ -1,0 +1,27 @@
+"""How much of a protected record is no plaintext: what bounds the plaintext of records that cannot be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.tls.records import HEADER_SIZE
+from easpcap.tls.suites import CIPHERS, MAC_SIZES
+
+if TYPE_CHECKING:
+    from easpcap.tls.negotiation import Agreement
+
+SSL3, TLS11 = 0x0300, 0x0302
+
+
+def plain_bounds(agreement: Agreement | None, lost_bytes: int, records: int) -> tuple[int, int]:
+    """The least and the most application bytes in ``lost_bytes`` bytes that were ``records`` whole records of it."""
+    shape = CIPHERS.get(agreement.suite.cipher) if agreement else None
+    if agreement is None or shape is None or records <= 0 or agreement.compression:
+        return 0, max(lost_bytes, 0)
+    mac = MAC_SIZES[agreement.suite.mac]
+    least = most = HEADER_SIZE + mac + shape.explicit + shape.tag
+    if shape.kind == "block":
+        explicit = shape.fixed_iv if agreement.version >= TLS11 else 0
+        # RFC 5246 section 6.2.3.2: 1 to 256 bytes of padding with its length byte; SSL 3.0: at most a block
+        least, most = least + explicit + 1, most + explicit + (shape.fixed_iv if agreement.version == SSL3 else 256)
+    return max(lost_bytes - records * most, 0), max(lost_bytes - records * least, 0)

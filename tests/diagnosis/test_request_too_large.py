@@ -1,0 +1,122 @@
+"""A 413, and how sure one can be of what set the limit."""
+
+from __future__ import annotations
+
+from easpcap.stream import TO_CLIENT
+from tests.diagnosis.builders import Story
+from tests.diagnosis.test_renegotiation import only, rules
+
+RULE = "request-too-large"
+
+
+def refused(number=0, size=307_200, **fields):
+    return Story(number).request(size, **fields).body(min(size, 131_072)).response(413, "Request Entity Too Large")
+
+
+def small(number=1, size=10_240):
+    """A smaller mail for which the server renegotiates."""
+    story = Story(number).request(size).body(size).hello_request(size).client_hello().renegotiated()
+    return story.response(200)
+
+
+def test_a_413_alone_is_a_possible_late_certificate_and_says_what_it_is_not_sure_of():
+    finding = only(RULE, refused())
+    assert rules(refused()) == [RULE]
+    assert "Possible cause: the certificate is asked for late" in finding.detail
+    assert "IIS reads 49,152 bytes ahead" in finding.detail
+    assert "Apache reads 131,072 bytes ahead" in finding.detail
+    assert "another limit on request bodies would look the same" in finding.against[0]
+    assert any("clientcertnegotiation=enable" in line for line in finding.remedy)
+    assert any("/uploadReadAheadSize:10485760" in line for line in finding.remedy)
+    assert any("bytes, not KB, and 49152 is already the default" in line for line in finding.remedy)
+
+
+def test_smaller_requests_that_renegotiate_make_the_late_certificate_likely():
+    finding = only(RULE, refused(), small(1, 10_240), small(2, 40_960))
+    assert "Likely cause: the certificate is asked for late" in finding.detail
+    assert "up to 40,960 bytes" in finding.detail
+    assert finding.against == []
+    assert finding.evidence[-1].what == (
+        "for comparison, connection 2: POST SendMail with 40,960 bytes was renegotiated for and answered 200"
+    )
+    assert "frame.number <= 2" not in finding.wireshark_filter
+
+
+def test_requests_of_another_kind_or_server_say_nothing():
+    other_command = Story(1).request(10_240, command="Sync").body(10_240).hello_request(10_240).client_hello()
+    other_server = small(2)
+    other_server.server = other_server.server._replace(address="10.20.0.21")
+    finding = only(RULE, refused(), other_command.renegotiated().response(200), other_server)
+    assert "Possible cause" in finding.detail
+
+
+def test_a_hello_request_in_the_same_request_makes_it_certain():
+    story = Story().request(300_000).hello_request(0).body(65_536).response(413)
+    assert "Certain cause: the certificate is asked for late" in only(RULE, story).detail
+
+
+def test_a_certificate_asked_in_the_first_handshake_points_to_another_limit():
+    story = Story().first_handshake_asks(presented=True).request(300_000).body(300_000).response(413)
+    finding = only(RULE, story)
+    assert "Cause: another limit" in finding.detail
+    assert any("maxRequestLength" in line for line in finding.remedy)
+    assert not any("clientcertnegotiation" in line for line in finding.remedy)
+
+
+def test_an_authorization_header_points_to_another_limit():
+    finding = only(RULE, refused(headers=[("authorization", "Basic (redacted)")]))
+    assert "Likely cause: another limit" in finding.detail
+
+
+def test_an_authorization_header_is_a_doubt_where_smaller_requests_renegotiate():
+    finding = only(RULE, refused(headers=[("authorization", "Basic (redacted)")]), small())
+    assert "Likely cause: the certificate is asked for late" in finding.detail
+    assert finding.against == ["The request has an Authorization header: the server may not want a certificate for it."]
+
+
+def test_a_proxy_by_its_server_header_is_named():
+    story = Story().request(2_000_000).body(2_000_000).response(413, headers=[("server", "nginx/1.22.1")])
+    finding = only(RULE, story)
+    assert "the limit of a proxy in front (nginx" in finding.detail
+    assert finding.remedy[0].startswith("nginx answers here")
+
+
+def test_a_larger_request_that_passed_speaks_against_it():
+    larger = Story(1).request(900_000).body(900_000).response(200)
+    finding = only(RULE, refused(), larger)
+    assert "Cause: not known" in finding.detail
+    assert finding.against == ["A larger request of the same kind (900,000 bytes) was accepted."]
+
+
+def test_a_tiny_refused_body_reminds_of_the_unit():
+    assert "a site set to 200 in the belief of KB" in only(RULE, refused(size=600)).detail
+
+
+def test_a_chunked_body_is_at_least_as_large_as_was_seen():
+    finding = only(RULE, refused(framing="chunked"))
+    assert "at least 131,072 bytes (chunked, size not announced)" in finding.detail
+
+
+def test_a_413_whose_request_is_not_in_the_capture_is_told_all_the_same():
+    story = refused()
+    story.exchange.request = None
+    assert "whose head was not captured" in only(RULE, story).detail
+
+
+def test_other_refusals_are_not_this_one():
+    assert rules(Story().request(900).body(900).response(404), Story(1).request(900).body(900).response(200)) == []
+
+
+def test_how_the_connection_ended_is_told():
+    finding = only(RULE, refused().close("server-fin"))
+    assert finding.evidence[-1].what == "the server closes the connection"
+
+
+def test_apache_comes_first_where_apache_answers():
+    story = Story().request(300_000).body(131_072).response(413, headers=[("server", "Apache/2.4.57 (Debian)")])
+    remedy = only(RULE, story).remedy
+    assert remedy[0].startswith("Apache: move SSLVerifyClient")
+
+
+def test_missing_bytes_are_told():
+    assert "100 bytes towards the client are missing in the capture." in only(RULE, refused().gap(TO_CLIENT)).against

@@ -1,0 +1,141 @@
+"""Conversations sent through loss, duplication, overlap and reordering come out as they were sent."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easpcap.stream import Data
+from tests.support.batches import Packet, Script
+from tests.support.streams import Told, read
+
+#: Fewer packets than the patience for gaps, so that only what was really lost can be missing.
+MOST_PACKETS = 60
+
+
+class Talk:
+    """A random conversation in which every segment acknowledges only what had reached its sender."""
+
+    def __init__(self, dice: random.Random, *, loss: bool = False) -> None:
+        self.dice = dice
+        self.script = Script(isn=(dice.choice([5, 2**32 - 40]), dice.choice([9, 2**32 - 3])))
+        self.sent = (bytearray(), bytearray())
+        self.received = [0, 0]
+        self.under_way = (deque(), deque())
+        if dice.random() < 0.8:
+            self.script.handshake()
+        for _ in range(dice.randrange(3, 30)):
+            self.step()
+        if dice.random() < 0.5:
+            self.close()
+        self.packets = self.disturb(self.script.packets, loss=loss)
+
+    def step(self) -> None:
+        """One side sends, or a segment arrives."""
+        side = self.dice.randrange(2)
+        if self.under_way[side] and self.dice.random() < 0.6:
+            self.received[side] = self.under_way[side].popleft()
+            if self.dice.random() < 0.5:
+                self.write(1 - side, b"")
+        else:
+            self.write(side, self.dice.randbytes(self.dice.randrange(2, 9)))
+
+    def write(self, side: int, payload: bytes) -> None:
+        ack = self.script.isn[1 - side] + 1 + self.received[1 - side]
+        self.script.send(side, payload, ack=ack)
+        self.sent[side].extend(payload)
+        if payload:
+            self.under_way[side].append(len(self.sent[side]))
+
+    def close(self) -> None:
+        self.received = [len(self.sent[0]), len(self.sent[1])]
+        self.script.fin(0).fin(1).put(0)
+
+    def disturb(self, packets: list[Packet], *, loss: bool) -> list[Packet]:
+        """What a poor capture makes of it. Retransmissions repeat a stretch of earlier bytes with a later ACK."""
+        dice, out = self.dice, []
+        calm = dice.random() < 0.2
+        for number, packet in enumerate(packets):
+            if calm or dice.random() < 0.6:
+                place = len(out)
+            else:
+                place = max(0, len(out) - dice.randrange(4))
+            if not (loss and packet.payload and dice.random() < 0.2):
+                out.insert(place, packet)
+            if not calm and packet.payload and dice.random() < 0.2 and len(packets) + 6 < MOST_PACKETS:
+                cut = dice.randrange(len(packet.payload))
+                out.append(replace(packet, seq=packet.seq + cut, payload=packet.payload[cut:]))
+            assert number < MOST_PACKETS
+        return out
+
+
+def conversations(*, loss: bool):
+    return st.builds(lambda seed: Talk(random.Random(seed), loss=loss), st.integers(0, 2**32))
+
+
+batch_sizes = st.lists(st.integers(0, 9), max_size=8)
+
+
+def one(told: dict[int, Told]) -> Told:
+    assert len(told) == 1
+    return told[0]
+
+
+def both_paths(packets: list[Packet], sizes: list[int]) -> Told:
+    """Reads by both paths, which must agree in everything but how bytes are cut into pieces."""
+    fast, reference = one(read(packets, columnar=True, sizes=sizes)), one(read(packets, columnar=False, sizes=sizes))
+    assert fast.story == reference.story
+    for name in ("client", "roles_known_by", "packets", "payload_bytes", "gaps", "acked", "closed_by", "seen", "anomalies"):
+        assert getattr(fast.connection, name) == getattr(reference.connection, name), name
+    for direction in (0, 1):
+        for offset in range(fast.offsets[direction]):
+            assert fast.connection.locate(direction, offset)[1:] == reference.connection.locate(direction, offset)[1:]
+    for told in (fast, reference):
+        assert told.stamps == sorted(told.stamps)
+    return fast
+
+
+@settings(max_examples=150, deadline=None)
+@given(conversations(loss=False), batch_sizes)
+def test_what_was_captured_whole_is_told_whole_and_in_causal_order(talk, sizes):
+    told = both_paths(talk.packets, sizes)
+    starts_known = talk.script.packets[0].flags & 2
+    for direction in (0, 1):
+        if starts_known:
+            assert told.gaps[direction] == []
+            assert bytes(told.data[direction]) == bytes(talk.sent[direction])
+    if starts_known:
+        delivered = [0, 0]
+        for event in told.story:
+            if type(event) is Data:
+                direction, offset, data = event
+                for at in (offset, offset + len(data) - 1):
+                    assert told.connection.locate(direction, at).acked <= delivered[1 - direction]
+                delivered[direction] += len(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(conversations(loss=True), batch_sizes)
+def test_what_was_lost_is_a_gap_and_nothing_else_is(talk, sizes):
+    told = both_paths(talk.packets, sizes)
+    if not talk.script.packets[0].flags & 2:
+        return
+    for direction in (0, 1):
+        base = talk.script.isn[direction] + 1
+        there = [False] * len(talk.sent[direction])
+        end = 0
+        for packet in talk.packets:
+            if packet.src == talk.script.ends[direction]:
+                start = packet.seq - base
+                there[max(0, start) : start + len(packet.payload)] = [True] * len(packet.payload)
+                end = max(end, start + len(packet.payload))
+            else:
+                end = max(end, min(packet.ack - base, len(there)))
+        expected = bytes(byte for byte, known in zip(talk.sent[direction], there, strict=True) if known)
+        assert bytes(told.data[direction]) == expected
+        missing = {at for at in range(end) if not there[at]}
+        assert {at for start, length in told.gaps[direction] for at in range(start, start + length)} == missing
