@@ -288,13 +288,11 @@ def _pkcs12_key(data: bytes, password: bytes | None) -> object:
     # no password and an empty one are different things in PKCS #12, and files of both kinds exist
     for attempt in dict.fromkeys((password or None, None, b"")):
         try:
-            key, certificate, _ = load_key_and_certificates(data, attempt)
+            key, _, _ = load_key_and_certificates(data, attempt)
         except Exception:  # noqa: BLE001, S112 (a wrong password and a damaged file look the same here)
             continue
         if key is None:
-            holds = "only certificates" if certificate else "no private key"
-            msg = f"a PKCS #12 file with {holds}: export it again together with the private key"
-            raise KeyFileError(msg)
+            raise KeyFileError("a PKCS #12 file without a private key: export it again together with the key")
         return key
     what = f"{_WRONG}, or it is damaged" if password else _MISSING
     msg = f"a PKCS #12 file, {what}"

@@ -7,9 +7,10 @@ from typing import Final
 
 from easpcap.activesync.apple import MODELS, VERSION_PREFIXES, VERSIONS
 
-_APPLE: Final = re.compile(r"Apple-(iPhone|iPad|iPod|[A-Za-z]+)(?:(\d+)C(\d+))?(?:/(\d{3,4}\.\d+))?", re.ASCII)
+_APPLE: Final = re.compile(r"Apple-([A-Za-z]+)(?:(\d+)C(\d+))?(?:/(\d{3,4}\.\d+))?", re.ASCII)
 _LETTER_DIGITS: Final = 5  # a build's lower-case suffix is written as its place in the alphabet, in five digits
 _ALPHABET: Final = 26
+_LONGEST: Final = 200  # of a header, as far as it is read
 
 #: Other clients: the form of the header, and the name it gives.
 _OTHERS: Final = (
@@ -31,6 +32,7 @@ _OTHERS: Final = (
 
 def name_device(user_agent: str) -> str | None:
     """A device's name, such as "iPhone 4, iOS 4.1"; None where the header tells nothing."""
+    user_agent = user_agent[:_LONGEST]
     apple = _APPLE.match(user_agent)
     if apple is not None:
         return _name_apple(*apple.groups())

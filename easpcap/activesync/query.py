@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -44,10 +45,8 @@ def parse_query(text: str) -> Query:
     if packed is None:
         return _parse_plain(text)
     query = Query()
-    try:
+    with suppress(DecodeError):  # a torn query says what it says up to there
         _parse_packed(Reader(packed), query)
-    except DecodeError:
-        pass  # a torn query says what it says up to there
     return query
 
 

@@ -105,7 +105,7 @@ def locate_ip(buffer: bytearray, packets: Packets, ignored: Counter[str]) -> lis
         elif link_type in ODD_LINK_LAYERS:
             groups.append(_past_odd_header(buffer, group, ODD_LINK_LAYERS[link_type][1], ignored))
         else:
-            ignored[f"unsupported link type {link_type}" if link_type >= 0 else "no packet"] += len(group.row)
+            ignored[f"unsupported link type {link_type}" if link_type >= 0 else "no known link type"] += len(group.row)
     return groups
 
 

@@ -75,13 +75,16 @@ class PcapngScanner:
                 break
             kind, size = unpack(buffer, position)
             behind = position + (size + 3 & ~3)
-            if kind != ENHANCED_PACKET or size < 32 or behind > end:
-                behind = self._other_block(window, position, len(offsets))
-                if behind == position:
-                    break
-                unpack = HEADS[self._order].unpack_from  # that may have been a section of the other byte order
+            if kind == ENHANCED_PACKET and size >= 32 and behind <= end:
+                append(position)
+                position = behind
+                continue
+            behind = self._other_block(window, position, len(offsets))
+            if behind == position:
+                break
             if kind in FRAMES:
                 append(position)
+            unpack = HEADS[self._order].unpack_from  # that may have been a section of the other byte order
             position = behind
         window.start = position
         return offsets

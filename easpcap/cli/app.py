@@ -46,5 +46,5 @@ def build_app() -> typer.Typer:
 
     for command in (inspect, timeline, connections, exchanges, findings):
         name = command.__name__.rpartition(".")[2]
-        app.command(name, help=command.__doc__)(shared_options(command.render, command.DEFAULT_FORMAT))
+        app.command(name, help=command.__doc__, short_help=command.SUMMARY)(shared_options(command.render, command.DEFAULT_FORMAT))
     return app

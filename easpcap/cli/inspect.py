@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from easpcap.report import Layout
     from easpcap.results import Analysis
 
+SUMMARY = "What happened, why, and what to change."
 DEFAULT_FORMAT = Format.TABLE
 _PLAIN_WIDTH = 100
 _TRACES_NAMED = 3

@@ -50,7 +50,7 @@ class Options:
 
 
 _Traces = Annotated[
-    list[str], typer.Argument(metavar="TRACE...", help="Captures (pcap, pcapng, also gzip); - is standard input.")
+    list[str], typer.Argument(metavar="TRACE", help="Captures (pcap, pcapng, also gzip); - is standard input.")
 ]
 _Keys = Annotated[
     list[str] | None, typer.Option("--key", "-k", metavar="FILE", help="Private key: PEM, DER, PKCS#12. Repeatable.")

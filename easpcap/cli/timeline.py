@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from easpcap.cli.options import Options
     from easpcap.results import Analysis
 
+SUMMARY = "One row an event, CSV by default."
 DEFAULT_FORMAT = Format.CSV
 
 

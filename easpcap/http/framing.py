@@ -52,6 +52,10 @@ def is_tunnel(status: int, method: str) -> bool:
 
 
 def _framing(head: Head, otherwise: str) -> Framing:
+    if len(head.lengths) == 1 and not head.codings:  # nearly always
+        text = head.lengths[0]
+        if len(text) <= _MAX_LENGTH_DIGITS and text.isascii() and text.isdecimal():
+            return Framing("length", int(text), "")
     try:
         length, oddity = _content_length(head.lengths), ""
     except DecodeError as error:

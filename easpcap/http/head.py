@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from easpcap.limits import MAX_HTTP_FIELDS
+from easpcap.limits import MAX_HTTP_FIELDS, MAX_SHARED_HEADERS
 
 #: Fields whose values are credentials: they are replaced here and so can reach no output.
 SECRET_FIELDS: Final = frozenset(
@@ -18,6 +18,10 @@ _SCHEME_FIELDS: Final = frozenset({"authorization", "proxy-authorization"})
 _REDACTED: Final = "(redacted)"
 _SPECIAL: Final = SECRET_FIELDS | {"content-length", "transfer-encoding"}
 _STATUS_DIGITS: Final = 3
+_SHORT: Final = 200  # characters of a header line that is worth remembering
+
+#: Fields by their lines: header lines repeat from message to message, and are parsed and kept once.
+_KNOWN: Final[dict[str, tuple[str, str]]] = {}
 
 
 class Head(NamedTuple):
@@ -74,26 +78,36 @@ def _read_fields(lines: list[str]) -> Head:
     lengths: list[str] = []
     codings: list[str] = []
     oddity = ""
-    add = headers.append
+    add, known = headers.append, _KNOWN.get
     for line in lines[1 : MAX_HTTP_FIELDS + 1]:
-        name, colon, value = line.partition(":")
-        if not colon:
-            if line.strip():
-                oddity = "a header line without a colon"
-            continue
-        name = name.strip(" \t").lower()
-        value = value.strip(" \t")
-        if name in _SPECIAL:
-            if name == "content-length":
-                lengths.append(value)
-            elif name == "transfer-encoding":
-                codings.append(value)
-            else:
-                value = redact(name, value)
-        add((name, value))
+        field = known(line)
+        if field is None:
+            name, colon, value = line.partition(":")
+            if not colon:
+                if line.strip():
+                    oddity = "a header line without a colon"
+                continue
+            field = _field(line, name.strip(" \t").lower(), value.strip(" \t"))
+            if field[0] == "content-length":
+                lengths.append(field[1])
+            elif field[0] == "transfer-encoding":
+                codings.append(field[1])
+        add(field)
     if len(lines) > MAX_HTTP_FIELDS + 3:  # the start line and the blank ones at the end are no fields
         oddity = f"more than {MAX_HTTP_FIELDS:,} header lines"
     return Head(lines[0], headers, lengths, codings, oddity)
+
+
+def _field(line: str, name: str, value: str) -> tuple[str, str]:
+    """One field; those of no special meaning are remembered by their lines."""
+    if name in _SPECIAL:
+        return (name, redact(name, value) if name in SECRET_FIELDS else value)
+    field = (name, value)
+    if len(line) <= _SHORT:
+        if len(_KNOWN) >= MAX_SHARED_HEADERS:
+            _KNOWN.clear()
+        _KNOWN[line] = field
+    return field
 
 
 def redact(name: str, value: str) -> str:

@@ -49,16 +49,25 @@ def same_day(first_ns: int, last_ns: int) -> bool:
     return first_ns // NANOSECONDS // _SECONDS_A_DAY == last_ns // NANOSECONDS // _SECONDS_A_DAY
 
 
-def span(first_ns: int, last_ns: int) -> str:
-    """From when to when: ``2010-11-15 22:47:01 to 22:48:40 UTC``."""
-    last = date_and_clock(last_ns)
-    return f"{date_and_clock(first_ns)} to {last[11:] if same_day(first_ns, last_ns) else last} UTC"
+def span(first_ns: int, last_ns: int, *, known_day: bool = False) -> str:
+    """From when to when: ``2010-11-15 22:47:01 to 22:48:40 UTC``; without the date where a reader knows the day."""
+    first, last = date_and_clock(first_ns), date_and_clock(last_ns)
+    end = "" if first == last else f" to {last[11:] if same_day(first_ns, last_ns) else last}"
+    return f"{first[11:] if known_day else first}{end} UTC"
+
+
+def lasted(duration_ns: int) -> str:
+    """A long duration for people, without decimals that say nothing: ``99 s``, ``0.5 s``, ``1 h 02 min``."""
+    seconds = duration_ns / NANOSECONDS
+    if seconds < 10:  # noqa: PLR2004  # short enough for tenths to matter
+        return f"{seconds:.3g} s"
+    return f"{seconds:.0f} s" if seconds < 600 else took(duration_ns)  # noqa: PLR2004  # ten minutes
 
 
 def took(duration_ns: int) -> str:
     """A duration for people: ``0.021 s``, ``1 h 02 min``."""
     seconds = duration_ns / NANOSECONDS
     if seconds < 600:  # noqa: PLR2004  # ten minutes: above it nobody counts seconds
-        return f"{seconds:,.3f} s"
+        return f"{seconds:.3f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004  # an hour

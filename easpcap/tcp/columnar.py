@@ -37,7 +37,8 @@ class Sweep:
         self._flows = flows = group_by_flow(batch)
         self._found = [assembler.find(key) for key in flows.keys]
         self._sequences = sequences = Sequences(batch, flows)
-        sequences.suspect(flows, _expected_numbers(self._found))
+        unknown = [-1, -1]
+        sequences.suspect(flows, [unknown if found is None else _numbers(found) for found in self._found])
         self._runs = Runs(batch, flows, sequences.suspects, sequences.ack)
         self._suspects: list[int] = [*np.flatnonzero(sequences.suspects).tolist(), len(batch)]
         self._next_suspect = 0
@@ -112,7 +113,7 @@ class Sweep:
         number = self._next_suspect
         rows: Rows | None = None
         # Where the last row of each side ended: the columns are right where the connection stands there, too.
-        ended: list[int | None] = [None, None]
+        ended = _numbers(reassembler) if is_expected else [-1, -1]
         row = start
         while row < stop:
             while suspects[number] < row:
@@ -122,7 +123,7 @@ class Sweep:
                 if rows is None:
                     rows = self._runs.rows()
                 yield from self._plain(reassembler, rows, row, until)
-                ended, is_expected = [None, None], True
+                ended, is_expected = _numbers(reassembler), True
                 row = until
                 continue
             side = self._sides[row]
@@ -189,31 +190,20 @@ class Sweep:
                     connection.acked[1 - direction] = max(connection.acked[1 - direction], acked)
 
 
-def _expected_numbers(found: list[Reassembler | None]) -> tuple[list[int], list[int]]:
-    """The next sequence number of each side of each flow, -1 where it is not known."""
-    lower, higher = [], []
-    for reassembler in found:
-        if reassembler is None:
-            lower.append(-1)
-            higher.append(-1)
-        else:
-            one, other = reassembler.halves
-            if reassembler.client_side:
-                one, other = other, one
-            lower.append(one.number if one.base >= 0 else -1)
-            higher.append(other.number if other.base >= 0 else -1)
-    return lower, higher
+def _numbers(reassembler: Reassembler) -> list[int]:
+    """The next sequence number of each side, -1 where it is not known."""
+    client, server = (half.number if half.base >= 0 else -1 for half in reassembler.halves)
+    return [server, client] if reassembler.client_side else [client, server]
 
 
-def _agree(reassembler: Reassembler, ended: list[int | None], is_expected: bool) -> bool:  # noqa: FBT001  # hot
+def _agree(reassembler: Reassembler, ended: list[int], is_expected: bool) -> bool:  # noqa: FBT001  # hot
     """Whether both directions stand where the columns took them to stand: where the row before ended."""
     for side in (0, 1):
         half = reassembler.halves[side ^ reassembler.client_side]
-        number = ended[side]
-        if number is None:
-            if half.base < 0 and not is_expected:  # the columns saw this side's rows of an older connection
+        if ended[side] < 0:  # no row yet: the columns suspect the first one, unless they saw an older connection's
+            if not is_expected and half.base < 0:
                 return False
-        elif half.base < 0 or number != half.number:
+        elif half.base < 0 or ended[side] != half.number:
             return False
     return True
 

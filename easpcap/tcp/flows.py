@@ -20,7 +20,7 @@ _PORT_BITS: Final = np.uint64(16)
 
 
 class Flows(NamedTuple):
-    """``order`` leads from sorted rows to the batch's, ``starts`` says where each flow begins and the last one ends.
+    """Flows come in the order of their first rows; ``order`` leads from sorted rows to the batch's, ``starts`` says where each flow begins and the last one ends.
 
     ``side`` is True where the higher end sent the row, ``flow`` the number of its flow in ``keys``.
     """
@@ -83,14 +83,28 @@ def _hash_order(mixed: NDArray[np.uint64]) -> NDArray[np.intp]:
 
 
 def _grouped(order: NDArray[np.intp], side: NDArray[np.bool_], columns: list[NDArray[np.uint64]]) -> Flows:
-    columns = [column[order] for column in columns]
+    order, flow = _by_first_row(order, [column[order] for column in columns])
+    first = np.flatnonzero(np.diff(flow, prepend=-1))
+    ends = [column[order[first]].tolist() for column in columns]
+    if len(ends) > 2:  # noqa: PLR2004  # address and port are still apart
+        ends = [[end_of(*end) for end in zip(*three, strict=True)] for three in (ends[:3], ends[3:])]
+    keys: list[FlowKey] = list(zip(*ends, strict=True))
+    return Flows(order, np.append(first, len(order)), side[order], flow, keys)
+
+
+def _by_first_row(
+    order: NDArray[np.intp], columns: list[NDArray[np.uint64]]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Flows in the order in which the capture shows them: a resumed TLS session comes after the one it resumes."""
     changes = np.zeros(len(order), np.bool_)
     changes[:1] = True
     for column in columns:
         changes[1:] |= column[1:] != column[:-1]
-    first = np.flatnonzero(changes)
-    ends = [column[first].tolist() for column in columns]
-    if len(ends) > 2:  # noqa: PLR2004  # address and port are still apart
-        ends = [[end_of(*end) for end in zip(*three, strict=True)] for three in (ends[:3], ends[3:])]
-    keys: list[FlowKey] = list(zip(*ends, strict=True))
-    return Flows(order, np.append(first, len(order)), side[order], np.cumsum(changes) - 1, keys)
+    by_hash = np.cumsum(changes) - 1
+    first_rows = order[changes]
+    rank = np.empty(len(first_rows), np.intp)
+    rank[np.argsort(first_rows)] = np.arange(len(first_rows))
+    flow = rank[by_hash]
+    small = flow.astype(np.uint16) if len(first_rows) < 2**16 else flow  # the radix sort again
+    sorted_rows = np.argsort(small, kind="stable")
+    return order[sorted_rows], flow[sorted_rows]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from easpcap.batch import ACK, FIN, RST, SYN
+from easpcap.limits import MAX_WINDOW_BYTES
 from easpcap.tcp.index import Rows
 from easpcap.tcp.sequence import HALF
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 _HALF: Final = np.uint32(HALF)
+_FAR: Final = np.uint32(MAX_WINDOW_BYTES)
 _PLAIN_FLAGS: Final = SYN | FIN | RST | ACK
 
 
@@ -47,13 +49,13 @@ class Sequences:
         self.suspects |= batch.window[order] == 0
         self.suspects |= batch.captured[order] != size
 
-    def suspect(self, flows: Flows, expected: tuple[list[int], list[int]]) -> None:
+    def suspect(self, flows: Flows, expected: list[list[int]]) -> None:
         """Mark the rows that do not follow the rows before them.
 
-        ``expected`` is the next sequence number of each side of each flow as the connection knows it, -1 where not.
+        ``expected`` holds for each flow the next sequence number of each side as the connection knows it, -1 where not.
         """
         sides = (np.flatnonzero(~flows.side), np.flatnonzero(flows.side))
-        known = [np.array(numbers, np.int64) for numbers in expected]
+        known = np.array(expected, np.int64).T
         for rows, others, own, peer in ((*sides, *known), (*sides[::-1], *known[::-1])):
             if len(rows):
                 self._suspect_order(flows, rows, own)
@@ -80,7 +82,7 @@ class Sequences:
             reached = np.where(present, self.after[place], expected[flow].astype(np.uint32))
         else:
             reached = expected[flow].astype(np.uint32)
-        ahead = reached - self.ack[rows] >= _HALF
+        ahead = reached - self.ack[rows] >= _FAR
         self.suspects[rows] |= ahead & (present | (expected[flow] >= 0))
 
 

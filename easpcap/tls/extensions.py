@@ -19,7 +19,10 @@ Extensions = dict[int, bytes]
 
 
 def parse_extensions(reader: Reader) -> Extensions:
-    """The extensions at the end of a hello by type, the first of each (RFC 5246 section 7.4.1.4); old ones have none."""
+    """The extensions at the end of a hello by type, the first of each (RFC 5246 section 7.4.1.4).
+
+    Old hellos have none.
+    """
     extensions: Extensions = {}
     if len(reader) < 2:
         return extensions

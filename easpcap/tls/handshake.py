@@ -49,8 +49,6 @@ MESSAGE_NAMES: Final[dict[int, str]] = {
 }
 
 TLS13: Final = 0x0304
-#: RFC 8446 section 4.1.3: a ServerHello with this random is a HelloRetryRequest.
-RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 _MESSAGE_HEADER: Final = 4
 

@@ -149,9 +149,6 @@ class HandshakeMachine:
 
     def _server_hello(self, message: Message, place: Place) -> Facts:
         hello, summary = hs.parse_server_hello(message.body), self._summary
-        if hello.random == hs.RETRY_RANDOM:
-            self.state = State.START
-            return []  # HelloRetryRequest: the hellos come again
         if self.state is not State.SERVER_CHOSE and not self.hidden:  # the ClientHello was not seen
             self.negotiation = Negotiation(summary.handshakes, renegotiation=summary.server_hello_seen)
             self.negotiation.break_transcript()
@@ -161,14 +158,14 @@ class HandshakeMachine:
         if not summary.server_hello_seen:
             summary.server_hello_seen = True
             summary.version, summary.suite = agreement.version, agreement.suite
-        summary.handshakes += 1
+        summary.handshakes += not self.hidden  # the ServerHello behind a HelloRetryRequest is of the same handshake
         if agreement.version >= hs.TLS13:
             self._enter_tls13(agreement.client_random, resumed=ext.PRE_SHARED_KEY in hello.extensions)
         data = {"version": agreement.version, "suite": agreement.suite.value, "suite_name": agreement.suite.name}
         return [place.seen("server-hello", f"ServerHello, {agreement.suite.name}", data)]
 
     def _enter_tls13(self, client_random: bytes | None, *, resumed: bool) -> None:
-        """Everything behind this ServerHello is encrypted, and not opened yet."""
+        """All behind this hello is encrypted, and not opened yet; only a HelloRetryRequest is followed by hellos."""
         self.state = State.HIDDEN
         self._summary.resumed = "psk" if resumed else None
         self._summary.unopened = self.negotiation

@@ -6,13 +6,13 @@ content)), with two key-dependent prefixes. Hashing states with the prefixes alr
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from hmac import compare_digest
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from easpcap import limits
+from easpcap.tls.keyed_hash import hash_state, hmac_states
 from easpcap.tls.suites import MAC_SIZES
 
 if TYPE_CHECKING:
@@ -61,13 +61,11 @@ class RecordMac:
         self.size = MAC_SIZES[mac]
         self._view = memoryview(scratch_buffer())
         if version == 0x0300:
-            inner, outer = _ssl3_prefixes(mac, key)
+            self._inner, self._outer = _ssl3_states(_HASHES[mac], key)
             self._header, self._pack = _SSL3_HEADER.size, _pack_ssl3
         else:
-            inner, outer = _hmac_prefixes(mac, key)
+            self._inner, self._outer = hmac_states(_HASHES[mac], key)
             self._header, self._pack = _TLS_HEADER.size, _pack_tls
-        self._inner: Callable[[], HASH] = hashlib.new(_HASHES[mac], inner, usedforsecurity=False).copy
-        self._outer: Callable[[], HASH] = hashlib.new(_HASHES[mac], outer, usedforsecurity=False).copy
 
     def holds(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
         """Whether the MAC of the buffer's [start, end) stands behind it. The bytes before ``start`` are overwritten."""
@@ -103,11 +101,6 @@ def _pack_ssl3(view: memoryview, at: int, sequence: int, content_type: int, _ver
     _SSL3_HEADER.pack_into(view, at, sequence, content_type, length)
 
 
-def _hmac_prefixes(mac: str, key: bytes) -> tuple[bytes, bytes]:
-    padded = key.ljust(128 if mac == "SHA384" else 64, b"\0")
-    return bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
-
-
-def _ssl3_prefixes(mac: str, key: bytes) -> tuple[bytes, bytes]:
-    pads = 48 if mac == "MD5" else 40
-    return key + b"\x36" * pads, key + b"\x5c" * pads
+def _ssl3_states(name: str, key: bytes) -> tuple[Callable[[], HASH], Callable[[], HASH]]:
+    pads = 48 if name == "md5" else 40
+    return hash_state(name, key + b"\x36" * pads).copy, hash_state(name, key + b"\x5c" * pads).copy

@@ -74,11 +74,12 @@ def looks_like_ssl2(data: bytes) -> bool | None:
         return False
     if len(data) >= 3 and data[2] not in (SSL2_CLIENT_HELLO, SSL2_SERVER_HELLO):
         return False
-    # A ClientHello's version follows its type; in a ServerHello two bytes stand between them.
-    at = 3 if len(data) >= 3 and data[2] == SSL2_CLIENT_HELLO else 5
-    if len(data) < at + 2:
+    # A ClientHello's version follows its type; in a ServerHello two bytes stand between, and it is 0 where it resumes.
+    server = len(data) >= 3 and data[2] == SSL2_SERVER_HELLO
+    version = data[5:7] if server else data[3:5]
+    if len(version) < 2:
         return None
-    return data[at] == 3 or data[at : at + 2] == b"\x00\x02"
+    return version[0] == 3 or version == b"\x00\x02" or (server and version == b"\x00\x00")
 
 
 def find_record(data: bytes, start: int, version: int) -> tuple[int, int]:

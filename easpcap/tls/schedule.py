@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
-from hashlib import md5, new, sha1
+from hashlib import md5, sha1
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from easpcap.tls.keyed_hash import hash_state, hmac_states
 from easpcap.tls.suites import CIPHERS, MAC_SIZES, UnsupportedSuite
 
 if TYPE_CHECKING:
@@ -95,17 +95,26 @@ def prf(version: int, suite: CipherSuite, secret: bytes, label: bytes, seed: byt
 
 def _p_hash(name: str, secret: bytes, seed: bytes, size: int) -> bytes:
     """P_hash of RFC 5246 section 5."""
+    keyed_inner, keyed_outer = hmac_states(name, secret)
+
+    def hmac(*data: bytes) -> bytes:
+        inner, outer = keyed_inner(), keyed_outer()
+        for piece in data:
+            inner.update(piece)
+        outer.update(inner.digest())
+        return outer.digest()
+
     output = b""
     link = seed
     while len(output) < size:
-        link = hmac.digest(secret, link, name)
-        output += hmac.digest(secret, link + seed, name)
+        link = hmac(link)
+        output += hmac(link, seed)
     return output[:size]
 
 
 def _transcript_hash(version: int, suite: CipherSuite, messages: bytes) -> bytes:
     if version >= TLS12:
-        return new(suite.prf_hash, messages).digest()
+        return hash_state(suite.prf_hash, messages).digest()
     return md5(messages, usedforsecurity=False).digest() + sha1(messages, usedforsecurity=False).digest()
 
 

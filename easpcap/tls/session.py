@@ -64,7 +64,7 @@ class TlsSession(Summary):
         return self._readers[direction].map.plain_offset(cipher_offset)
 
     def cipher_span(self, direction: int, plain_offset: int) -> tuple[int, int]:
-        """The TCP stream offsets [start, end) of the record that holds a plaintext byte; the last one at the very end."""
+        """The TCP stream offsets [start, end) of the record that holds a plaintext byte; at the end the last one's."""
         reader = self._readers[direction]
         return reader.map.cipher_span(plain_offset) or (reader.offset, reader.offset)
 
@@ -309,7 +309,7 @@ class TlsSession(Summary):
         reader.records += 1
         place = Place(reader.direction, 0, size, 0, encrypted=False)
         if hello[2] == SSL2_SERVER_HELLO:
-            self.version, self.server_hello_seen, self.handshakes = SSL2, True, 1
+            self.version, self.server_hello_seen = SSL2, True
             for each in self._readers:
                 each.close_epoch(Mode.FOREIGN)
             events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": SSL2}))

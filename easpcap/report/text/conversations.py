@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shown, shortened
-from easpcap.report.text.layout import columns, count
+from easpcap.report.text.layout import MAX_WIDTH, columns, count
 from easpcap.report.times import clock, same_day, took
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from easpcap.results import Analysis, Connection
 
 ROWS_SHOWN = 20
-_DEVICE_WIDTH = 24
-_REQUEST_WIDTH = 30
+_DEVICE, _COMMAND = 2, 3
+_GIVING_WAY = (_COMMAND, _DEVICE)  # on a narrow screen
+_NARROWEST = 10
 _OUTCOMES = {
     "completed": "completed",
     "abandoned-by-client": "abandoned by client",
@@ -26,7 +27,6 @@ _OUTCOMES = {
     "interrupted": "packets missing",
 }
 _RIGHT_OF_EXCHANGES = frozenset({0, 5, 6})
-_RIGHT_OF_CONNECTIONS = frozenset({0, 4, 5})
 
 
 def device_of(analysis: Analysis, exchange: Exchange) -> str:
@@ -44,7 +44,7 @@ def request_of(analysis: Analysis, exchange: Exchange) -> str:
         return shown(command.command)
     if exchange.request is None:
         return "(not captured)"
-    return shortened(shown(f"{exchange.request.method} {exchange.request.target}"), _REQUEST_WIDTH)
+    return shortened(shown(f"{exchange.request.method} {exchange.request.target}"), MAX_WIDTH)
 
 
 def conversation_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _exchange_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
     yield layout.styled("Conversations", "bold") + f" ({total} on {where})\n"
     times = [message.first.time_ns for e in chosen if (message := e.request or e.response) is not None]
     dated = bool(times) and not same_day(min(times), max(times))
-    head = ("conn", "time", "device", "command", "status", "body sent", "took", "ended")
+    head = ("conn", "time", "device", "command", "status", "body", "took", "ended")
     body = [_exchange_cells(analysis, exchange, dated=dated) for exchange in chosen]
     yield from _table([head, *body], _RIGHT_OF_EXCHANGES, layout)
     yield from _and_more(len(analysis.exchanges) - len(chosen), "exchanges")
@@ -91,7 +91,7 @@ def _exchange_cells(analysis: Analysis, exchange: Exchange, *, dated: bool) -> t
     return (
         str(exchange.connection),
         clock(first.time_ns, with_date=dated) if first is not None else "-",
-        shortened(device_of(analysis, exchange), _DEVICE_WIDTH),
+        device_of(analysis, exchange).partition(",")[0],  # the model; its software stands with the findings
         request_of(analysis, exchange),
         str(response.status) if response is not None else "-",
         _body(request) if request is not None else "-",
@@ -101,22 +101,27 @@ def _exchange_cells(analysis: Analysis, exchange: Exchange, *, dated: bool) -> t
 
 
 def _body(request: Request) -> str:
-    """``210``; ``114,688 of 1,261,440``; ``-`` without a body."""
+    """``210``; ``114,688/1,261,440``; ``-`` without a body."""
     if request.framing == "none" and not request.body_bytes:
         return "-"
     if request.complete:
         return f"{request.body_bytes:,}"
     announced = f"{request.content_length:,}" if request.content_length is not None else "?"
-    return f"{request.body_bytes:,} of {announced}"
+    return f"{request.body_bytes:,}/{announced}"
 
 
 def _connection_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
     chosen = analysis.connections[:ROWS_SHOWN]
     dated = not same_day(chosen[0].first.time_ns, chosen[-1].first.time_ns)
-    yield layout.styled("Connections", "bold") + f" ({len(analysis.connections):,}; no HTTP exchange can be read)\n"
+    servers = {connection.server for connection in analysis.connections}
+    where = f" to {servers.pop()}" if len(servers) == 1 else ""
+    yield layout.styled("Connections", "bold") + f" ({len(analysis.connections):,}{where}; no HTTP exchange can be read)\n"
     head = ("conn", "time", "client", "server", "sent", "received", "lasted", "TLS", "decryption", "closed by")
-    body = [_connection_cells(connection, dated=dated) for connection in chosen]
-    yield from _table([head, *body], _RIGHT_OF_CONNECTIONS, layout)
+    rows = [head, *(_connection_cells(connection, dated=dated) for connection in chosen)]
+    if where:
+        yield from _table([(*row[:3], *row[4:]) for row in rows], frozenset({0, 3, 4}), layout)
+    else:
+        yield from _table(rows, frozenset({0, 4, 5}), layout)
     yield from _and_more(len(analysis.connections) - len(chosen), "connections")
 
 
@@ -137,9 +142,22 @@ def _connection_cells(connection: Connection, *, dated: bool) -> tuple[str, ...]
 
 
 def _table(rows: Sequence[tuple[str, ...]], right: frozenset[int], layout: Layout) -> Iterator[str]:
-    for number, line in enumerate(columns(rows, right)):
+    for number, line in enumerate(columns(_fitted(rows, layout.width - 2), right)):
         text = "  " + line
         yield (layout.styled(text, "dim") if number == 0 else text) + "\n"
+
+
+def _fitted(rows: Sequence[tuple[str, ...]], width: int) -> list[list[str]]:
+    """The rows with device and command shortened until a line fits the width, if it can."""
+    fitted = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*fitted, strict=True)]
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    for place in _GIVING_WAY if fitted[0][_DEVICE] == "device" else ():
+        room = min(widths[place], max(_NARROWEST, widths[place] - max(excess, 0)))
+        excess -= widths[place] - room
+        for row in fitted:
+            row[place] = shortened(row[place], room)
+    return fitted
 
 
 def _and_more(left: int, command: str) -> Iterator[str]:

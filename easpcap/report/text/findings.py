@@ -8,7 +8,7 @@ from easpcap.report.escape import shown
 from easpcap.report.rows import Citer
 from easpcap.report.text.conversations import device_of, request_of
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
-from easpcap.report.times import NANOSECONDS, span
+from easpcap.report.times import NANOSECONDS, same_day, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +20,18 @@ _INDENT = 10
 _LABEL_WIDTH = 9
 _EVIDENCE_SHOWN = 8
 _DEVICES_NAMED = 3
-_BEWARE = ("beware:", "beware ")
+_CURES_SHOWN = 4
+_BEWARE = "beware:"
 
 NOT_EXCLUDED = (
     "Not excluded: what happened outside this capture, on other connections or after the request reached the server's "
     "application."
 )
 BLIND = (
-    "Little is excluded by that: nothing could be decrypted, so only record types, sizes and times were judged. "
+    "That excludes little: nothing could be decrypted, so only record types, sizes and times were judged. "
     "See Decryption above."
 )
+EMPTY = "There was nothing to judge."
 PARTLY_BLIND = "Connections that could not be decrypted were judged by record types, sizes and times alone."
 
 
@@ -57,8 +59,12 @@ def _all_well(analysis: Analysis, layout: Layout) -> Iterator[str]:
     limits = NOT_EXCLUDED
     if "opaque" in statuses:
         limits = PARTLY_BLIND if readable else BLIND
-    head = "No fault found." if readable or not analysis.connections else "No fault visible."
-    yield from layout.labelled(head, limits, label_width=len(head) + 1, style="green" if readable else "yellow")
+    elif not readable:
+        limits = EMPTY
+    if readable:
+        yield from layout.labelled("OK", f"No fault found. {limits}", label_width=_INDENT, style="green")
+    else:
+        yield from layout.labelled("BLIND", f"No fault visible. {limits}", label_width=_INDENT, style="yellow")
 
 
 def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Layout) -> Iterator[str]:
@@ -69,7 +75,10 @@ def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Lay
     yield from _evidence_lines(analysis, clearest, layout)
     yield from _labelled("Cause", [clearest.detail], layout)
     beware = [line for line in clearest.remedy if line.lower().startswith(_BEWARE)]
-    yield from _labelled("Cure", [line for line in clearest.remedy if line not in beware], layout)
+    cure = [line for line in clearest.remedy if line not in beware]
+    if len(cure) > _CURES_SHOWN:
+        cure[_CURES_SHOWN:] = [f"... and {len(cure) - _CURES_SHOWN} more: easpcap findings --format json"]
+    yield from _labelled("Cure", cure, layout)
     yield from _labelled("Beware", [line[len("beware:") :].strip() for line in beware], layout)
     yield from _labelled("Against", clearest.against or ["Nothing in this capture speaks against it."], layout)
     yield from _labelled("Check", [f"Wireshark: {clearest.wireshark_filter}"], layout)
@@ -94,8 +103,15 @@ def _head(
     else:
         parts.append(_how_many(analysis, cause, findings))
     if cause.first_time is not None and cause.last_time is not None:
-        parts.append(span(cause.first_time, cause.last_time))
+        parts.append(span(cause.first_time, cause.last_time, known_day=_on_one_day(analysis)))
     yield from layout.labelled("", ", ".join(parts), label_width=_INDENT)
+
+
+def _on_one_day(analysis: Analysis) -> bool:
+    """Whether all captures are of one day, which stands at the head of the report."""
+    starts = [source.first_time for source in analysis.inputs if source.first_time is not None]
+    ends = [source.last_time for source in analysis.inputs if source.last_time is not None]
+    return bool(starts) and same_day(min(starts), max(ends))
 
 
 def _how_many(analysis: Analysis, cause: Cause, findings: list[Finding]) -> str:

@@ -42,10 +42,10 @@ class Layout:
     def paragraphs(
         self, label: str, texts: Sequence[str], *, indent: int = 0, label_width: int = 12, style: str = "bold"
     ) -> Iterator[str]:
-        """Several texts under one label, each beginning its own line, wrapped lines two columns deeper."""
+        """Several texts under one label, each beginning its own line; wrapped lines of several stand two columns deeper."""
         margin = " " * (indent + label_width)
         for number, text in enumerate(texts):
-            lines = wrapped(text, self.width - len(margin), hanging=2) or [""]
+            lines = wrapped(text, self.width - len(margin), hanging=2 if len(texts) > 1 else 0) or [""]
             if number == 0:
                 lines[0] = " " * indent + self.styled(label, style) + " " * (label_width - len(label)) + lines[0]
             else:

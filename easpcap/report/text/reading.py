@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from easpcap.report.escape import shown
 from easpcap.report.rows import path_text
 from easpcap.report.text.layout import count, listed
-from easpcap.report.times import span, took
+from easpcap.report.times import lasted, span
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
 def _input(source: InputFile) -> str:
     parts = [source.format, *source.link_types[:3], count(source.packets, "packet")]
     if source.first_time is not None and source.last_time is not None:
-        duration = took(source.last_time - source.first_time)
+        duration = lasted(source.last_time - source.first_time)
         parts.append(f"{span(source.first_time, source.last_time)} ({duration})")
     parts.append(f"sha256 {source.sha256[:8]}...{source.sha256[-4:]}")
     return f"{shown(path_text(source.path))}: {', '.join(parts)}"

@@ -1,0 +1,33 @@
+"""HMAC as two hashing states to copy from: over short messages twice as fast as a call that takes the key each time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
+    from collections.abc import Callable
+
+_CONSTRUCTORS: Final = {
+    "md5": hashlib.md5,
+    "sha1": hashlib.sha1,
+    "sha256": hashlib.sha256,
+    "sha384": hashlib.sha384,
+}
+_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+
+
+def hash_state(name: str, data: bytes) -> HASH:
+    """A state of md5, sha1, sha256 or sha384 that has taken ``data``."""
+    return _CONSTRUCTORS[name](data, usedforsecurity=False)
+
+
+def hmac_states(name: str, key: bytes) -> tuple[Callable[[], HASH], Callable[[], HASH]]:
+    """Makers of HMAC's inner and outer state (RFC 2104): HMAC is outer(inner(message))."""
+    block = 128 if name == "sha384" else 64
+    if len(key) > block:
+        key = hash_state(name, key).digest()
+    padded = key.ljust(block, b"\0")
+    return hash_state(name, padded.translate(_INNER_PAD)).copy, hash_state(name, padded.translate(_OUTER_PAD)).copy

@@ -1,0 +1,94 @@
+"""pcap: record headers in both byte orders and three dialects become frames with times."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tests.capture.rows import Row, read
+from tests.support.packets import ACK, PSH, START_NS, SYN, pcap_bytes, tcp_packet
+
+HELLO = tcp_packet("10.0.0.1", "192.168.255.254", 50000, 443, 0xFFFFFFFF, 0x80000000, PSH | ACK, b"hello", window=4242)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("nanoseconds", [True, False])
+def test_a_row_says_exactly_what_the_packet_said(order: str, nanoseconds: bool):
+    time = START_NS + 123_456_000 + (789 if nanoseconds else 0)
+    capture, rows = read(pcap_bytes([(time, HELLO)], order=order, nanoseconds=nanoseconds))
+    wanted = Row(
+        1, time, "10.0.0.1", "192.168.255.254", 50000, 443, 0xFFFFFFFF, 0x80000000, PSH | ACK, 4242, b"hello", 5
+    )
+    assert rows == [wanted]
+    assert (capture.format, capture.link_types, capture.packets) == ("pcap", ["Ethernet"], 1)
+    assert (capture.first_time, capture.last_time, capture.truncated) == (time, time, False)
+    assert not capture.ignored
+    assert not capture.anomalies
+
+
+def test_frames_count_every_packet_and_start_where_told():
+    arp = b"\xff" * 12 + b"\x08\x06" + bytes(46)
+    capture, rows = read(pcap_bytes([arp, HELLO, arp, HELLO]), first_frame=101)
+    assert [row.frame for row in rows] == [102, 104]
+    assert capture.packets == 4
+    assert capture.ignored == {"not IP": 2}
+
+
+def test_first_and_last_time_are_the_extremes_whatever_the_order():
+    capture, rows = read(pcap_bytes([(5, HELLO), (2, HELLO), (9, HELLO), (3, HELLO)]))
+    assert (capture.first_time, capture.last_time) == (2, 9)
+    assert [row.time_ns for row in rows] == [5, 2, 9, 3]
+
+
+def test_a_packet_cut_by_the_snap_length_keeps_its_length_on_the_wire():
+    packet = tcp_packet(payload=b"x" * 1000)
+    _, rows = read(pcap_bytes([(1, packet[:154], len(packet))]))
+    assert (rows[0].payload, rows[0].on_wire) == (b"x" * 100, 1000)
+
+
+def test_a_cut_in_the_tcp_options_leaves_a_row_without_payload():
+    packet = tcp_packet(payload=b"x" * 1000, options=bytes(12))
+    capture, rows = read(pcap_bytes([(1, packet[:58], len(packet))]))
+    assert (rows[0].payload, rows[0].on_wire) == (b"", 1000)
+    assert not capture.ignored
+
+
+def test_a_cut_in_the_tcp_header_is_malformed():
+    packet = tcp_packet(flags=SYN)
+    capture, rows = read(pcap_bytes([(1, packet[:size], 60) for size in (53, 34, 20, 14, 13, 0)]))
+    assert not rows
+    assert (capture.ignored, capture.packets) == ({"malformed": 6}, 6)
+
+
+def test_the_modified_format_has_eight_more_bytes_a_header():
+    record = struct.pack("<IIII", 1, 2, len(HELLO), len(HELLO)) + bytes(8) + HELLO
+    capture, rows = read(struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 1) + record * 2)
+    assert [(row.time_ns, row.payload) for row in rows] == [(1_000_002_000, b"hello")] * 2
+    assert capture.format == "pcap"
+
+
+def test_check_sequence_bits_in_the_link_type_are_not_part_of_it():
+    capture, rows = read(pcap_bytes([HELLO + b"\1\2\3\4"], link_type=0x14000001))
+    assert capture.link_types == ["Ethernet"]
+    assert rows[0].payload == b"hello"
+
+
+def test_a_capture_without_packets_is_a_capture():
+    capture, rows = read(pcap_bytes([]))
+    assert not rows
+    assert (capture.packets, capture.first_time, capture.last_time, capture.truncated) == (0, None, None, False)
+
+
+def test_a_length_that_no_packet_has_ends_the_reading_and_is_told():
+    data = pcap_bytes([HELLO, HELLO]) + struct.pack("<IIII", 1, 1, 0x7FFFFFFF, 60) + bytes(100)
+    capture, rows = read(data)
+    assert (len(rows), capture.packets, capture.truncated) == (2, 2, True)
+    assert capture.anomalies == [("capture-damaged", 2, "a packet claims 2147483647 bytes")]
+    assert capture.bytes_read == len(data)
+
+
+def test_a_packet_greater_than_the_window_is_read_whole():
+    packet = tcp_packet(payload=b"y" * 60_000)
+    _, rows = read(pcap_bytes([HELLO, packet, HELLO]), window_bytes=1000)
+    assert [len(row.payload) for row in rows] == [5, 60_000, 5]

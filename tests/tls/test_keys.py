@@ -1,0 +1,261 @@
+"""Secrets found by what a connection shows: certificate, encrypted premaster, client random, session id."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easpcap import limits
+from easpcap.tls.certificate import certificate_fingerprint, certificate_public_key
+from easpcap.tls.key_log import looks_like_key_log
+from easpcap.tls.keys import KeyRing
+from tests.support.tls_peer import TlsPeer, record_session, server_certificate_der, server_private_key
+
+KEY = server_private_key()
+PREMASTER = b"\x03\x03" + bytes(range(46))
+RANDOM, MASTER = "a1" * 32, "b2" * 48
+
+
+@pytest.fixture(scope="module")
+def other_key():
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def ring():
+    ring = KeyRing()
+    ring.add_private_key(KEY, 7)
+    return ring
+
+
+def encrypted(key, premaster=PREMASTER):
+    return key.public_key().encrypt(premaster, padding.PKCS1v15())
+
+
+def certificate(key):
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
+    start = datetime.datetime(2020, 1, 1)  # noqa: DTZ001 (the builder takes UTC without a zone)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start.replace(year=2100))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+# --- private keys ----------------------------------------------------------------------------------------------------
+
+
+def test_the_key_of_the_certificate_decrypts_the_premaster_secret(ring):
+    assert ring.premasters(encrypted(KEY), server_certificate_der()) == [(PREMASTER, 7)]
+
+
+def test_a_key_that_fits_no_certificate_is_not_tried(ring, other_key):
+    assert ring.premasters(encrypted(other_key), certificate(other_key)) == []
+
+
+def test_among_several_keys_the_certificate_chooses(ring, other_key):
+    ring.add_private_key(other_key, 8)
+    assert ring.premasters(encrypted(other_key), certificate(other_key)) == [(PREMASTER, 8)]
+    assert ring.premasters(encrypted(KEY), server_certificate_der()) == [(PREMASTER, 7)]
+
+
+def test_without_a_certificate_every_key_of_the_right_size_is_tried(ring, other_key):
+    ring.add_private_key(other_key, 8)
+    ring.add_private_key(rsa.generate_private_key(65537, 1024), 9)
+    for unknown in (None, b"", b"no certificate"):
+        candidates = ring.premasters(encrypted(other_key), unknown)
+        assert (PREMASTER, 8) in candidates
+        assert {source for _, source in candidates} <= {7, 8}
+
+
+def test_every_candidate_has_the_size_of_a_premaster_secret(ring):
+    for size in (0, 47, 49, 200):
+        candidates = ring.premasters(encrypted(KEY, bytes(size)), server_certificate_der())
+        assert all(len(premaster) == 48 for premaster, _ in candidates)
+
+
+def test_leading_zero_bytes_of_the_ciphertext_may_be_missing(ring):
+    ciphertext = next(c for c in iter(lambda: encrypted(KEY), None) if c[0] == 0)
+    assert ring.premasters(ciphertext.lstrip(b"\0"), server_certificate_der()) == [(PREMASTER, 7)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=300), st.one_of(st.none(), st.binary(max_size=80)))
+def test_no_bytes_make_a_ring_raise(ciphertext, certificate_bytes):
+    ring = KeyRing()
+    ring.add_private_key(KEY, 0)
+    ring.premasters(ciphertext, certificate_bytes)
+    ring.premasters(b"\xff" * 256, server_certificate_der())
+    assert ring.source_for_certificate(certificate_bytes or b"") is None
+
+
+def test_the_same_ciphertext_is_decrypted_once(ring, monkeypatch):
+    import easpcap.tls.keys as module
+
+    calls = []
+    decrypt = module._decrypt
+    monkeypatch.setattr(module, "_decrypt", lambda *arguments: calls.append(1) or decrypt(*arguments))
+    ciphertext = encrypted(KEY)
+    assert ring.premasters(ciphertext, None) == ring.premasters(ciphertext, server_certificate_der())
+    assert len(calls) == 1
+
+
+def test_the_memory_of_decryptions_is_bounded(ring, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_CACHED_PREMASTERS", 5)
+    for number in range(1, 20):
+        ring.premasters(number.to_bytes(256, "big"), None)
+    assert len(ring._decrypted) == 5
+
+
+def test_a_fingerprint_is_the_sha256_of_the_public_key(ring):
+    import hashlib
+
+    info = KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    fingerprint = ring.add_private_key(KEY, 9)
+    assert fingerprint == hashlib.sha256(info).hexdigest() == certificate_fingerprint(server_certificate_der())
+
+
+def test_a_key_given_twice_counts_once(ring):
+    ring.add_private_key(KEY, 9)
+    assert len(ring.premasters(encrypted(KEY), None)) == 1
+    assert ring.source_for_certificate(server_certificate_der()) == 7
+
+
+# --- certificates ----------------------------------------------------------------------------------------------------
+
+
+def test_a_certificates_numbers_are_read(other_key):
+    numbers = other_key.public_key().public_numbers()
+    found = certificate_public_key(certificate(other_key))
+    assert (found.modulus, found.exponent) == (numbers.n, numbers.e)
+
+
+def test_a_certificate_of_another_kind_of_key_fits_no_rsa_key(ring):
+    der = certificate(ec.generate_private_key(ec.SECP256R1()))
+    assert certificate_public_key(der).modulus == 0
+    assert ring.source_for_certificate(der) is None
+
+
+def test_a_version_1_certificate_is_read():
+    # the same without its [0] version, its extensions left as they are: no signature is checked
+    der = server_certificate_der()
+    at = der.index(b"\xa0\x03\x02\x01\x02")
+    inner = der[at + 5 :]
+    rebuilt = b"\x30\x82" + len(inner).to_bytes(2, "big") + inner
+    rebuilt = b"\x30\x82" + len(rebuilt).to_bytes(2, "big") + rebuilt
+    assert certificate_public_key(rebuilt).modulus == KEY.public_key().public_numbers().n
+
+
+def test_a_certificate_cut_anywhere_is_none():
+    der = server_certificate_der()
+    assert all(certificate_public_key(der[:size]) is None for size in range(len(der)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_certificate_changed_anywhere_never_raises(data):
+    der = bytearray(server_certificate_der())
+    for _ in range(data.draw(st.integers(1, 4))):
+        der[data.draw(st.integers(0, 120))] = data.draw(st.integers(0, 255))
+    certificate_public_key(bytes(der))
+
+
+# --- key logs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_key_log_gives_the_master_secret_by_the_client_random():
+    recording = record_session(0x0303, "AES128-SHA")
+    ring = KeyRing()
+    usable, bad = ring.add_key_log(recording.key_log.encode(), 3)
+    client_random = recording.stream(0)[11:43]
+    logged = next(line for line in recording.key_log.splitlines() if line.startswith("CLIENT_RANDOM"))
+    assert (usable, bad) == (2, [])  # OpenSSL writes the premaster secret as well
+    assert ring.master_secret(client_random) == (bytes.fromhex(logged.split()[2]), 3)
+
+
+def test_a_real_key_log_of_tls_1_3_is_kept_by_label():
+    recording = TlsPeer(0x0304).record([])
+    ring = KeyRing()
+    assert ring.add_key_log(recording.key_log.encode(), 3) == (5, [])
+    secret, source = ring.secrets(recording.stream(0)[11:43], "CLIENT_TRAFFIC_SECRET_0")
+    assert (len(secret), source) == (48, 3)
+    assert ring.secrets(bytes(32), "CLIENT_TRAFFIC_SECRET_0") is None
+    assert ring.secrets(bytes(32), "SOMETHING_ELSE") is None
+
+
+def test_every_form_of_line_is_understood():
+    ring = KeyRing()
+    lines = [
+        f"CLIENT_RANDOM {RANDOM} {MASTER}",
+        f"RSA {'c3' * 8} {'d4' * 48}",
+        f"RSA Session-ID:{'e5' * 32} Master-Key:{'f6' * 48}",
+        f"EXPORTER_SECRET {RANDOM} {'07' * 32}",
+    ]
+    assert ring.add_key_log("\n".join(lines).encode(), 1) == (4, [])
+    assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 1)
+    assert ring.premasters(b"\xc3" * 256, None) == [(b"\xd4" * 48, 1)]
+    assert ring.master_secret_by_session_id(b"\xe5" * 32) == (b"\xf6" * 48, 1)
+    assert ring.secrets(b"\xa1" * 32, "EXPORTER_SECRET") == (b"\x07" * 32, 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_text_encodings_and_line_ends_of_any_system(encoding, newline):
+    text = newline.join(["# comment", "", f"  CLIENT_RANDOM {RANDOM.upper()} {MASTER}  ", ""])
+    data = text.encode(encoding)
+    ring = KeyRing()
+    assert ring.add_key_log(data, 0) == (1, [])
+    assert ring.master_secret(b"\xa1" * 32) is not None
+    assert looks_like_key_log(data)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"CLIENT_RANDOM {RANDOM} {MASTER[:-2]}", f"CLIENT_RANDOM {RANDOM[2:]} {MASTER}", f"CLIENT_RANDOM {RANDOM}",
+        f"CLIENT_RANDOM {RANDOM} {MASTER} 00", f"CLIENT_RANDOM {RANDOM} {'zz' * 48}", "CLIENT_RANDOM",
+        f"SOMETHING {RANDOM} {MASTER}", "RSA Session-ID:00", "RSA Session-ID: Master-Key:", "\x00\xff",
+        f"RSA {'00' * 7} {MASTER}", f"CLIENT_TRAFFIC_SECRET_0 {RANDOM} ",
+    ],
+)  # fmt: skip
+def test_an_unusable_line_is_named_by_its_number_and_not_quoted(line):
+    ring = KeyRing()
+    usable, [(number, reason)] = ring.add_key_log(f"# first\n{line}\nCLIENT_RANDOM {RANDOM} {MASTER}\n".encode(), 0)
+    assert (usable, number) == (1, 2)
+    assert not any(len(word) >= 6 and word in reason for word in line.split()[1:])
+    assert "SOMETHING" not in reason
+
+
+def test_a_secret_logged_again_counts_as_last_written():
+    ring = KeyRing()
+    ring.add_key_log(f"CLIENT_RANDOM {RANDOM} {MASTER}\nCLIENT_RANDOM {RANDOM} {'00' * 48}".encode(), 0)
+    assert ring.master_secret(b"\xa1" * 32) == (bytes(48), 0)
+
+
+def test_complaints_are_bounded():
+    _, bad = KeyRing().add_key_log(b"nonsense\n" * (limits.MAX_KEY_LOG_COMPLAINTS + 50), 0)
+    assert len(bad) == limits.MAX_KEY_LOG_COMPLAINTS
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_make_a_key_log_raise(data):
+    KeyRing().add_key_log(data, 0)
+    KeyRing().add_key_log(b"CLIENT_RANDOM " + data, 0)
+
+
+def test_a_ring_knows_what_it_was_given(ring):
+    assert (KeyRing().has_private_keys, KeyRing().has_key_log) == (False, False)
+    assert (ring.has_private_keys, ring.has_key_log) == (True, False)
+    ring.add_key_log(b"", 0)
+    assert ring.has_key_log
+
+
+def test_no_secret_shows_in_a_representation(ring):
+    ring.add_key_log(f"CLIENT_RANDOM {RANDOM} {MASTER}".encode(), 0)
+    assert repr(ring) == "KeyRing(1 private keys, 1 secrets)"
+    assert MASTER not in repr(vars(ring)["_private"])
