@@ -102,7 +102,7 @@ PRESETS = {
         resumed=0,
     ),
     "rough": Shape(
-        "as mixed, from a bad line: packets late, twice, and now and then missing",
+        "as mixed, from a bad line: some packets late, some twice",
         megabytes=60,
         together=50,
         requests=(1, 24),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from easpcap.errors import CaptureError, EaspcapError, KeyFileError
     from easpcap.http.exchange import Exchange, Interim, Message, Request, Response
     from easpcap.keyfiles import load_keys
-    from easpcap.pipeline import Analyzer, analyze
+    from easpcap.pipeline.analyze import analyze
+    from easpcap.pipeline.analyzer import Analyzer
     from easpcap.results import (
         Analysis,
         Anomaly,

@@ -1,9 +1,9 @@
 """The errors easpcap raises: two for files that cannot be used, one for bytes that break a format.
 
-    EaspcapError
-      CaptureError    a capture file that cannot be opened or is no capture
-      KeyFileError    a key or key log file that cannot be used
-    DecodeError       bytes that break their format; caught once per layer, never leaves it
+- EaspcapError
+    - CaptureError: a capture file that cannot be opened or is no capture
+    - KeyFileError: a key or key log file that cannot be used
+- DecodeError: bytes that break their format; caught once per layer, never leaves it
 """
 
 from __future__ import annotations

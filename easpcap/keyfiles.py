@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from easpcap import limits
+import easpcap.limits as limits
 from easpcap.errors import KeyFileError
 from easpcap.results import KeyFile
 from easpcap.tls.certificate import certificate_public_key
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    Loader = Callable[[bytes, bytes | None], object]
+    Loader = Callable[..., object]
 
 _WANTED: Final = "give the server's private key (PEM, DER or PKCS #12)"
 _MISSING: Final = "encrypted: give its password in EASPCAP_PASSWORD or with --password-file"
@@ -262,17 +262,21 @@ def _der_without_key(data: bytes, inner: bytes) -> str | None:
 
 
 def _decrypted(loader: Loader, data: bytes, password: bytes | None) -> object:
-    """A private key, by its password only where it has one."""
+    """A private key, by its password only where it has one.
+
+    The library's test of the primes is left out: it takes longer than all the rest of a small capture, and whether a
+    key fits is proven by the certificate, a Finished or a MAC.
+    """
     encrypted = False
     try:
         try:
-            return loader(data, None)
+            return loader(data, None, unsafe_skip_rsa_key_validation=True)
         except TypeError:  # the library's word for: a password is needed
             encrypted = True
             if not password:
                 msg = f"a private key, {_MISSING}"
                 raise KeyFileError(msg) from None
-            return loader(data, password)
+            return loader(data, password, unsafe_skip_rsa_key_validation=True)
     except KeyFileError:
         raise
     except Exception:  # noqa: BLE001 (ValueError, UnsupportedAlgorithm and others; their texts help nobody here)

@@ -27,7 +27,8 @@ class Gap(NamedTuple):
     """Bytes the capture lacks.
 
     Below TLS the length is exact and ``most == length``. Above it only bounds are known (headers, MAC and padding of
-    the lost records are unknown): ``length`` is the least, ``most`` the greatest. The next offset is ``offset + length``.
+    the lost records are unknown): ``length`` is the least, ``most`` the greatest. What follows begins at
+    ``offset + length``.
     """
 
     direction: int
@@ -75,7 +76,7 @@ class Endpoint(NamedTuple):
 class Anomaly(NamedTuple):
     """Something a peer's protocol forbids or that the capture hides; ``code`` is stable, ``detail`` is for people.
 
-    Layers below the pipeline fill ``code``, ``direction``, ``offset`` and ``detail``; frame and time are resolved later.
+    Frame and time are found later, by the direction and the offset.
     """
 
     code: str

@@ -25,6 +25,9 @@ MOST_TAGS: Final = 4
 #: PPP's numbers for the two IP versions (RFC 1661; IANA ppp-numbers).
 PPP_IPV4, PPP_IPV6 = 0x0021, 0x0057
 
+#: Reasons by which ignored packets are told apart.
+MOST_REASONS: Final = 64
+
 TWO_BYTES: Final = np.dtype(">u2")
 
 
@@ -98,15 +101,24 @@ def locate_ip(buffer: bytearray, packets: Packets, ignored: Counter[str]) -> lis
         packets.at + np.maximum(packets.original, packets.captured),
     )
     groups = []
-    for link_type in np.unique(packets.link_type).tolist():
-        group = everything.where(packets.link_type == link_type)
+    link_types, counts = np.unique(packets.link_type, return_counts=True)
+    for link_type, count in zip(link_types.tolist(), counts.tolist(), strict=True):
         if link_type in LINK_LAYERS:
+            group = everything.where(packets.link_type == link_type)
             groups.append(_past_header(buffer, group, LINK_LAYERS[link_type], ignored))
         elif link_type in ODD_LINK_LAYERS:
+            group = everything.where(packets.link_type == link_type)
             groups.append(_past_odd_header(buffer, group, ODD_LINK_LAYERS[link_type][1], ignored))
         else:
-            ignored[f"unsupported link type {link_type}" if link_type >= 0 else "no known link type"] += len(group.row)
+            ignored[_unsupported(link_type, ignored)] += count
     return groups
+
+
+def _unsupported(link_type: int, ignored: Counter[str]) -> str:
+    """The reason to count a packet under whose link type is not decoded; a file cannot make ever more reasons."""
+    if link_type < 0:
+        return "no known link type"
+    return f"unsupported link type {link_type}" if len(ignored) < MOST_REASONS else "unsupported link type"
 
 
 def _past_header(buffer: bytearray, group: Located, link: LinkLayer, ignored: Counter[str]) -> Located:

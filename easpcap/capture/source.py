@@ -118,18 +118,17 @@ class Source:
         self._front = b""
         while self.read(DRAIN_BYTES):
             pass
-        self._finish_hash()
+        self.sha256 = self._end_hash()
 
     def close(self) -> None:
         """End the hash's thread and let go of a file that was opened here."""
-        self._finish_hash()
+        self._end_hash()
         if self._owned:
             self._file.close()
 
-    def _finish_hash(self) -> None:
-        if self._hasher:
-            hasher, self._hasher = self._hasher, None
-            self.sha256 = hasher.finish()
+    def _end_hash(self) -> str:
+        hasher, self._hasher = self._hasher, None
+        return hasher.finish() if hasher else ""
 
 
 def _open(file: str | os.PathLike[str] | BinaryIO) -> tuple[str, BinaryIO, bool]:

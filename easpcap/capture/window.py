@@ -21,6 +21,8 @@ class Window:
     def __init__(self, stream: Stream, source: Source, size: int) -> None:
         self._stream = stream
         self._source = source
+        if stream is source and source.size is not None:
+            size = min(size, max(source.size, 1))  # a small file needs no great buffer
         self.buffer = bytearray(size + SLACK_BYTES)
         self.start = 0
         self.end = 0

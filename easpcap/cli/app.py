@@ -18,7 +18,7 @@ decrypted.
 """
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+def _print_version(asked: bool) -> None:  # typer calls it so
     if asked:
         typer.echo(f"easpcap {__version__}")
         raise typer.Exit
@@ -38,7 +38,7 @@ def build_app() -> typer.Typer:
 
     @app.callback()
     def _easpcap(
-        version: Annotated[  # noqa: ARG001  # its callback does the work
+        version: Annotated[  # its callback does the work
             bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
         ] = False,
     ) -> None:
@@ -46,5 +46,7 @@ def build_app() -> typer.Typer:
 
     for command in (inspect, timeline, connections, exchanges, findings):
         name = command.__name__.rpartition(".")[2]
-        app.command(name, help=command.__doc__, short_help=command.SUMMARY)(shared_options(command.render, command.DEFAULT_FORMAT))
+        app.command(name, help=command.__doc__, short_help=command.SUMMARY)(
+            shared_options(command.render, command.DEFAULT_FORMAT)
+        )
     return app

@@ -21,7 +21,7 @@ def expanded(traces: Sequence[str]) -> list[str]:
     paths: list[str] = []
     for trace in traces:
         if ("*" in trace or "?" in trace) and not os.path.lexists(trace):
-            matches = sorted(glob.glob(trace))
+            matches = sorted(glob.glob(trace))  # noqa: PTH207  # takes absolute and relative patterns alike
             if not matches:
                 msg = f"{trace}: no file fits this pattern"
                 raise CaptureError(msg)

@@ -47,7 +47,7 @@ def check_output(output: str, inputs: Sequence[str]) -> None:
 
 def _same_file(one: str, other: str) -> bool:
     with contextlib.suppress(OSError):
-        return os.path.samefile(one, other)
+        return Path(one).samefile(other)
     return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
 
 

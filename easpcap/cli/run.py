@@ -43,8 +43,9 @@ def _run(render: Render, options: Options) -> int:
     check_output(options.output, inputs)
     analysis = _analyzed(options)
     outcome = status.exit_status(analysis, options)
-    unusable = status.unusable_keys(analysis)
-    for key in unusable:
+    for key in analysis.keys:
+        if key.error is None:
+            continue
         say(f"{'' if outcome == status.UNUSABLE else 'warning: '}{key.path}: {key.error}")
     if outcome != status.UNUSABLE:
         write_output(render(analysis, options), options.output)

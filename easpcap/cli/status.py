@@ -19,7 +19,7 @@ _SEVERITIES = ("notice", "warning", "critical")
 
 def unusable_keys(analysis: Analysis) -> list[KeyFile]:
     """Key files that were named and cannot be used at all."""
-    return [key for key in analysis.keys if key.error is not None and key.kind == "unusable"]
+    return [key for key in analysis.keys if key.kind == "unusable"]
 
 
 def exit_status(analysis: Analysis, options: Options) -> int:

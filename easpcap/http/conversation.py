@@ -7,7 +7,6 @@ decides then whether the exchange was completed.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.http.exchange import Exchange, Interim, Message, Request, Response
@@ -59,7 +58,7 @@ class HttpConversation:
             MessageReader(TO_SERVER, starts_request, likely_request, locate, self),
             MessageReader(TO_CLIENT, starts_response, likely_response, locate, self),
         )
-        self._unanswered: deque[Exchange] = deque()  # no final response has come to its end, oldest first
+        self._unanswered: list[Exchange] = []  # no final response has come to its end, oldest first
         self._latest: Exchange | None = None  # the newest request
         self._opened: Exchange | None = None  # that of a request whose head is not complete
         self._held: Exchange | None = None  # answered while its request still passes
@@ -182,7 +181,7 @@ class HttpConversation:
         if direction == TO_SERVER:
             self._release()
         elif isinstance(message, Response) and self._unanswered and self._unanswered[0].response is message:
-            self._interrupt(self._unanswered.popleft())
+            self._interrupt(self._unanswered.pop(0))
 
     def hole(self, direction: int) -> None:
         """Bytes are missing where a message may have begun."""
@@ -227,9 +226,8 @@ class HttpConversation:
             method=method,
             target=target,
         )
-        for code, oddity in (("http-bad-field", parsed.oddity), ("http-bad-length", framing.oddity)):
-            if oddity:
-                self.note(code, TO_SERVER, offset, oddity)
+        if parsed.oddity or framing.oddity:
+            self._note_odd_head(TO_SERVER, offset, parsed.oddity, framing.oddity)
         self._open().request = request
         self._opened = None
         return request
@@ -237,7 +235,10 @@ class HttpConversation:
     def _before_request(self) -> None:
         """A client that sends its next request has had the responses that gaps hide (or pipelines, which is rare)."""
         responses = self._readers[TO_CLIENT]
-        responses.next_expected()
+        if responses.slack or responses.in_doubt:
+            responses.next_expected()
+        if not self._unanswered:
+            return
         self._skip_lost_response()
         if len(self._unanswered) >= MAX_PIPELINED:
             offset = self._readers[TO_SERVER].head_offset
@@ -279,15 +280,21 @@ class HttpConversation:
             status=status,
             reason=reason,
         )
-        oddities = ("http-bad-field", parsed.oddity), ("http-bad-length", framing.oddity)
-        for code, oddity in (*oddities, ("http-bad-status", "" if status or not whole else "no status")):
-            if oddity:
-                self.note(code, TO_CLIENT, offset, oddity)
+        if parsed.oddity or framing.oddity:
+            self._note_odd_head(TO_CLIENT, offset, parsed.oddity, framing.oddity)
+        if not status and whole:
+            self.note("http-bad-status", TO_CLIENT, offset, "the status is no number of three digits")
         if not is_interim(status):
             exchange.response = response
         elif len(exchange.interim) < MAX_HTTP_INTERIM:
             exchange.interim.append(Interim(status, first))
         return response
+
+    def _note_odd_head(self, direction: int, offset: int, field: str, length: str) -> None:
+        if field:
+            self.note("http-bad-field", direction, offset, field)
+        if length:
+            self.note("http-bad-length", direction, offset, length)
 
     def _next_to_answer(self) -> Exchange:
         """The exchange that the next response belongs to."""
@@ -295,7 +302,7 @@ class HttpConversation:
             self._skip_lost_response()
         if self._unanswered:
             return self._unanswered[0]
-        if self._readers[TO_SERVER].gathers_head:
+        if self._opened is None and self._readers[TO_SERVER].gathers_head:
             return self._open()
         return self._new_exchange()
 
@@ -304,11 +311,11 @@ class HttpConversation:
         if self._unanswered:
             oldest = self._unanswered[0]
             if oldest.gap_before_response and oldest.response is None:
-                self._interrupt(self._unanswered.popleft())
+                self._interrupt(self._unanswered.pop(0))
 
     def _answered(self, response: Response) -> None:
         """A final response has come to its end."""
-        exchange = self._unanswered.popleft()
+        exchange = self._unanswered.pop(0)
         method = exchange.request.method if exchange.request is not None else ""
         if is_tunnel(response.status, method):
             self._stop()

@@ -15,7 +15,7 @@ NOT_MODIFIED: Final = 304
 
 _MAX_LENGTH_DIGITS: Final = 18  # 10**18 - 1 fits 63 bits; no body is longer
 _MAX_SIZE_DIGITS: Final = 15  # hexadecimal, 60 bits
-_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+_HEX: Final = b"0123456789abcdefABCDEF"
 
 
 class Framing(NamedTuple):
@@ -98,8 +98,8 @@ def parse_chunk_size(line: bytes | bytearray) -> int:
     Raises:
         DecodeError: it is no hexadecimal number, or too large for any body.
     """
-    digits = line.partition(b";")[0].strip()
-    if not digits or not _HEX.issuperset(digits):
+    digits = line.partition(b";")[0].strip() if b";" in line else line.strip()
+    if not digits or digits.translate(None, _HEX):
         msg = f"a chunk's size is no hexadecimal number: {bytes(digits[:20])!r}"
         raise DecodeError(msg)
     digits = digits.lstrip(b"0")

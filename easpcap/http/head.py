@@ -18,6 +18,7 @@ _SCHEME_FIELDS: Final = frozenset({"authorization", "proxy-authorization"})
 _REDACTED: Final = "(redacted)"
 _SPECIAL: Final = SECRET_FIELDS | {"content-length", "transfer-encoding"}
 _STATUS_DIGITS: Final = 3
+_FOLD: Final = frozenset(" \t")  # what begins a line that continues the one before
 _SHORT: Final = 200  # characters of a header line that is worth remembering
 
 #: Fields by their lines: header lines repeat from message to message, and are parsed and kept once.
@@ -45,32 +46,21 @@ def head_end(data: bytes | bytearray, position: int) -> int:
 
 def parse_head(head: bytes, *, whole: bool = True) -> Head:
     """Cut a head into start line and fields. Of one that is not ``whole`` the unfinished last field is left out."""
-    text = head.decode("latin-1")
-    if not whole and "\n" in text:
-        text = text[: text.rindex("\n")]
-    lines = text.split("\r\n")
-    if text.count("\n") != len(lines) - 1:
-        lines = [line.removesuffix("\r") for line in text.split("\n")]
-    if "\n " in text or "\n\t" in text:
-        lines = _unfold(lines)
+    lines = head.decode("latin-1").split("\n")
+    if len(lines) > 1:
+        del lines[-2 if whole else -1 :]  # the blank line and what split() leaves behind it, or the unfinished line
     return _read_fields(lines)
 
 
 def _unfold(lines: list[str]) -> list[str]:
     """Join obsolete line folding (RFC 9112 section 5.2): a line that begins with a blank continues the one before."""
-    joined = [lines[0]]
-    folded: list[str] = []
-    for line in lines[1:]:
-        if line[:1] in {" ", "\t"} and len(joined) > 1:
-            folded.append(line.strip(" \t"))
-            continue
-        if folded:
-            joined[-1] = " ".join([joined[-1], *folded])
-            folded = []
-        joined.append(line)
-    if folded:
-        joined[-1] = " ".join([joined[-1], *folded])
-    return joined
+    joined: list[list[str]] = []
+    for line in lines:
+        if len(joined) > 1 and line[:1] in _FOLD:
+            joined[-1].append(line.strip(" \t\r"))
+        else:
+            joined.append([line.strip(" \t\r")])
+    return [" ".join(parts) for parts in joined]
 
 
 def _read_fields(lines: list[str]) -> Head:
@@ -82,20 +72,21 @@ def _read_fields(lines: list[str]) -> Head:
     for line in lines[1 : MAX_HTTP_FIELDS + 1]:
         field = known(line)
         if field is None:
+            if line[:1] in _FOLD:
+                return _read_fields(_unfold(lines))
             name, colon, value = line.partition(":")
             if not colon:
-                if line.strip():
-                    oddity = "a header line without a colon"
+                oddity = "a header line without a colon" if line.strip() else oddity
                 continue
-            field = _field(line, name.strip(" \t").lower(), value.strip(" \t"))
+            field = _field(line, name.strip(" \t").lower(), value.strip(" \t\r"))
             if field[0] == "content-length":
                 lengths.append(field[1])
             elif field[0] == "transfer-encoding":
                 codings.append(field[1])
         add(field)
-    if len(lines) > MAX_HTTP_FIELDS + 3:  # the start line and the blank ones at the end are no fields
+    if len(lines) > MAX_HTTP_FIELDS + 1:
         oddity = f"more than {MAX_HTTP_FIELDS:,} header lines"
-    return Head(lines[0], headers, lengths, codings, oddity)
+    return Head(lines[0].rstrip("\r"), headers, lengths, codings, oddity)
 
 
 def _field(line: str, name: str, value: str) -> tuple[str, str]:
@@ -123,7 +114,7 @@ def parse_request_line(line: str) -> tuple[str, str, str]:
     """Method, target, version (RFC 9112 section 3); what is not there is ""."""
     method, _, rest = line.rstrip(" ").partition(" ")
     target, space, version = rest.rpartition(" ")
-    if not space or not version.startswith("HTTP/"):
+    if not space or version[:5] != "HTTP/"[: len(version)]:  # of an unfinished line the version may be cut
         target, version = rest, ""
     if not (target.isascii() and target.isprintable()) or " " in target:
         target = "".join(c if "!" <= c <= "~" else f"%{ord(c):02X}" for c in target)

@@ -341,7 +341,7 @@ class MessageReader:
 
     def _finish(self, message: Message, end: int) -> None:
         """The passing message ends at ``end``."""
-        self.settle()
+        message.body_bytes += self._counted - self.remaining
         if message.framing == "length":
             message.missing += self.remaining  # where the end lies in a gap
         message.end_offset = end
@@ -393,13 +393,7 @@ class MessageReader:
     def _pass(self, data: bytes, position: int, base: int) -> int:  # noqa: ARG002  # one signature for all steps
         return len(data)
 
-    _STEPS: ClassVar = {
-        LOST: _resync,
-        HEAD: _read_head,
-        BODY: _read_body,
-        CHUNK_SIZE: _read_chunk_size,
-        CHUNK_DATA: _read_body,
-        CHUNK_END: _read_chunk_end,
-        TRAILER: _read_trailer,
-        PASSING: _pass,
-    }
+    #: What each state does with the next bytes, by its number.
+    _STEPS: ClassVar = (
+        _resync, _read_head, _read_body, _read_chunk_size, _read_body, _read_chunk_end, _read_trailer, _pass,
+    )  # fmt: skip

@@ -40,10 +40,11 @@ def starts_request(data: bytes | bytearray, position: int) -> bool | None:
     end = data.find(b"\n", position, position + MAX_HTTP_START_LINE)
     if end < 0:
         return _may_become_request(data, position)
-    line = data[position:end].rstrip()
+    line = bytes(data[position:end]).rstrip()
     if line[-_VERSION_SIZE:-1] != b" HTTP/1.":
         return False
-    return _is_method(line[: line.find(b" ")])
+    method = line[: line.find(b" ")]
+    return method in METHODS or _is_method(method)
 
 
 def likely_request(data: bytes) -> bool:

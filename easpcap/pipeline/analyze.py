@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from easpcap.capture import Capture
     from easpcap.results import Analysis
 
+    Progress = Callable[[int, int | None], None]
+
 
 def analyze(
     paths: Sequence[str],
@@ -24,7 +26,7 @@ def analyze(
     key_logs: Sequence[str] = (),
     password: bytes | None = None,
     digest: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Analysis:
     """Read captures as one, ordered by their first packets, and say what happened in them.
 
@@ -53,7 +55,7 @@ def analyze(
 class _Reader:
     """Feeds captures to an analyzer one after the other."""
 
-    def __init__(self, analyzer: Analyzer, progress: Callable[[int, int | None], None] | None, total: int | None) -> None:
+    def __init__(self, analyzer: Analyzer, progress: Progress | None, total: int | None) -> None:
         self.inputs: list[InputFile] = []
         self.anomalies: list[Anomaly] = []
         self.ignored: dict[str, int] = {}
@@ -107,7 +109,7 @@ class _Reader:
 
 def _by_first_packet(paths: Sequence[str]) -> list[str]:
     """The captures in the order of their first packets; those without a packet last, ties as given."""
-    if len(paths) < 2:  # noqa: PLR2004  # one capture needs no order
+    if len(paths) < 2:  # one capture needs no order
         return list(paths)
     times = [(first_packet_time(path), path) for path in paths]
     return [path for _, path in sorted(times, key=lambda item: (item[0] is None, item[0] or 0))]

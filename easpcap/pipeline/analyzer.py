@@ -92,6 +92,10 @@ class Analyzer:
         """Turn a conversation into its result and let go of its state."""
         conversation: Conversation = tcp.user
         conversation.finish()
+        if not all(tcp.seen):  # what the other side said is not in the capture: nobody can say who gave up
+            for exchange in conversation.exchanges:
+                if exchange.outcome.startswith("abandoned"):
+                    exchange.outcome = "interrupted"
         tcp.user = None
         room = MAX_ANOMALIES - len(self._anomalies)
         self._anomalies.extend(conversation.anomalies[:room])

@@ -1,9 +1,9 @@
-"""Conversation: one TCP connection read through TLS, where there is any, and HTTP. The only place that stacks layers."""
+"""Conversation: one TCP connection read through TLS, where there is any, and HTTP. Nothing else stacks layers."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from easpcap.http.conversation import HttpConversation
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_SHARED_HEADERS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
@@ -75,7 +75,6 @@ class Conversation:
         self.renegotiations: list[Renegotiation] = []
         self.digests = [hashlib.sha256(), hashlib.sha256()] if digest else None
         self.digested = [0, 0]
-        self.ended = 0
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._make_session = make_session
         self._undecided: list[Data | Gap | End] = []
@@ -87,13 +86,11 @@ class Conversation:
 
     def feed(self, event: Data | Gap | End | TcpFact) -> None:
         """Take the connection's next event."""
-        if type(event) is TcpFact:
+        if isinstance(event, TcpFact):
             self._tcp_fact(event)
             return
-        if type(event) is End:
-            self.ended += 1
-        elif type(event) is Gap:
-            self._note("gap", event.direction, event.offset, f"{event.length:,} bytes {_to(event.direction)} are missing")
+        if type(event) is Gap:
+            self._note("gap", event[0], event[1], f"{event[2]:,} bytes {_to(event[0])} are missing")
         if self._decided:
             self._read(event)
         else:
@@ -136,13 +133,13 @@ class Conversation:
             for item in self.tls.feed(event):
                 kind = type(item)
                 if kind is Data or kind is Gap or kind is End:
-                    self._plaintext(item)  # type: ignore[arg-type]  # told apart by the line above, which mypy cannot follow
-                elif kind is Seen:
-                    self._seen(item)  # type: ignore[arg-type]  # as above
-                elif kind is Records:
-                    self._records(item)  # type: ignore[arg-type]  # as above
-                elif kind is Oddity:
-                    self._note(*item)  # type: ignore[arg-type]  # as above
+                    self._plaintext(item)  # type: ignore[arg-type]  # mypy cannot follow the line above
+                elif isinstance(item, Seen):
+                    self._seen(item)
+                elif isinstance(item, Records):
+                    self._records(item)
+                elif isinstance(item, Oddity):
+                    self._note(*item)
         if type(event) is Data:
             self._since_prune += len(event.data)
             if self._since_prune > PRUNE_BYTES:
@@ -180,8 +177,8 @@ class Conversation:
 
     # ------------------------------------------------------------------ places
 
-    def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:  # noqa: FBT001, FBT002  # a callback on a hot path
-        """Position of the record (or segment) that brought a plaintext byte: its first byte, or with ``last`` its last."""
+    def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:
+        """Position of the record (or segment) that brought a plaintext byte: of its first byte, or of its last one."""
         if self.tls is None:
             return self.tcp.locate(direction, offset)
         start, end = self.tls.cipher_span(direction, offset)
@@ -250,13 +247,12 @@ class Conversation:
             position = self.tcp.locate(direction, offset)
             self.anomalies.append(Anomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
 
-    def digest(self) -> Any:
+    def digest(self) -> tuple[tuple[int, str], tuple[int, str]] | None:
         """(bytes, sha256) of the application data of each direction, or None where not asked for."""
         if self.digests is None:
             return None
-        return tuple(
-            (count, digest.hexdigest()) for count, digest in zip(self.digested, self.digests, strict=True)
-        )
+        to_server, to_client = (digest.hexdigest() for digest in self.digests)
+        return (self.digested[TO_SERVER], to_server), (self.digested[TO_CLIENT], to_client)
 
 
 def _to(direction: int) -> str:

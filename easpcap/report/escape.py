@@ -12,7 +12,7 @@ _FORMULA = frozenset("=+-@\t\r")
 
 
 def _shown(character: str) -> str:
-    """One character, or its escape: ``\\x1b``, ``\\u202e``, ``\\U000e0001``.
+    """One character, or its escape as Python writes it: of two, four or eight hex digits.
 
     ``str.isprintable`` is false for the Unicode categories Cc, Cf, Cs, Co, Cn, Zl, Zp and all spaces but the ASCII
     one: control, escape, bidirectional and zero-width characters, lone surrogates, line separators.
@@ -20,9 +20,9 @@ def _shown(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
-    if code <= 0xFF:  # noqa: PLR2004  # two hex digits
+    if code <= 0xFF:  # two hex digits
         return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004  # four
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # four
 
 
 def shown(text: str) -> str:

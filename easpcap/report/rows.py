@@ -47,7 +47,7 @@ class Citer:
 
 
 def path_text(path: str) -> str:
-    """A file name as text that every JSON reader takes: bytes that are no UTF-8 appear as ``\\xff``."""
+    """A file name as text that every JSON reader takes: bytes that are no UTF-8 appear as escapes."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -276,17 +276,12 @@ def _cause(cause: Cause) -> Row:
 def section_rows(analysis: Analysis, section: str) -> Iterator[Row]:
     """The rows of one section: inputs, keys, connections, exchanges, findings or anomalies."""
     citer = Citer(analysis.inputs)
-    match section:
-        case "inputs":
-            return map(input_row, analysis.inputs)
-        case "keys":
-            return map(key_row, analysis.keys)
-        case "connections":
-            return map(connection_row, analysis.connections)
-        case "exchanges":
-            return (exchange_row(exchange, analysis.commands.get(exchange.id)) for exchange in analysis.exchanges)
-        case "findings":
-            return (finding_row(finding, citer) for finding in analysis.findings)
-        case "anomalies":
-            return (anomaly_row(anomaly, citer) for anomaly in analysis.anomalies)
-    raise AssertionError(section)
+    sections: dict[str, Iterator[Row]] = {
+        "inputs": map(input_row, analysis.inputs),
+        "keys": map(key_row, analysis.keys),
+        "connections": map(connection_row, analysis.connections),
+        "exchanges": (exchange_row(exchange, analysis.commands.get(exchange.id)) for exchange in analysis.exchanges),
+        "findings": (finding_row(finding, citer) for finding in analysis.findings),
+        "anomalies": (anomaly_row(anomaly, citer) for anomaly in analysis.anomalies),
+    }
+    return sections[section]

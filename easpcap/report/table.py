@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from easpcap.report.columns import CSV_COLUMNS, TABLE_COLUMNS
-from easpcap.report.escape import cell, shown, shortened
+from easpcap.report.escape import cell, shortened, shown
 from easpcap.report.rows import section_rows
 from easpcap.report.timeline import timeline_rows
 
@@ -58,20 +58,15 @@ def render_csv(analysis: Analysis, section: str, *, bom: bool = False) -> Iterat
     yield buffer.getvalue()
 
 
-def _csv_value(value: Any) -> str:
+def _csv_value(value: object) -> str:
     """Numbers and truth values as in JSON, texts escaped, lists of numbers by blanks, anything else as JSON."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return cell(value)
-        case list() if all(isinstance(item, int) for item in value):
-            return " ".join(map(str, value))
-        case list() | dict():
-            return json.dumps(value, ensure_ascii=True)
-    return str(value)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return cell(value)
+    if isinstance(value, list) and all(isinstance(item, int) for item in value):
+        return " ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=True)
 
 
 def render_table(analysis: Analysis, section: str) -> Iterator[str]:
@@ -89,7 +84,7 @@ def render_table(analysis: Analysis, section: str) -> Iterator[str]:
     yield from (line.rstrip() + "\n" for line in table.splitlines())
 
 
-def _table_value(value: Any) -> Any:
+def _table_value(value: object) -> str | int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     text = value if isinstance(value, str) else _csv_value(value)

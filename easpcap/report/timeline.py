@@ -158,7 +158,7 @@ def _connection_events(analysis: Analysis, connection: Connection, findings: lis
 def _causal(event: _Event) -> tuple[int, int, int, int]:
     """Stamp first; inside one segment by layer, and HTTP's events exchange by exchange."""
     place = _PLACE_IN_SEGMENT[event.event]
-    index = event.exchange.index if event.exchange is not None and place == 7 else 0  # noqa: PLR2004  # HTTP's place
+    index = event.exchange.index if event.exchange is not None and place == 7 else 0  # HTTP's place
     return (event.position.stamp, place, index, event.event.endswith("complete"))
 
 
@@ -212,9 +212,7 @@ def _exchange_events(exchange: Exchange, *, is_command: bool) -> Iterator[_Event
         announced = request.content_length
         yield _Event(request.first, "request-head", TO_SERVER, exchange, None, None, announced)
         if request.complete:
-            yield _Event(
-                request.last, "request-complete", TO_SERVER, exchange, None, request.body_bytes, announced
-            )
+            yield _Event(request.last, "request-complete", TO_SERVER, exchange, None, request.body_bytes, announced)
     for interim in exchange.interim:
         yield _Event(interim.position, "interim-response", TO_CLIENT, exchange, interim.status)
     if response is not None:

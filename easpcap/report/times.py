@@ -36,11 +36,11 @@ def date_and_clock(time_ns: int) -> str:
     return _second(time_ns // NANOSECONDS).replace("T", " ")
 
 
-def clock(time_ns: int, *, with_date: bool = False) -> str:
-    """To the millisecond, for tables: ``22:47:01.123``, with the date where a table spans several days."""
+def clock(time_ns: int, *, with_date: bool = False, exact: bool = True) -> str:
+    """For tables: ``22:47:01.123``; with the date where one spans several days; to the second where space is dear."""
     seconds, nanoseconds = divmod(time_ns, NANOSECONDS)
     day, of_day = _second(seconds).split("T")
-    text = f"{of_day}.{nanoseconds // 1_000_000:03d}"
+    text = f"{of_day}.{nanoseconds // 1_000_000:03d}" if exact else of_day
     return f"{day} {text}" if with_date else text
 
 
@@ -59,15 +59,15 @@ def span(first_ns: int, last_ns: int, *, known_day: bool = False) -> str:
 def lasted(duration_ns: int) -> str:
     """A long duration for people, without decimals that say nothing: ``99 s``, ``0.5 s``, ``1 h 02 min``."""
     seconds = duration_ns / NANOSECONDS
-    if seconds < 10:  # noqa: PLR2004  # short enough for tenths to matter
+    if seconds < 10:  # short enough for tenths to matter
         return f"{seconds:.3g} s"
-    return f"{seconds:.0f} s" if seconds < 600 else took(duration_ns)  # noqa: PLR2004  # ten minutes
+    return f"{seconds:.0f} s" if seconds < 600 else took(duration_ns)  # ten minutes
 
 
 def took(duration_ns: int) -> str:
     """A duration for people: ``0.021 s``, ``1 h 02 min``."""
     seconds = duration_ns / NANOSECONDS
-    if seconds < 600:  # noqa: PLR2004  # ten minutes: above it nobody counts seconds
+    if seconds < 600:  # ten minutes: above it nobody counts seconds
         return f"{seconds:.3f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004  # an hour
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # an hour

@@ -1,0 +1,1 @@
+"""Connections: segments in any order in, ordered bytes of each direction out."""

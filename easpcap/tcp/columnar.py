@@ -42,12 +42,12 @@ class Sweep:
         self._runs = Runs(batch, flows, sequences.suspects, sequences.ack)
         self._suspects: list[int] = [*np.flatnonzero(sequences.suspects).tolist(), len(batch)]
         self._next_suspect = 0
-        self._columns = [memoryview(np.ascontiguousarray(getattr(batch, name))) for name in _ROW_COLUMNS]
-        self._order = memoryview(flows.order)
-        self._sides = memoryview(flows.side)
-        self._after = memoryview(sequences.after)
-        self._ack = memoryview(sequences.ack)
-        self._other_before = memoryview(sequences.other_before)
+        self._columns = [getattr(batch, name).data for name in _ROW_COLUMNS]
+        self._order = flows.order.data
+        self._sides = flows.side.data
+        self._after = sequences.after.data
+        self._ack = sequences.ack.data
+        self._other_before = sequences.other_before.data
 
     def events(self) -> Iterator[tuple[TcpConnection, Event]]:
         """The events of the batch."""
@@ -65,7 +65,7 @@ class Sweep:
                     yield from self._assembler.enter(key, reassembler)
                     first += 1
                 until = min(stop, newcomers[first][0]) if first < len(newcomers) else stop
-                assert reassembler is not None  # a flow that is not known begins with a newcomer
+                assert reassembler is not None  # noqa: S101  # a flow that is not known begins with a newcomer
                 yield from self._connection(reassembler, start, until, is_expected=is_expected)
                 start = until
 
@@ -196,12 +196,12 @@ def _numbers(reassembler: Reassembler) -> list[int]:
     return [server, client] if reassembler.client_side else [client, server]
 
 
-def _agree(reassembler: Reassembler, ended: list[int], is_expected: bool) -> bool:  # noqa: FBT001  # hot
+def _agree(reassembler: Reassembler, ended: list[int], is_expected: bool) -> bool:  # hot
     """Whether both directions stand where the columns took them to stand: where the row before ended."""
     for side in (0, 1):
         half = reassembler.halves[side ^ reassembler.client_side]
-        if ended[side] < 0:  # no row yet: the columns suspect the first one, unless they saw an older connection's
-            if not is_expected and half.base < 0:
+        if ended[side] < 0:  # no row yet: the columns know nothing, or think of an older connection
+            if half.base >= 0 or not is_expected:
                 return False
         elif half.base < 0 or ended[side] != half.number:
             return False

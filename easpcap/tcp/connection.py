@@ -36,7 +36,7 @@ class TcpFact(NamedTuple):
 class TcpConnection:
     """One connection: its ends, its extent, its losses, and where each of its bytes was seen.
 
-    ``id`` counts connections from 0 by first packet, as Wireshark's ``tcp.stream`` does. Pairs are indexed by direction.
+    ``id`` counts connections from 0 by first packet, as Wireshark's ``tcp.stream`` does. Pairs go by direction.
     ``payload_bytes`` are distinct bytes delivered, ``gaps`` bytes declared missing, ``acked`` the offset up to which
     the peer has acknowledged. ``closed_by`` says who closed first; ``truncated`` that a packet was cut by the capture's
     snapshot length. ``user`` belongs to the consumer.

@@ -20,8 +20,9 @@ _PORT_BITS: Final = np.uint64(16)
 
 
 class Flows(NamedTuple):
-    """Flows come in the order of their first rows; ``order`` leads from sorted rows to the batch's, ``starts`` says where each flow begins and the last one ends.
+    """Flows come in the order of their first rows.
 
+    ``order`` leads from sorted rows to the batch's, ``starts`` says where each flow begins and the last one ends,
     ``side`` is True where the higher end sent the row, ``flow`` the number of its flow in ``keys``.
     """
 
@@ -76,7 +77,7 @@ def _ends(batch: PacketBatch) -> tuple[NDArray[np.bool_], list[NDArray[np.uint64
 
 
 def _hash_order(mixed: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """A stable order by 32 bits of the hash; numpy sorts 16-bit numbers by radix, many times faster than longer ones."""
+    """A stable order by 32 bits of the hash; numpy sorts 16-bit numbers by radix, many times faster."""
     low = np.argsort((mixed >> np.uint64(32)).astype(np.uint16), kind="stable")
     high = np.argsort((mixed >> np.uint64(48)).astype(np.uint16)[low], kind="stable")
     return low[high]
@@ -86,7 +87,7 @@ def _grouped(order: NDArray[np.intp], side: NDArray[np.bool_], columns: list[NDA
     order, flow = _by_first_row(order, [column[order] for column in columns])
     first = np.flatnonzero(np.diff(flow, prepend=-1))
     ends = [column[order[first]].tolist() for column in columns]
-    if len(ends) > 2:  # noqa: PLR2004  # address and port are still apart
+    if len(ends) > 2:  # address and port are still apart
         ends = [[end_of(*end) for end in zip(*three, strict=True)] for three in (ends[:3], ends[3:])]
     keys: list[FlowKey] = list(zip(*ends, strict=True))
     return Flows(order, np.append(first, len(order)), side[order], flow, keys)

@@ -82,11 +82,11 @@ class Half:
 
     def uncovered(self, start: int, end: int) -> Iterator[tuple[int, int, Waiting | None]]:
         """Cut [start, end) at what waits already: stretches (start, end, what covers them)."""
-        number = bisect_left(self.waiting, (start,))  # type: ignore[arg-type]  # a shorter tuple sorts before its longer ones
+        number = bisect_left(self.waiting, (start,))  # a shorter tuple sorts before its longer ones
         if number and self.waiting[number - 1].end > start:
             number -= 1
-        for other in self.waiting[number:]:
-            if start >= end or other.offset >= end:
+        for other in self.waiting[number : bisect_left(self.waiting, (end,))]:
+            if start >= end:
                 break
             if other.offset > start:
                 yield start, other.offset, None

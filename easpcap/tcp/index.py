@@ -27,7 +27,7 @@ class Rows:
         self._columns = columns
         self.origin = 0
         self.last = 0
-        self.size_before, self.frame, self.time_ns, self.ack = (memoryview(column) for column in columns)
+        self.size_before, self.frame, self.time_ns, self.ack = (column.data for column in columns)
 
     def detach(self, first: int) -> None:
         """Keep the rows from ``first`` to the last one used, in memory of their own."""
@@ -77,7 +77,7 @@ class PositionIndex:
             self._shorten()
 
     def locate(self, offset: int) -> Position | None:
-        """Position of the byte at ``offset``: before all that is kept the oldest, beyond all or in a gap the one before."""
+        """Position of the byte at ``offset``; in a gap or beyond all the one before, else the oldest kept."""
         number = bisect_right(self._starts, offset) - 1
         if number < 0:
             if not self._entries:

@@ -101,11 +101,11 @@ class Runs:
         chosen = (size > 0) & ~suspects
         rank = np.zeros(len(order) + 1, np.int64)
         np.cumsum(chosen, out=rank[1:])
-        self.rank = memoryview(rank)
+        self.rank = rank.data
         rows = np.flatnonzero(chosen)
         place = (flows.flow * 2 + flows.side + 2 * len(flows.keys) * np.cumsum(suspects))[rows]
         stops = np.append(np.flatnonzero(place[1:] != place[:-1]) + 1, len(rows))
-        self.stops = memoryview(np.repeat(stops, np.diff(stops, prepend=0)) if len(rows) else stops)
+        self.stops = np.repeat(stops, np.diff(stops, prepend=0)).data if len(rows) else stops.data
         self.sides: list[bool] = flows.side[rows].tolist()
         size = size[rows]
         source = order[rows]

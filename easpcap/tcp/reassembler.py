@@ -56,10 +56,11 @@ class Reassembler:
 
     @property
     def is_whole(self) -> bool:
-        """Nothing waits, nothing is missing and nobody has closed: what follows in order can be delivered as it comes."""
+        """Nothing waits, nothing is missing, nobody has closed: what follows in order can be delivered as it comes."""
         to_server, to_client = self.halves
         return not (
             self.is_closing
+            or self._opening is not None
             or to_server.waiting
             or to_client.waiting
             or to_server.zero_window
@@ -216,7 +217,8 @@ class Reassembler:
             note("tcp-late-bytes", direction, start, "bytes came after they had been given up as missing")
         limit = own.next if own.ended else own.fin
         if limit is not None and end > limit:
-            note("tcp-data-after-close", direction, max(start, limit), f"{end - max(start, limit):,} bytes after the end")
+            beyond = max(start, limit)
+            note("tcp-data-after-close", direction, beyond, f"{end - beyond:,} bytes after the end")
             end = limit
         return max(start, own.next), end
 
@@ -281,7 +283,7 @@ class Reassembler:
                 if half.overfull or self.connection.packets - half.waiting[0].order >= GAP_PATIENCE_PACKETS:
                     self._release(direction)
                     return True
-        if len(blocked) > 1:  # each acknowledges what the other holds back: one of them lies, the capture's order decides
+        if len(blocked) > 1:  # each acknowledges what the other holds back: the order of the capture decides
             self._release(min(blocked)[1])
             return True
         return False
@@ -292,18 +294,18 @@ class Reassembler:
         """Let a FIN or RST wait for its turn."""
         self.is_closing = True
         own = self.halves[direction]
+        seen = max(own.next, own.waiting[-1].end if own.waiting else 0)
         if flags & RST:
             if self._reset_at is None:
                 self._reset_at, self._reset_by = entry.time_ns, direction
                 if own.ended:
                     self._tell("rst", direction, own.next, entry)
                 else:
-                    place = max(own.next, own.waiting[-1].end if own.waiting else 0)
-                    own.put(entry._replace(offset=place, end=place, kind=Kind.RST, need=-1))
+                    own.put(entry._replace(offset=seen, end=seen, kind=Kind.RST, need=-1))
                     self._drain()
         elif own.fin is None and not own.ended and entry.end >= own.next:
-            own.fin = entry.end
-            own.put(entry._replace(offset=entry.end, kind=Kind.FIN))
+            own.fin = max(entry.end, seen)
+            own.put(entry._replace(offset=own.fin, end=own.fin, kind=Kind.FIN))
 
     def _end(self, direction: int, entry: Waiting) -> None:
         """The FIN or RST of a direction has its turn."""
@@ -373,7 +375,7 @@ class Reassembler:
                 self._stop(direction, "capture-end" if self._reset_at is None else reset)
 
     def _force(self) -> None:
-        """Nothing more will come: give up the gap that has stopped the longest, else what an acknowledgement tells of."""
+        """Nothing more will come: give up the gap that has stood the longest, else what only an ACK tells of."""
         fronts = [(half.waiting[0].order, d) for d, half in enumerate(self.halves) if half.waiting]
         holes = [(order, d) for order, d in fronts if self.halves[d].waiting[0].offset > self.halves[d].next]
         if holes:
@@ -381,10 +383,12 @@ class Reassembler:
             self._lose(direction, self.halves[direction].waiting[0].offset)
             return
         direction = fronts[0][1]
-        self._lose_tail(1 - direction, min(self.halves[direction].waiting[0].need, self.connection.acked[1 - direction]))
+        need = self.halves[direction].waiting[0].need
+        self._lose_tail(1 - direction, min(need, self.connection.acked[1 - direction]))
         self._release(direction)
 
     def _lose_tail(self, direction: int, end: int) -> None:
         """Bytes acknowledged and never seen are a gap; a single one is more likely a FIN that the capture lacks."""
-        if end > self.halves[direction].next + 1 and self.connection.seen[direction]:
+        half = self.halves[direction]
+        if end > half.next + 1 and self.connection.seen[direction] and not half.ended:
             self._lose(direction, end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from easpcap import limits
+import easpcap.limits as limits
 from easpcap.tls.certificate import PublicKey, certificate_fingerprint, certificate_public_key
 from easpcap.tls.key_log import MASTER, PREMASTER, SESSION, BadLine, parse_key_log
 

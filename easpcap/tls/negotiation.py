@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from easpcap.limits import MAX_TRANSCRIPT_BYTES
 from easpcap.stream import TO_SERVER
 from easpcap.tls import extensions as ext
+from easpcap.tls.bare import Bare
+from easpcap.tls.compression import inflating
 from easpcap.tls.handshake import HELLO_REQUEST, TLS13
+from easpcap.tls.protection import protection
 from easpcap.tls.schedule import epoch_keys, verify_data
 from easpcap.tls.suites import UnsupportedSuite, suite
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from easpcap.tls.handshake import ClientHello, Message, ServerHello
     from easpcap.tls.protection import Protection
     from easpcap.tls.resumption import Origin
+    from easpcap.tls.schedule import EpochKeys
     from easpcap.tls.suites import CipherSuite
 
 NO_COMPRESSION, DEFLATE = 0, 1  # RFC 3749 section 2
@@ -47,6 +51,7 @@ class Negotiation:
     """One handshake, from its ClientHello on. ``number`` counts the ServerHellos before it."""
 
     __slots__ = (
+        "_keys",
         "_transcript",
         "abbreviated",
         "agreement",
@@ -88,6 +93,7 @@ class Negotiation:
         self.changed = [False, False]
         self.finished = [False, False]
         self.verified = [False, False]
+        self._keys: dict[Candidate, tuple[EpochKeys, EpochKeys]] = {}
         self._transcript = bytearray()
         self.intact = True  # the transcript is whole
 
@@ -145,26 +151,22 @@ class Negotiation:
         found: list[tuple[Candidate, Protection]] = []
         try:
             if agreement.client_random is not None:
-                found += [(candidate, _protection(agreement, candidate, direction)) for candidate in candidates]
+                found += [(candidate, self._protection(agreement, candidate, direction)) for candidate in candidates]
         except UnsupportedSuite:
             return []
         if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not self.proven:
-            from easpcap.tls.bare import Bare
-
             found.append((Candidate(b"", None), Bare(agreement.suite)))
         return found
 
-
-def _protection(agreement: Agreement, candidate: Candidate, direction: int) -> Protection:
-    from easpcap.tls.bare import Bare
-    from easpcap.tls.compression import inflating
-    from easpcap.tls.protection import protection
-
-    version, chosen = agreement.version, agreement.suite
-    if not candidate.master:
-        return Bare(chosen)
-    if agreement.compression not in (NO_COMPRESSION, DEFLATE) or agreement.client_random is None:
-        raise UnsupportedSuite(chosen.name)
-    keys = epoch_keys(version, chosen, candidate.master, agreement.client_random, agreement.server_random)[direction]
-    reading = protection(version, chosen, keys, encrypt_then_mac=agreement.encrypt_then_mac)
-    return inflating(reading) if agreement.compression == DEFLATE else reading
+    def _protection(self, agreement: Agreement, candidate: Candidate, direction: int) -> Protection:
+        version, chosen = agreement.version, agreement.suite
+        if not candidate.master:
+            return Bare(chosen)
+        if agreement.compression not in (NO_COMPRESSION, DEFLATE) or agreement.client_random is None:
+            raise UnsupportedSuite(chosen.name)
+        keys = self._keys.get(candidate)
+        if keys is None:  # both directions come from one key block
+            keys = epoch_keys(version, chosen, candidate.master, agreement.client_random, agreement.server_random)
+            self._keys[candidate] = keys
+        reading = protection(version, chosen, keys[direction], encrypt_then_mac=agreement.encrypt_then_mac)
+        return inflating(reading) if agreement.compression == DEFLATE else reading

@@ -11,7 +11,7 @@ from hmac import compare_digest
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from easpcap import limits
+import easpcap.limits as limits
 from easpcap.tls.keyed_hash import hash_state, hmac_states
 from easpcap.tls.suites import MAC_SIZES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap import limits
+import easpcap.limits as limits
 from easpcap.tls.protection_mac import (
     MAX_FRAGMENT,
     PLAIN,

@@ -20,6 +20,7 @@ from easpcap.tls.records import (
     MAX_FRAGMENT,
     Record,
     find_record,
+    looks_like_ssl2,
     plain_message_begins,
     plausible_header,
 )
@@ -140,19 +141,21 @@ class DirectionReader:
         self.offset += dropped
         return dropped
 
-    def peek(self) -> bytes:
-        """The bytes that stand next."""
-        return self._buffer[self._at :]
-
-    def take(self, size: int) -> bytes | None:
-        """The next ``size`` bytes where they are there."""
-        data = self._buffer[self._at : self._at + size]
+    def take_ssl2_hello(self) -> bytes | None:
+        """The hello in SSLv2 format that the stream begins with; b"" where it has none, None where bytes lack."""
+        data = self._buffer[self._at :]
+        if not data or self.offset or not data[0] & 0x80:
+            return b""
+        known = looks_like_ssl2(data)
+        if known is False:
+            return b""
+        size = 2 + (int.from_bytes(data[:2], "big") & 0x7FFF) if known else len(data) + 1
         if len(data) < size:
             self._needed = size
             return None
-        self._at += size
-        self.offset += size
-        return data
+        self._at = self.offset = size
+        self.records += 1
+        return data[:size]
 
     # -- records -----------------------------------------------------------------------------------------------------
 
@@ -198,7 +201,7 @@ class DirectionReader:
             data = open_record(content_type, version, view[at + HEADER_SIZE : end])
             if data is None:
                 self.lost = Lost(base + at, protection.sequence - 1, base + end)
-                self._before = bytes(buffer[max(end - RESYNC_CONTEXT_BYTES, at + HEADER_SIZE) : end])
+                self._before = b""  # see bad_record
                 self._tries_left = MAX_RESYNC_RECORDS
                 at = end
                 break
@@ -261,12 +264,12 @@ class DirectionReader:
             content_type, version, start, count, total, last, end = known
             events.append(Records(content_type, self.direction, start, end, count, total, last, version))
 
-    def outline(self, record: Record, events: list[TlsEvent]) -> int:
-        """Tell of a record that was not opened; how many application data bytes it hides."""
+    def outline(self, record: Record, events: list[TlsEvent]) -> tuple[int, int]:
+        """Tell of a record that was not opened; how many application data records, and bytes in them."""
         size = len(record.fragment)
         known = (record.content_type, record.version, record.start, 1, size, size, record.end)
         self._outline(known, events)
-        return size if record.content_type == APPLICATION_DATA else 0
+        return (1, size) if record.content_type == APPLICATION_DATA else (0, 0)
 
     def plain_here(self, record: Record) -> bool:
         """Whether a record of epoch 0 is what it says; where the end of the handshake was missed it is not."""
@@ -310,12 +313,15 @@ class DirectionReader:
 
     def cut_application_data(self) -> bool:
         """Whether the unfinished record is one of application data."""
-        return self._pieces[0][:1] == bytes([APPLICATION_DATA])
+        return bool(self._pieces) and self._pieces[0][0] == APPLICATION_DATA
 
     def bad_record(self, record: Record, sequence: int) -> Lost:
-        """A record, the ``sequence``-th of its epoch, did not open; the next one must prove its number."""
+        """A record, the ``sequence``-th of its epoch, did not open; the next one must prove its number.
+
+        Its bytes are not to be trusted as the chained IV of the next one: under RFC 7366 no MAC covers that.
+        """
         self.lost = Lost(record.start, sequence, record.end)
-        self._before = record.fragment[-RESYNC_CONTEXT_BYTES:]
+        self._before = b""
         self._tries_left = MAX_RESYNC_RECORDS
         return self.lost
 
@@ -334,9 +340,11 @@ class DirectionReader:
         """Try a record found by search: (which of the ways opened it, its plaintext)."""
         self._tries_left -= 1
         lost_bytes = record.start - lost.behind
+        # All of the context or none: in a short piece nothing tells the chained block from a MAC behind it (RFC 7366).
+        before = self._before if len(self._before) >= RESYNC_CONTEXT_BYTES else b""
         for number, way in enumerate(ways):
             data = way.reopen(
-                record.content_type, record.version, record.fragment, self._before, lost_bytes, MAX_RESYNC_TRIES
+                record.content_type, record.version, record.fragment, before, lost_bytes, MAX_RESYNC_TRIES
             )
             if data is not None:
                 return number, data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from easpcap.errors import DecodeError
 from easpcap.limits import MAX_CONNECTION_ANOMALIES
@@ -19,9 +19,7 @@ from easpcap.tls.records import (
     APPLICATION_DATA,
     CHANGE_CIPHER_SPEC,
     HANDSHAKE,
-    SSL2_CLIENT_HELLO,
     SSL2_SERVER_HELLO,
-    looks_like_ssl2,
     looks_like_tls,
 )
 from easpcap.tls.resumption import SessionCache
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Records", "Seen", "SessionCache", "TlsEvent", "TlsSession", "looks_like_tls"]
 
-_NAMES: Final = ("client", "server")
-
 
 class TlsSession(Summary):
     """Turns the ciphertext of both directions, fed in causal order, into plaintext and facts.
@@ -56,8 +52,6 @@ class TlsSession(Summary):
         self._machine = HandshakeMachine(self._finder, self)
         self._anomalies_left = MAX_CONNECTION_ANOMALIES
         self._ended = [False, False]
-
-    # -- what users ask ------------------------------------------------------------------------------------------------
 
     def plain_offset(self, direction: int, cipher_offset: int) -> int:
         """The plaintext offset reached by the complete records that end at or before a TCP stream offset."""
@@ -124,12 +118,10 @@ class TlsSession(Summary):
 
     def _lose(self, reader: DirectionReader, gap: Gap) -> None:
         """Bytes are missing: an unfinished record and an unfinished message go with them."""
-        if reader.mode is Mode.PLAIN:
-            self.gap_in_handshake = True
-        else:
-            self.gap_in_data = True
-        if reader.waiting and reader.cut_application_data():
-            self.opaque_records[reader.direction] += 1
+        midway = not self.client_hello_seen and any(each.mode is Mode.OPAQUE for each in self._readers)
+        self.gap_in_handshake |= reader.mode is Mode.PLAIN and not midway
+        self.gap_in_data |= reader.mode is not Mode.PLAIN
+        self.opaque_records[reader.direction] += reader.cut_application_data()
         reader.joiner.clear()
         reader.lose(reader.offset, gap.offset + gap.length)
         self._machine.lose()
@@ -163,17 +155,14 @@ class TlsSession(Summary):
             self._take(reader, record, events)
 
     def _read_open(self, reader: DirectionReader, protection: Protection, events: list[TlsEvent]) -> None:
-        before = reader.plain
-        self.application_records[reader.direction] += reader.read_application(protection, events)
-        self.application_bytes[reader.direction] += reader.plain - before
+        direction, before = reader.direction, reader.plain
+        self.application_records[direction] += reader.read_application(protection, events)
+        self.application_bytes[direction] += reader.plain - before
         if reader.lost is not None:
             self._tell_bad(reader, APPLICATION_DATA, reader.lost, events)
 
     def _read_opaque(self, reader: DirectionReader, events: list[TlsEvent]) -> None:
-        count, size = reader.read_opaque(events)
-        self.opaque_records[reader.direction] += count
-        self.opaque_bytes[reader.direction] += size
-        reader.opaque_since += size
+        self._count_opaque(reader, *reader.read_opaque(events))
 
     def _take(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """One record outside the usual run of application data."""
@@ -210,8 +199,7 @@ class TlsSession(Summary):
     def _begin_epoch(self, reader: DirectionReader, *, again: bool) -> None:
         """``again``: these keys were in use already, so the handshake that made the new ones was missed."""
         reader.close_epoch(Mode.UNPROVEN)
-        if not again:
-            reader.candidates = self._machine.negotiation.protections(reader.direction)
+        reader.candidates = [] if again else self._machine.negotiation.protections(reader.direction)
 
     def _take_first(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """The first record of an epoch shows which candidate is right."""
@@ -276,7 +264,8 @@ class TlsSession(Summary):
     ) -> None:
         try:
             for message in reader.joiner.feed(data, record.start, record.end):
-                self._facts(events, self._machine.take(message, place._replace(offset=message.start)))
+                where = place if message.start == place.offset else place._replace(offset=message.start)
+                self._facts(events, self._machine.take(message, where))
                 if message.message_type == hs.SERVER_HELLO:
                     for each in self._readers:
                         each.version = min(self.version or 0, 0x0303)
@@ -299,21 +288,16 @@ class TlsSession(Summary):
 
     def _read_ssl2_hello(self, reader: DirectionReader, events: list[TlsEvent]) -> bool:
         """A hello in SSLv2 format at the very beginning; True where more bytes are needed to see."""
-        data = reader.peek()
-        if not data or reader.offset or not looks_like_ssl2(data):
-            return bool(data) and not reader.offset and looks_like_ssl2(data) is None
-        size = 2 + (int.from_bytes(data[:2], "big") & 0x7FFF)
-        hello = reader.take(size)
-        if hello is None:
-            return True
-        reader.records += 1
-        place = Place(reader.direction, 0, size, 0, encrypted=False)
+        hello = reader.take_ssl2_hello()
+        if not hello:
+            return hello is None
+        place = Place(reader.direction, 0, reader.offset, 0, encrypted=False)
         if hello[2] == SSL2_SERVER_HELLO:
             self.version, self.server_hello_seen = SSL2, True
             for each in self._readers:
                 each.close_epoch(Mode.FOREIGN)
             events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": SSL2}))
-        elif hello[2] == SSL2_CLIENT_HELLO and reader.direction != TO_CLIENT:
+        elif reader.direction == TO_SERVER:
             try:
                 self._facts(events, self._machine.take_ssl2_hello(hello[2:], place))
             except DecodeError as error:
@@ -333,10 +317,9 @@ class TlsSession(Summary):
         record = reader.search()
         if record is None:
             return False
-        if reader.mode is Mode.PLAIN and not reader.plain_here(record) and self.server_hello_seen:
-            again = self._machine.negotiation.changed[reader.direction]  # its ChangeCipherSpec was among the lost bytes
-            if not self._machine.hidden:
-                self._begin_epoch(reader, again=again)
+        missed_change = reader.mode is Mode.PLAIN and self.server_hello_seen and not reader.plain_here(record)
+        if missed_change and not self._machine.hidden:  # its ChangeCipherSpec was among the lost bytes
+            self._begin_epoch(reader, again=self._machine.negotiation.changed[reader.direction])
         if reader.mode is Mode.UNPROVEN and not reader.candidates:
             self._close(reader)
         if reader.mode not in (Mode.OPEN, Mode.UNPROVEN):
@@ -361,8 +344,8 @@ class TlsSession(Summary):
             self._prove(reader, *reader.candidates[number])
         reader.accept(record)
         sequence = reader.protection.sequence if reader.protection else 0
-        size, count = record.start - lost.start, sequence - 1 - lost.sequence
-        least, most = plain_bounds(self._machine.negotiation.agreement, size, count)
+        agreement = self._machine.negotiation.agreement
+        least, most = plain_bounds(agreement, record.start - lost.start, sequence - 1 - lost.sequence)
         self._tell_gap(reader, 0 if self._machine.busy else least, most, events)
         self._opened(reader, record, data, events)
 
@@ -370,7 +353,7 @@ class TlsSession(Summary):
         """No record behind the lost bytes opens: the rest of this direction stays opaque."""
         if reader.ever_open:
             self._tell_gap(reader, 0, reader.offset - lost.start, events)
-        detail = f"no record of the {_NAMES[reader.direction]} opens after bytes were lost"
+        detail = "no record opens after bytes were lost"
         self._tell(events, Anomaly("tls-lost", reader.direction, reader.offset, detail))
         reader.lost = None
         reader.close_epoch(Mode.OPAQUE)
@@ -386,14 +369,15 @@ class TlsSession(Summary):
         self.opaque_records[reader.direction] += content_type == APPLICATION_DATA
         reader.joiner.clear()
         self._machine.lose()
-        detail = "a record fails its integrity check"
-        self._tell(events, Anomaly("tls-bad-mac", reader.direction, lost.start, detail))
+        self._tell(events, Anomaly("tls-bad-mac", reader.direction, lost.start, "a record fails its integrity check"))
 
     # -- events out ----------------------------------------------------------------------------------------------------
 
     def _outline(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
-        size = reader.outline(record, events)
-        self.opaque_records[reader.direction] += record.content_type == APPLICATION_DATA
+        self._count_opaque(reader, *reader.outline(record, events))
+
+    def _count_opaque(self, reader: DirectionReader, count: int, size: int) -> None:
+        self.opaque_records[reader.direction] += count
         self.opaque_bytes[reader.direction] += size
         reader.opaque_since += size
 

@@ -50,6 +50,6 @@ def rows_of(batch: PacketBatch) -> list[Row]:
 
 def read(data: bytes, **options: int) -> tuple[Capture, list[Row]]:
     """A capture of these bytes, read to its end, and its rows."""
-    capture = open_capture(io.BytesIO(data), **options)
+    capture = open_capture(io.BytesIO(data), **{"window_bytes": 2**16, **options})
     rows = [row for batch in capture for row in rows_of(batch)]
     return capture, rows

@@ -26,8 +26,10 @@ class Talk:
     def say(self, direction, data, pieces=None):
         """Feed data, whole or in pieces (their sizes, or one size for all)."""
         pieces = pieces or ([self.piece] * -(-len(data) // self.piece) if self.piece else [len(data)])
+        begin = 0
         for size in pieces:
-            piece, data = data[:size], data[size:]
+            piece = data[begin : begin + size]
+            begin += size
             self.exchanges += self.http.feed(Data(direction, self.offsets[direction], piece))
             self.offsets[direction] += len(piece)
         return self

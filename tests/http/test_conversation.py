@@ -30,7 +30,10 @@ STORIES = {
         [("POST", 303, [], 200, 12)],
     ),
     "chunk extensions and bare line feeds": (
-        [(C, get()), (S, b"HTTP/1.1 200 OK\nTransfer-Encoding: Chunked\n\n5;a=b;c=\"d\"\nhello\n0000\n\n"), (C, get()), (S, reply())],
+        [
+            (C, get()), (S, b"HTTP/1.1 200 OK\nTransfer-Encoding: Chunked\n\n5;a=b;c=\"d\"\nhello\n0000\n\n"),
+            (C, get()), (S, reply()),
+        ],
         [("GET", 0, [], 200, 5), ("GET", 0, [], 200, 4)],
     ),
     "until the server closes": (
@@ -60,7 +63,10 @@ STORIES = {
         [("HEAD", 0, [], 200, 0), ("GET", 0, [], 204, 0), ("GET", 0, [], 304, 0)],
     ),
     "a tunnel": (
-        [(C, b"CONNECT h:443 HTTP/1.1\r\n\r\n"), (S, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), (C, get()), (S, reply())],
+        [
+            (C, b"CONNECT h:443 HTTP/1.1\r\n\r\n"), (S, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+            (C, get()), (S, reply()),
+        ],
         [("CONNECT", 0, [], 200, 0)],
     ),
     "a tunnel refused": (
@@ -68,7 +74,10 @@ STORIES = {
         [("CONNECT", 0, [], 407, 4), ("GET", 0, [], 200, 4)],
     ),
     "an upgrade": (
-        [(C, get(extra=b"Upgrade: websocket\r\n")), (S, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), (S, reply()), (C, get())],
+        [
+            (C, get(extra=b"Upgrade: websocket\r\n")), (S, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+            (S, reply()), (C, get()),
+        ],
         [("GET", 0, [], 101, 0)],
     ),
     "blank lines between messages": (
@@ -79,7 +88,10 @@ STORIES = {
     "methods of its own": ([(C, b"RPC_IN_DATA /rpc HTTP/1.1\r\n\r\nX-MS-FOO / HTTP/1.1\r\n\r\n"), (S, reply() * 2)],
         [("RPC_IN_DATA", 0, [], 200, 4), ("X-MS-FOO", 0, [], 200, 4)]),
     "repeated equal lengths": (
-        [(C, get()), (S, b"HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\nContent-Length: 04\r\n\r\nfour"), (C, get()), (S, reply())],
+        [
+            (C, get()), (S, b"HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\nContent-Length: 04\r\n\r\nfour"),
+            (C, get()), (S, reply()),
+        ],
         [("GET", 0, [], 200, 4), ("GET", 0, [], 200, 4)],
     ),
 }  # fmt: skip

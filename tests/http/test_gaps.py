@@ -21,7 +21,9 @@ def test_a_gap_inside_a_body_is_skipped():
 def test_a_gap_to_the_very_end_of_a_body_ends_it():
     talk = Talk().say(C, post(BODY)[:-90]).lose(C, 90).say(C, get()).say(S, reply() * 2)
     assert [e.request.missing for e in talk.exchanges] == [90, 0]
-    assert talk.exchanges[0].request.last.frame == 1000 + talk.exchanges[0].request.body_offset + 9, "the last byte seen"
+    assert talk.exchanges[0].request.last.frame == 1000 + talk.exchanges[0].request.body_offset + 9, (
+        "the last byte seen"
+    )
 
 
 def test_a_response_with_a_gap_inside_was_not_seen_whole():
@@ -51,7 +53,7 @@ def test_a_gap_at_every_byte_of_a_response_interrupts_it_and_no_other(seen):
     first, second = talk.finish()
     assert (first.request.target, first.outcome) == ("/1", "interrupted")
     assert (second.request.target, second.outcome, second.response.body_bytes) == ("/2", "completed", 6)
-    assert first.gap_before_response is (seen == 0)
+    assert first.gap_before_response is (seen < len("HTTP/"))
 
 
 def test_a_lost_response_at_the_end_is_not_blamed_on_anybody():

@@ -33,7 +33,11 @@ def at(frame: int, seconds: float, stamp: int | None = None, acked: int | None =
 
 def request(first: Position, last: Position, *, announced: int | None = 0, seen: int | None = None, **more) -> Request:
     size = announced if seen is None else seen
-    values = {"method": "POST", "target": "/Microsoft-Server-ActiveSync?Cmd=Sync", "headers": [("host", "mail.contoso.com")]}
+    values = {
+        "method": "POST",
+        "target": "/Microsoft-Server-ActiveSync?Cmd=Sync",
+        "headers": [("host", "mail.contoso.com")],
+    }
     values |= {"framing": "length" if announced is not None else "chunked", **more}
     complete = seen is None or seen == announced
     return Request(
@@ -105,7 +109,9 @@ def connection(number: int, first: Position, last: Position, **more) -> Connecti
     return Connection(**(values | more))
 
 
-def input_file(path: str = "trace.pcap", packets: int = 412, first: int = 1, seconds: float = 99.0, **more) -> InputFile:
+def input_file(
+    path: str = "trace.pcap", packets: int = 412, first: int = 1, seconds: float = 99.0, **more
+) -> InputFile:
     values = {
         "path": path,
         "sha256": "5f0c4e" + "0" * 54 + "91ab",
@@ -160,7 +166,13 @@ def _deadlock_connection() -> Connection:
     upload = request(at(58, 11.0), at(120, 11.04), announced=1_261_440, seen=114_688)
     upload.target = "/Microsoft-Server-ActiveSync?Cmd=SendMail"
     exchange = Exchange(
-        connection=2, index=0, request=upload, outcome="abandoned-by-server", ended=at(163, 41.049), ended_by="server-fin", id=2
+        connection=2,
+        index=0,
+        request=upload,
+        outcome="abandoned-by-server",
+        ended=at(163, 41.049),
+        ended_by="server-fin",
+        id=2,
     )
     asked = Renegotiation(
         by="server",
@@ -200,11 +212,13 @@ def _findings(exchange: Exchange) -> tuple[list[Finding], list[Cause]]:
         connections=[2],
         exchanges=[exchange],
         title="The server asks for a client certificate while the upload is still running, and both sides wait",
-        detail="The certificate is negotiated by renegotiation: the client must send its whole body first, the server will "
-        "not read it first.",
+        detail="The certificate is negotiated by renegotiation: the client must send its whole body first, the "
+        "server will not read it first.",
         evidence=[
             Evidence(at(58, 11.0), "POST SendMail begins, 1,261,440 bytes announced"),
-            Evidence(at(113, 11.031), "HelloRequest; the server had 49,152 body bytes, the client had sent 114,688 (9 %)"),
+            Evidence(
+                at(113, 11.031), "HelloRequest; the server had 49,152 body bytes, the client had sent 114,688 (9 %)"
+            ),
             Evidence(at(121, 11.044), "the server's receive window is zero; no ClientHello follows"),
             Evidence(at(163, 41.049), "the server closes the connection without a response"),
         ],
@@ -254,13 +268,17 @@ def incident() -> Analysis:
         outcome="interrupted",
         id=3,
     )
-    lone = Exchange(connection=3, index=1, response=response(at(210, 51.0), at(210, 51.0), 404, ""), outcome="completed", id=1)
+    lone = Exchange(
+        connection=3, index=1, response=response(at(210, 51.0), at(210, 51.0), 404, ""), outcome="completed", id=1
+    )
     opaque = connection(
         1,
         at(30, 5.0),
         at(49, 9.0),
         tls=tls(cipher_suite="TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", version="TLS 1.2"),
-        decryption=Decryption("opaque", "forward-secrecy", "Take a client key log, or allow an RSA suite while capturing."),
+        decryption=Decryption(
+            "opaque", "forward-secrecy", "Take a client key log, or allow an RSA suite while capturing."
+        ),
         closed_by="open",
     )
     opaque.facts.append(Fact("capture-end", TO_SERVER, at(49, 9.0)))
@@ -302,9 +320,7 @@ def incident() -> Analysis:
 def blind() -> Analysis:
     """Nothing could be decrypted: the wrong key was given."""
     verdict = Decryption("opaque", "key-mismatch", "Ask for the key of the certificate with thumbprint 8a41...0c.")
-    connections = [
-        connection(n, at(1 + 30 * n, n), at(20 + 30 * n, n + 0.5), decryption=verdict) for n in range(2)
-    ]
+    connections = [connection(n, at(1 + 30 * n, n), at(20 + 30 * n, n + 0.5), decryption=verdict) for n in range(2)]
     return Analysis([input_file()], [key_file()], connections, [], {})
 
 
@@ -314,4 +330,6 @@ def many(exchanges: int = 40) -> Analysis:
     for number, exchange in enumerate(made):
         exchange.index = number
     one = connection(0, at(1, 0.0), at(1000, 99.0), exchanges=made)
-    return Analysis([input_file(packets=1000)], [key_file(matches=[0])], [one], made, {n: command("Sync") for n in range(exchanges)})
+    return Analysis(
+        [input_file(packets=1000)], [key_file(matches=[0])], [one], made, {n: command("Sync") for n in range(exchanges)}
+    )

@@ -15,7 +15,7 @@ MILLISECOND = 10**6
 
 @dataclass(frozen=True)
 class Packet:
-    """One TCP packet; ``cut`` bytes at the end of its payload are not in the capture."""
+    """One TCP packet; the capture lacks ``cut`` bytes at the end of its payload and ``beyond`` bytes after it."""
 
     src: tuple[str, int] = CLIENT
     dst: tuple[str, int] = SERVER
@@ -25,6 +25,7 @@ class Packet:
     payload: bytes = b""
     window: int = 64240
     cut: int = 0
+    beyond: int = 0
     frame: int | None = None
     time_ns: int | None = None
 
@@ -50,13 +51,12 @@ def batch(packets: list[Packet], first_frame: int = 1) -> PacketBatch:
         captured.append(len(present))
         buffer += present + b"\xee" * 3
     frames = [first_frame + n if p.frame is None else p.frame for n, p in enumerate(packets)]
+    times = [f * MILLISECOND if p.time_ns is None else p.time_ns for f, p in zip(frames, packets, strict=True)]
     src, dst = [address(p.src[0]) for p in packets], [address(p.dst[0]) for p in packets]
     return PacketBatch(
         buffer=bytes(buffer),
         frame=np.array(frames, np.int64),
-        time_ns=np.array(
-            [f * MILLISECOND if p.time_ns is None else p.time_ns for f, p in zip(frames, packets, strict=True)], np.int64
-        ),
+        time_ns=np.array(times, np.int64),
         src_high=np.array([high for high, _ in src], np.uint64),
         src_low=np.array([low for _, low in src], np.uint64),
         dst_high=np.array([high for high, _ in dst], np.uint64),
@@ -69,12 +69,12 @@ def batch(packets: list[Packet], first_frame: int = 1) -> PacketBatch:
         window=np.array([p.window for p in packets], np.uint16),
         payload_at=np.array(at, np.int64),
         captured=np.array(captured, np.int64),
-        on_wire=np.array([len(p.payload) for p in packets], np.int64),
+        on_wire=np.array([len(p.payload) + p.beyond for p in packets], np.int64),
     )
 
 
 class Script:
-    """Writes the packets of one connection down, as if nothing was ever lost: each side acknowledges all it was sent."""
+    """Writes down the packets of one connection in which each side acknowledges all that it was sent."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Script:
 
     def send(self, sender: int, payload: bytes, **changes: int) -> Script:
         self.put(sender, PSH | ACK, payload, **changes)
-        self.next[sender] += len(payload)
+        self.next[sender] += len(payload) + self.packets[-1].beyond
         return self
 
     def fin(self, sender: int, payload: bytes = b"") -> Script:

@@ -1,7 +1,7 @@
 """A TLS connection written by hand, message by message, for what no library does on demand: renegotiation at any byte.
 
-It is built on `schedule` for the secrets and on `RecordWriter` for the records, and plays both ends. Every step appends to
-`flights`; between any two steps a test may send application data, alerts, HelloRequests.
+It is built on `schedule` for the secrets and on `RecordWriter` for the records, and plays both ends. Every step
+appends to `flights`; between any two steps a test may send application data, alerts, HelloRequests.
 """
 
 from __future__ import annotations

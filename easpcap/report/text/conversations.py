@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.report.escape import shown, shortened
+from easpcap.report.escape import shortened, shown
 from easpcap.report.text.layout import MAX_WIDTH, columns, count
 from easpcap.report.times import clock, same_day, took
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 20
 _DEVICE, _COMMAND = 2, 3
 _GIVING_WAY = (_COMMAND, _DEVICE)  # on a narrow screen
-_NARROWEST = 10
+_NARROWEST = 8
+_WIDE_ENOUGH = 90  # below it the time goes without milliseconds, and how long it took is left out
+_TOOK = 6
 _OUTCOMES = {
     "completed": "completed",
-    "abandoned-by-client": "abandoned by client",
-    "abandoned-by-server": "abandoned by server",
+    "abandoned-by-client": "client gave up",
+    "abandoned-by-server": "server gave up",
     "open": "open at capture end",
     "interrupted": "packets missing",
 }
-_RIGHT_OF_EXCHANGES = frozenset({0, 5, 6})
+_RIGHT_OF_EXCHANGES = frozenset({0, 5, _TOOK})
 
 
 def device_of(analysis: Analysis, exchange: Exchange) -> str:
@@ -60,11 +62,14 @@ def _exchange_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
     total = count(len(analysis.exchanges), "exchange")
     where = count(len({exchange.connection for exchange in analysis.exchanges}), "connection")
     yield layout.styled("Conversations", "bold") + f" ({total} on {where})\n"
+    exact = layout.width >= _WIDE_ENOUGH
     times = [message.first.time_ns for e in chosen if (message := e.request or e.response) is not None]
     dated = bool(times) and not same_day(min(times), max(times))
     head = ("conn", "time", "device", "command", "status", "body", "took", "ended")
-    body = [_exchange_cells(analysis, exchange, dated=dated) for exchange in chosen]
-    yield from _table([head, *body], _RIGHT_OF_EXCHANGES, layout)
+    rows = [head, *(_exchange_cells(analysis, exchange, dated=dated, exact=exact) for exchange in chosen)]
+    if not exact:
+        rows = [(*row[:_TOOK], *row[_TOOK + 1 :]) for row in rows]
+    yield from _table(rows, _RIGHT_OF_EXCHANGES if exact else _RIGHT_OF_EXCHANGES - {_TOOK}, layout)
     yield from _and_more(len(analysis.exchanges) - len(chosen), "exchanges")
 
 
@@ -83,14 +88,14 @@ def _chosen(analysis: Analysis) -> list[Exchange]:
     return sorted(sorted(analysis.exchanges, key=badness)[:ROWS_SHOWN], key=lambda exchange: exchange.id)
 
 
-def _exchange_cells(analysis: Analysis, exchange: Exchange, *, dated: bool) -> tuple[str, ...]:
+def _exchange_cells(analysis: Analysis, exchange: Exchange, *, dated: bool, exact: bool) -> tuple[str, ...]:
     request, response = exchange.request, exchange.response
     first = (request or response).first if request or response else None  # type: ignore[union-attr]  # one of them is
     end = response.last if response is not None and response.complete else exchange.ended
     ended = _OUTCOMES.get(exchange.outcome, exchange.outcome)
     return (
         str(exchange.connection),
-        clock(first.time_ns, with_date=dated) if first is not None else "-",
+        clock(first.time_ns, with_date=dated, exact=exact) if first is not None else "-",
         device_of(analysis, exchange).partition(",")[0],  # the model; its software stands with the findings
         request_of(analysis, exchange),
         str(response.status) if response is not None else "-",
@@ -115,7 +120,10 @@ def _connection_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
     dated = not same_day(chosen[0].first.time_ns, chosen[-1].first.time_ns)
     servers = {connection.server for connection in analysis.connections}
     where = f" to {servers.pop()}" if len(servers) == 1 else ""
-    yield layout.styled("Connections", "bold") + f" ({len(analysis.connections):,}{where}; no HTTP exchange can be read)\n"
+    yield (
+        layout.styled("Connections", "bold")
+        + f" ({len(analysis.connections):,}{where}; no HTTP exchange can be read)\n"
+    )
     head = ("conn", "time", "client", "server", "sent", "received", "lasted", "TLS", "decryption", "closed by")
     rows = [head, *(_connection_cells(connection, dated=dated) for connection in chosen)]
     if where:

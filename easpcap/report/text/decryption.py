@@ -104,7 +104,7 @@ def _reasons(analysis: Analysis, layout: Layout) -> Iterator[str]:
 def _idle_keys(analysis: Analysis, layout: Layout) -> Iterator[str]:
     """Keys that opened nothing: the usual reason for an empty result."""
     for key in [key for key in analysis.keys if not key.matches][:_KEYS_SHOWN]:
-        if key.error is not None:
-            yield from layout.labelled("", f"{shown(path_text(key.path))} cannot be used: {shown(key.error)}")
+        if key.kind == "unusable":
+            yield from layout.labelled("", f"{shown(path_text(key.path))} cannot be used: {shown(key.error or '')}")
         else:
             yield from layout.labelled("", f"{_key(key)} fits no connection in this capture")

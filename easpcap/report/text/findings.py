@@ -158,7 +158,7 @@ def _evidence_lines(analysis: Analysis, finding: Finding, layout: Layout) -> Ite
 
 def _places(analysis: Analysis, evidence: list[Evidence]) -> list[str]:
     """``frame  58``; with several captures ``b.pcap 12``, the frame as it stands in that file."""
-    if len(analysis.inputs) < 2:  # noqa: PLR2004  # one capture: its own numbers
+    if len(analysis.inputs) < 2:  # one capture: its own numbers
         numbers = [str(e.position.frame) for e in evidence]
         return [f"frame {number.rjust(max(map(len, numbers)))}" for number in numbers]
     citer = Citer(analysis.inputs)

@@ -42,7 +42,7 @@ class Layout:
     def paragraphs(
         self, label: str, texts: Sequence[str], *, indent: int = 0, label_width: int = 12, style: str = "bold"
     ) -> Iterator[str]:
-        """Several texts under one label, each beginning its own line; wrapped lines of several stand two columns deeper."""
+        """Several texts under one label, each on its own line; wrapped lines of several stand deeper."""
         margin = " " * (indent + label_width)
         for number, text in enumerate(texts):
             lines = wrapped(text, self.width - len(margin), hanging=2 if len(texts) > 1 else 0) or [""]
@@ -69,7 +69,7 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
 
 def listed(texts: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
-    if len(texts) < 2:  # noqa: PLR2004  # nothing to join
+    if len(texts) < 2:  # nothing to join
         return "".join(texts)
     return f"{', '.join(texts[:-1])} and {texts[-1]}"
 

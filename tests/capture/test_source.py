@@ -1,0 +1,194 @@
+"""Where bytes come from: paths, standard input, pipes, gzip; what is no capture; and the hash of it all."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING
+
+import pytest
+
+from easpcap.capture import first_packet_time, open_capture
+from easpcap.errors import CaptureError
+from tests.capture.rows import read, rows_of
+from tests.support.packets import START_NS, pcap_bytes, pcapng_bytes, pcapng_interface, pcapng_section, tcp_packet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACKETS = [tcp_packet(seq=number * 100, payload=bytes([number]) * 100) for number in range(50)]
+PCAP, PCAPNG = pcap_bytes(PACKETS), pcapng_bytes(PACKETS)
+
+
+@pytest.mark.parametrize("data", [PCAP, PCAPNG, gzip.compress(PCAP), PCAP[:-7], gzip.compress(PCAP)[:-3]])
+@pytest.mark.parametrize("window", [100, 3000, 2**20])
+def test_the_hash_is_that_of_the_stored_file(tmp_path: Path, data: bytes, window: int):
+    path = tmp_path / "capture"
+    path.write_bytes(data)
+    capture = open_capture(path, window_bytes=window)
+    assert capture.sha256 == ""
+    for _ in capture:
+        pass
+    assert capture.sha256 == hashlib.sha256(data).hexdigest()
+    assert capture.bytes_read == capture.size == len(data)
+    assert capture.path == str(path)
+
+
+def test_the_hash_covers_what_cannot_be_read():
+    data = PCAP + b"\xff" * 100_000
+    assert read(data)[0].sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_great_pieces_are_hashed_beside_the_reading_and_come_out_the_same():
+    data = pcap_bytes([tcp_packet(payload=os.urandom(1400)) for _ in range(500)])
+    capture, rows = read(data, window_bytes=50_000)
+    assert len(rows) == 500
+    assert capture.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_no_thread_is_left_behind():
+    capture = open_capture(io.BytesIO(PCAP), window_bytes=4000)
+    next(iter(capture))
+    capture.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "sha256"]
+    assert capture.sha256 == ""
+
+
+@pytest.mark.parametrize("plain", [PCAP, PCAPNG])
+def test_gzip_is_recognised_by_its_magic(plain: bytes):
+    capture, rows = read(gzip.compress(plain))
+    assert rows == read(plain)[1]
+    assert capture.format == read(plain)[0].format + "+gzip"
+    assert not capture.truncated
+
+
+def test_gzip_members_follow_each_other_wherever_they_were_cut():
+    members = b"".join(gzip.compress(PCAP[start : start + 333]) for start in range(0, len(PCAP), 333))
+    capture, rows = read(members + bytes(512), window_bytes=1000)
+    assert rows == read(PCAP)[1]
+    assert not capture.truncated
+
+
+def test_a_torn_gzip_gives_what_came_before():
+    data = gzip.compress(PCAP, compresslevel=0)
+    whole = read(PCAP)[1]
+    for cut in range(100, len(data), 97):
+        capture, rows = read(data[:cut])
+        assert rows == whole[: len(rows)]
+        assert capture.truncated
+        assert [code for code, _, _ in capture.anomalies] == ["capture-damaged"]
+
+
+def test_bytes_behind_the_gzip_data_are_told():
+    capture, rows = read(gzip.compress(PCAP) + b"rubbish")
+    assert len(rows) == len(PACKETS)
+    assert capture.anomalies == [("capture-damaged", 50, "bytes that are no gzip follow the gzip data")]
+
+
+def test_a_gzip_bomb_costs_windows_only():
+    tracemalloc = pytest.importorskip("tracemalloc")
+    bomb = gzip.compress(pcap_bytes([bytes(1_000)]) + b"\0" * 3_000_000)
+    tracemalloc.start()
+    capture, _ = read(bomb, window_bytes=2**16)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert capture.packets > 180_000
+    assert peak < 3 * 2**20
+
+
+def test_standard_input_is_read_as_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(PCAP)))
+    capture = open_capture("-")
+    rows = [row for batch in capture for row in rows_of(batch)]
+    assert rows == read(PCAP)[1]
+    assert (capture.path, capture.size, capture.sha256) == ("-", None, hashlib.sha256(PCAP).hexdigest())
+
+
+def test_a_pipe_that_gives_little_at_a_time_is_read_whole():
+    inlet, outlet = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(outlet, "wb", buffering=0) as file:
+            for start in range(0, len(PCAP), 501):
+                file.write(PCAP[start : start + 501])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(inlet, "rb", buffering=0) as file:
+        capture = open_capture(file)
+        rows = [row for batch in capture for row in rows_of(batch)]
+    writer.join()
+    assert rows == read(PCAP)[1]
+    assert capture.size is None
+
+
+def test_a_file_object_that_can_only_read_is_enough():
+    inner = io.BytesIO(PCAP)
+    capture = open_capture(types.SimpleNamespace(read=inner.read))  # type: ignore[arg-type] # that is the point
+    assert sum(len(batch) for batch in capture) == len(PACKETS)
+
+
+def test_a_disk_that_fails_is_a_capture_error():
+    class Failing(io.BytesIO):
+        def readinto(self, view: memoryview) -> int:
+            if self.tell():
+                raise OSError(5, "Input/output error")
+            return super().readinto(view[:64])
+
+    with pytest.raises(CaptureError, match="Input/output error"):
+        list(open_capture(Failing(PCAP)))
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (b"", "empty"),
+        (b"GMBU" + bytes(60), "NetMon .*editcap"),
+        (b"RTSS" + bytes(60), "NetMon .*editcap"),
+        (b"snoop\0\0\0" + bytes(60), "snoop .*editcap"),
+        (b"PK\x03\x04" + bytes(60), "zip"),
+        (b"\x28\xb5\x2f\xfd" + bytes(60), "zstd -d"),
+        (b"-----BEGIN RSA PRIVATE KEY-----\n", "PEM .*--key"),
+        (b"CLIENT_RANDOM 00 11\n", "--key-log"),
+        (b"\x30\x82\x01\x00" + bytes(60), "DER .*--key"),
+        (b"No. Time Source\n1 0.0 10.0.0.1\n", "text file"),
+        (b"\0" * 64, "neither pcap nor pcapng"),
+        (PCAP[:23], "neither pcap nor pcapng"),
+        (PCAPNG[:11], "neither pcap nor pcapng"),
+        (gzip.compress(b""), "empty"),
+        (gzip.compress(gzip.compress(PCAP)), "twice"),
+        (b"\x1f\x8b", "empty"),
+    ],
+)
+def test_what_is_no_capture_is_refused_in_one_line_that_helps(head: bytes, says: str):
+    with pytest.raises(CaptureError, match=says) as error:
+        open_capture(io.BytesIO(head))
+    assert "\n" not in str(error.value)
+
+
+def test_names_that_cannot_be_opened_are_told(tmp_path: Path):
+    with pytest.raises(CaptureError, match=r"missing\.pcap: cannot be opened"):
+        open_capture(tmp_path / "missing.pcap")
+    with pytest.raises(CaptureError, match="cannot be opened"):
+        open_capture("nul\0in the middle")
+    with pytest.raises(CaptureError):
+        open_capture(tmp_path)
+
+
+@pytest.mark.parametrize("data", [PCAP, PCAPNG, gzip.compress(PCAP), PCAP[:200]])
+def test_the_first_time_is_found_without_reading_on(tmp_path: Path, data: bytes):
+    path = tmp_path / "capture"
+    path.write_bytes(data)
+    assert first_packet_time(path) == START_NS
+
+
+def test_a_capture_without_packets_has_no_first_time(tmp_path: Path):
+    path = tmp_path / "capture"
+    path.write_bytes(pcapng_section() + pcapng_interface())
+    assert first_packet_time(path) is None
+    assert first_packet_time("-") is None

@@ -1,0 +1,141 @@
+"""Bytes that are no HTTP, or HTTP gone wrong: nothing is raised, little is kept, little work is done."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_HTTP_GUESSES, MAX_HTTP_HEAD
+from tests.http.talk import C, S, Talk, chunked, get, post, reply
+from tests.http.test_conversation import STORIES
+
+OUTCOMES = {"completed", "abandoned-by-client", "abandoned-by-server", "open", "interrupted"}
+
+
+def check(talk):
+    """What holds of every conversation, however odd."""
+    exchanges = talk.finish()
+    assert [e.index for e in sorted(exchanges, key=lambda e: e.index)] == list(range(len(exchanges)))
+    for exchange in exchanges:
+        assert exchange.outcome in OUTCOMES
+        for message in (exchange.request, exchange.response):
+            if message is not None:
+                assert 0 <= message.head_offset <= message.body_offset
+                assert message.body_bytes >= 0
+                assert message.missing >= 0
+                assert message.end_offset is None or message.end_offset >= message.body_offset
+        if exchange.outcome == "completed":
+            assert exchange.response.complete
+    assert talk.finish() == exchanges, "finishing twice tells nothing twice"
+    assert len(talk.http.anomalies) <= MAX_CONNECTION_ANOMALIES
+    return exchanges
+
+
+PIECES = st.one_of(
+    st.binary(max_size=30),
+    st.sampled_from([get(), post(), reply(), reply(status=b"100 Go on"), chunked(b"abc"), b"HTTP/1.1 200 OK\r\n\r\n"]),
+    st.sampled_from([b"\r\n", b"\n", b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\n", b"0\r\n\r\n", b"GET /"]),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("say"), st.sampled_from([C, S]), PIECES),
+    st.tuples(st.just("lose"), st.sampled_from([C, S]), st.integers(0, 40), st.integers(0, 40)),
+    st.tuples(st.just("sign"), st.sampled_from([C, S]), st.sampled_from(["fin", "rst", "close-notify", "alert"])),
+    st.tuples(st.just("ask"), st.integers(-5, 300)),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(STEPS, max_size=25), st.sampled_from(["fin", "rst", "capture-end", "reset-by-peer"]))
+def test_any_sequence_of_events_is_survived(steps, cause):
+    talk = Talk()
+    for what, *arguments in steps:
+        if what == "lose":
+            direction, least, more = arguments
+            talk.lose(direction, least, least + more)
+        elif what == "ask":
+            talk.http.request_at(arguments[0])
+        else:
+            getattr(talk, what)(*arguments)
+        for direction in (C, S):
+            assert 0 <= talk.http.keep_from(direction) <= talk.offsets[direction]
+    talk.end(C, cause).end(S, cause)
+    check(talk)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(STORIES)), st.integers(0, 400), st.integers(0, 255), st.integers(1, 40))
+def test_a_changed_byte_is_survived(name, at, value, piece):
+    talk = Talk(piece)
+    for direction, data in STORIES[name][0]:
+        if isinstance(data, bytes):
+            damaged = data[:at] + bytes([value]) + data[at + 1 :] if 0 <= at < len(data) else data
+            at -= len(data)
+            talk.say(direction, damaged)
+    check(talk)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x00\x01\x02" * 10, b"SSH-2.0-OpenSSH\r\n", b"220 mail ESMTP\r\n", b"\x16\x03\x01\x02\x00"]
+)
+def test_what_is_no_http_is_found_out_and_then_costs_nothing(data):
+    talk = Talk()
+    for _ in range(MAX_HTTP_GUESSES):
+        assert talk.http.is_http is None
+        talk.say(C, data).say(S, data)
+        if talk.http.is_http is False:
+            break
+    assert talk.http.is_http is False
+    talk.say(C, get()).say(S, reply())
+    assert talk.finish() == []
+    assert talk.http.anomalies == []
+
+
+@pytest.mark.parametrize("piece", [None, 1, 7])
+def test_http2_is_named_and_left_alone(piece):
+    talk = Talk(piece).say(C, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04").say(S, b"\x00\x00\x00\x04")
+    assert (talk.http.is_http, talk.http.protocol) == (False, "h2")
+    assert talk.finish() == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"A" * 300_000,
+        b"GET /" + b"a" * 300_000,
+        b"GET / HTTP/1.1\r\n" + b"a" * 300_000,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 300_000,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 50_000,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 50_000,
+        b"\r\n" * 150_000,
+    ],
+    ids=["letters", "target", "field", "size", "trailer", "chunks", "blank lines"],
+)
+def test_work_and_memory_stay_bounded_even_byte_by_byte(data):
+    talk, begun = Talk(3), time.process_time()
+    talk.say(C, data)
+    assert len(talk.http._readers[C]._buffer) <= MAX_HTTP_HEAD
+    check(talk)
+    assert time.process_time() - begun < 5
+
+
+def test_unanswered_requests_are_bounded():
+    talk = Talk().say(C, get() * 5000)
+    assert len(talk.http.pending) <= 1024
+    assert len(check(talk)) == 5000
+
+
+def test_the_oldest_request_is_not_given_up_while_its_response_passes():
+    talk = Talk().say(C, get(b"/first")).say(S, reply(b"x" * 10)[:-5]).say(C, get() * 2000).say(S, b"xxxxx")
+    first = next(e for e in talk.exchanges if e.request.target == "/first")
+    assert first.outcome == "completed"
+    check(talk)
+
+
+def test_two_answers_to_a_head_that_never_ends():
+    talk = Talk().say(C, b"POST /x HTTP/1.1\r\nHost: h\r\n").say(S, reply() + reply(b"again"))
+    first, second = sorted(check(talk), key=lambda exchange: exchange.index)
+    assert (first.request.target, first.response.body_bytes) == ("/x", 4)
+    assert (second.request, second.response.body_bytes) == (None, 5)

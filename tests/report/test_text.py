@@ -1,0 +1,100 @@
+"""The default output: what an administrator reads at two in the morning."""
+
+from __future__ import annotations
+
+import pytest
+
+from easpcap.report import Layout, render_text
+from easpcap.report.text.layout import count, listed
+from easpcap.report.times import lasted, span, took
+from easpcap.results import Analysis
+from tests.report import builders
+
+ARGUMENTS = "trace.pcap --key server.pem"
+
+
+def text(analysis: Analysis, width: int = 100, *, colour: bool = False) -> str:
+    return "".join(render_text(analysis, Layout(width, colour), arguments=ARGUMENTS))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", ["incident", "quiet", "blind", "many"])
+def test_the_report_reads_as_it_was_agreed(golden, name, width):
+    golden(f"{name}.{width}.txt", text(getattr(builders, name)(), width))
+
+
+def test_lines_keep_within_the_screen():
+    for line in text(builders.incident(), 80).splitlines():
+        assert len(line) <= 80 or "easpcap" in line  # commands are copied whole
+
+
+def test_nothing_from_the_wire_reaches_the_terminal_raw():
+    report = text(builders.incident())
+    assert all(character.isprintable() or character == "\n" for character in report)
+
+
+def test_colour_is_ours_alone_and_changes_no_word():
+    coloured = text(builders.incident(), colour=True)
+    assert "\x1b[1;31mCRITICAL\x1b[0m" in coloured
+    plain = coloured
+    for code in ("\x1b[1m", "\x1b[2m", "\x1b[0m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;36m", "\x1b[1;32m"):
+        plain = plain.replace(code, "")
+    assert plain == text(builders.incident())
+
+
+def test_when_nothing_could_be_decrypted_that_is_said_before_anything_else():
+    lines = text(builders.blind()).splitlines()
+    assert lines[2].startswith("Decryption  NOTHING")
+    assert "key-mismatch" in lines[3] + lines[4]
+    assert "No fault visible. That excludes little" in text(builders.blind())
+
+
+def test_a_quiet_capture_is_called_quiet_and_what_that_excludes_not():
+    assert "No fault found. Not excluded:" in text(builders.quiet())
+
+
+def test_a_long_list_shows_the_bad_ones_and_where_the_rest_is():
+    analysis = builders.many(60)
+    analysis.exchanges[55].outcome = "abandoned-by-client"
+    report = text(analysis)
+    assert "client gave up" in report
+    assert "... and 40 more" in report
+
+
+def test_a_frame_of_several_captures_is_cited_by_file():
+    analysis = builders.incident()
+    analysis.inputs = [
+        builders.input_file("a.pcap", packets=100),
+        builders.input_file("b.pcap", packets=312, first=101),
+    ]
+    report = text(analysis)
+    assert "a.pcap frame 58" in report
+    assert "b.pcap frame 13" in report
+
+
+def test_a_finding_that_accompanies_a_worse_one_is_short():
+    report = text(builders.incident())
+    assert report.count("Cause  ") == 1
+    assert "command-abandoned (proven)" in report
+
+
+def test_commands_that_lead_further_carry_the_arguments():
+    assert f"easpcap timeline {ARGUMENTS} -o timeline.csv\n" in text(builders.quiet())
+
+
+def test_a_capture_without_tcp_says_so():
+    analysis = Analysis([builders.input_file()], [], [], [], {}, packets_ignored={"not TCP": 412})
+    assert "no TCP connection in it" in text(analysis)
+    assert "412 packets (not TCP)" in text(analysis)
+
+
+def test_numbers_and_lists_are_written_for_people():
+    assert count(1, "byte") == "1 byte"
+    assert count(1234, "byte") == "1,234 bytes"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert took(21_000_000) == "0.021 s"
+    assert took(3_720_000_000_000) == "1 h 02 min"
+    assert lasted(99_200_000_000) == "99 s"
+    start = builders.START
+    assert span(start, start + 3 * builders.SECOND) == "2010-11-15 22:47:01 to 22:47:04 UTC"
+    assert span(start, start + 86_400 * builders.SECOND) == "2010-11-15 22:47:01 to 2010-11-16 22:47:01 UTC"

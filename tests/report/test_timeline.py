@@ -1,0 +1,128 @@
+"""The timeline: columns, order, and what each event tells."""
+
+from __future__ import annotations
+
+from easpcap.report import render_csv
+from easpcap.report.timeline import COLUMNS, timeline_rows
+from easpcap.results import Analysis, Fact
+from easpcap.stream import TO_CLIENT, TO_SERVER
+from tests.report import builders
+from tests.report.builders import at
+
+CONTRACT = (
+    "time,offset_s,capture,frame,connection,exchange,source,event,direction,client,server,method,target,command,"
+    "device_id,device_type,user,status,body_bytes,content_length,detail"
+)
+
+
+def events(analysis: Analysis, connection: int | None = None) -> list[str]:
+    rows = timeline_rows(analysis)
+    return [row["event"] for row in rows if connection is None or row["connection"] == connection]
+
+
+def test_the_columns_are_those_that_were_promised():
+    assert ",".join(COLUMNS) == CONTRACT
+
+
+def test_the_deadlock_reads_from_the_first_packet_to_the_last():
+    assert events(builders.incident(), 2) == [
+        "tcp-open",
+        "client-hello",
+        "handshake-done",
+        "request-head",
+        "hello-request",
+        "zero-window",
+        "alert",
+        "fin",
+        "command-abandoned",
+        "finding",
+        "finding",
+    ]
+
+
+def test_a_hello_request_says_what_either_side_had():
+    row = next(row for row in timeline_rows(builders.incident()) if row["event"] == "hello-request")
+    assert row["detail"] == "the server had 49,152 body bytes, the client had sent 114,688"
+    assert (row["body_bytes"], row["content_length"], row["exchange"]) == (49_152, 1_261_440, 2)
+    assert (row["command"], row["device_id"], row["direction"]) == ("SendMail", "APPL1234", "to_client")
+
+
+def test_an_event_outside_the_list_is_left_out():
+    analysis = builders.quiet()
+    analysis.connections[0].facts.append(Fact("gap", TO_SERVER, at(9, 0.01)))
+    assert "gap" not in events(analysis)
+
+
+def test_within_a_connection_causality_goes_before_the_clock():
+    """The server's Finished stands before the client's hello in the file; the stamps know better."""
+    analysis = builders.quiet()
+    analysis.connections[0].exchanges.clear()
+    analysis.connections[0].facts[:] = [
+        Fact("handshake-done", TO_CLIENT, at(2, 0.001, stamp=20)),
+        Fact("client-hello", TO_SERVER, at(4, 0.003, stamp=10)),
+        Fact("fin", TO_SERVER, at(3, 0.002, stamp=30)),
+    ]
+    assert events(analysis, 0) == ["client-hello", "handshake-done", "fin"]
+
+
+def test_between_connections_the_running_maximum_of_time_decides():
+    one, two = builders.connection(0, at(1, 0.0), at(9, 9.0)), builders.connection(1, at(2, 1.0), at(8, 8.0))
+    one.facts[:] = [
+        Fact("tcp-open", TO_SERVER, at(1, 0.0, stamp=1)),
+        Fact("client-hello", TO_SERVER, at(5, 5.0, stamp=2)),
+        Fact("server-hello", TO_CLIENT, at(3, 3.0, stamp=3)),  # clock runs back: stays behind the hello
+    ]
+    two.facts[:] = [Fact("tcp-open", TO_SERVER, at(2, 1.0)), Fact("rst", TO_SERVER, at(6, 6.0))]
+    analysis = Analysis([], [], [one, two], [], {})
+    assert [(row["connection"], row["event"]) for row in timeline_rows(analysis)] == [
+        (0, "tcp-open"),
+        (1, "tcp-open"),
+        (0, "client-hello"),
+        (0, "server-hello"),
+        (1, "rst"),
+    ]
+
+
+def test_messages_of_one_segment_stand_exchange_by_exchange():
+    analysis = builders.many(2)
+    connection = analysis.connections[0]
+    for exchange in connection.exchanges:  # pipelined: both requests in one segment
+        exchange.request.first = exchange.request.last = at(10, 0.0)
+    assert [(row["exchange"], row["event"]) for row in timeline_rows(analysis)][:4] == [
+        (0, "request-head"),
+        (0, "request-complete"),
+        (1, "request-head"),
+        (1, "request-complete"),
+    ]
+
+
+def test_an_abandoned_request_that_is_no_activesync_has_no_command_row():
+    analysis = builders.incident()
+    analysis.commands.clear()
+    assert "command-abandoned" not in events(analysis)
+
+
+def test_an_open_connection_ends_with_the_capture():
+    rows = [row for row in timeline_rows(builders.incident()) if row["event"] == "capture-end"]
+    assert [row["connection"] for row in rows] == [1, None]
+    assert rows[1]["frame"] == 412
+
+
+def test_rows_name_the_capture_they_stand_in():
+    analysis = builders.incident()
+    analysis.inputs = [
+        builders.input_file("a.pcap", packets=100),
+        builders.input_file("b.pcap", packets=312, first=101),
+    ]
+    by_frame = {row["frame"]: row["capture"] for row in timeline_rows(analysis)}
+    assert (by_frame[58], by_frame[113]) == ("a.pcap", "b.pcap")
+
+
+def test_offsets_count_from_the_first_packet_and_take_no_apostrophe():
+    analysis = builders.quiet()
+    analysis.connections[0].facts[0].position = at(1, -0.25)  # a clock that ran back
+    assert ",-0.250000000," in "".join(render_csv(analysis, "timeline"))
+
+
+def test_the_incident_as_csv(golden):
+    golden("timeline.csv", "".join(render_csv(builders.incident(), "timeline")))

@@ -1,0 +1,116 @@
+"""Feeds recorded flights to a TlsSession whole, in pieces, with lost bytes, and sums up what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+
+from easpcap.stream import Anomaly, Data, End, Gap
+from easpcap.tls.keys import KeyRing
+from easpcap.tls.session import Records, Seen, SessionCache, TlsSession
+from tests.support.tls_peer import server_private_key
+
+SERVER = ("192.0.2.1", 443)
+
+
+@cache
+def ring_with_key():
+    keyring = KeyRing()
+    keyring.add_private_key(server_private_key(), 0)
+    return keyring
+
+
+def ring_with_log(text):
+    keyring = KeyRing()
+    keyring.add_key_log(text.encode(), 7)
+    return keyring
+
+
+@dataclass
+class Outcome:
+    session: TlsSession
+    events: list = field(default_factory=list)
+
+    def of(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def plaintext(self):
+        joined = [b"", b""]
+        for event in self.of(Data):
+            joined[event.direction] += event.data
+        return tuple(joined)
+
+    @property
+    def seen(self):
+        return self.of(Seen)
+
+    @property
+    def kinds(self):
+        return [event.kind for event in self.seen]
+
+    @property
+    def codes(self):
+        return [event.code for event in self.of(Anomaly)]
+
+    @property
+    def gaps(self):
+        return self.of(Gap)
+
+    @property
+    def ends(self):
+        return self.of(End)
+
+    @property
+    def records(self):
+        return self.of(Records)
+
+    def verdict(self, *, truncated=False, gaps=(0, 0), seen=(True, True), log=False, keys=True):
+        return self.session.verdict(truncated=truncated, gaps=gaps, seen=seen, key_log_given=log, keys_given=keys)
+
+
+def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None):
+    """Feed flights in order; ``step`` cuts them into pieces of so many bytes (0: not at all).
+
+    ``lost`` = (direction, start, end) leaves those stream bytes out and tells of it by a Gap.
+    """
+    keyring = ring_with_key() if keyring is None else keyring
+    outcome = Outcome(TlsSession(keyring, SessionCache() if cache is None else cache, SERVER))
+    offsets = [0, 0]
+    for direction, flight in flights:
+        for at in range(0, len(flight), step or len(flight) or 1):
+            piece = flight[at : at + step] if step else flight
+            for event in _without(lost, Data(direction, offsets[direction], piece)):
+                outcome.events += outcome.session.feed(event)
+            offsets[direction] += len(piece)
+    for direction in (0, 1):
+        outcome.events += outcome.session.feed(End(direction, offsets[direction], cause))
+    return outcome
+
+
+def _without(lost, event):
+    """The event's bytes outside the lost stretch, and the Gap where that ends."""
+    direction, start, stop = event.direction, event.offset, event.offset + len(event.data)
+    if not lost or lost[0] != direction or stop <= lost[1] or start >= lost[2]:
+        return [event]
+    events = []
+    if start < lost[1]:
+        events.append(Data(direction, start, event.data[: lost[1] - start]))
+    if lost[1] >= start:
+        events.append(Gap(direction, lost[1], lost[2] - lost[1], lost[2] - lost[1]))
+    if stop > lost[2]:
+        events.append(Data(direction, lost[2], event.data[lost[2] - start :]))
+    return events
+
+
+def pieces(flights, cuts):
+    """The flights cut at the given fractions of the whole (0 to 1), in the same order."""
+    total = sum(len(flight) for _, flight in flights)
+    marks = sorted({int(cut * total) for cut in cuts})
+    parts, position = [], 0
+    for direction, flight in flights:
+        inner = [0, *(mark - position for mark in marks if position < mark < position + len(flight)), len(flight)]
+        parts += [(direction, flight[a:b]) for a, b in pairwise(inner)]
+        position += len(flight)
+    return parts

@@ -1,0 +1,435 @@
+"""The life of a connection: it opens, carries bytes in two directions, loses some, and closes in one of many ways."""
+
+from __future__ import annotations
+
+import pytest
+
+from easpcap import limits
+from easpcap.batch import ACK, RST, SYN
+from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
+from easpcap.tcp.assembler import Assembler
+from tests.support.batches import CLIENT, MILLISECOND, SERVER, Packet, Script, batch
+
+SECOND = 1000 * MILLISECOND
+
+
+def script(**changes) -> Script:
+    return Script(**changes).handshake()
+
+
+# ---------------------------------------------------------------------- opening
+
+
+def test_a_whole_conversation_is_told_in_order(tell):
+    talk = script().send(0, b"GET").send(0, b" /").send(1, b"200 ").send(1, b"OK").fin(0).fin(1).put(0)
+    (told,) = tell(talk.packets).values()
+    assert [event if type(event) is not tuple else event[:4] for event in told.story] == [
+        ("tcp-open", TO_SERVER, 0, 1),
+        Data(TO_SERVER, 0, b"GET /"),
+        Data(TO_CLIENT, 0, b"200 OK"),
+        ("fin", TO_SERVER, 5, 8),
+        End(TO_SERVER, 5, "fin"),
+        ("fin", TO_CLIENT, 6, 9),
+        End(TO_CLIENT, 6, "fin"),
+    ]
+    connection = told.connection
+    assert (str(connection.client), str(connection.server)) == ("10.0.0.1:50000", "10.0.0.2:443")
+    assert (connection.roles_known_by, connection.closed_by, connection.packets) == ("syn", "client-fin", 10)
+    assert (connection.payload_bytes, connection.gaps, connection.acked) == ([5, 6], [0, 0], [5, 6])
+    assert (connection.first.frame, connection.last.frame) == (1, 10)
+
+
+def test_each_byte_is_found_in_the_packet_that_brought_it(tell):
+    talk = script().send(0, b"abc").send(1, b"12").send(0, b"de").put(1).send(0, b"f")
+    (told,) = tell(talk.packets, sizes=[6]).values()
+    found = [told.connection.locate(TO_SERVER, offset) for offset in range(6)]
+    assert [position.frame for position in found] == [4, 4, 4, 6, 6, 8]
+    assert [position.acked for position in found] == [0, 0, 0, 2, 2, 2]
+    assert [position.time_ns for position in found] == [frame * MILLISECOND for frame in (4, 4, 4, 6, 6, 8)]
+    assert told.connection.locate(TO_SERVER, 99).frame == 8
+    assert told.connection.locate(TO_CLIENT, 0).acked == 3
+
+
+def test_pruned_offsets_give_the_oldest_position_kept(tell):
+    talk = script().send(0, b"ab").send(1, b"1").send(0, b"cd").send(1, b"2").send(0, b"ef")
+    (told,) = tell(talk.packets).values()
+    told.connection.prune(TO_SERVER, 3)
+    assert [told.connection.locate(TO_SERVER, offset).frame for offset in (0, 2, 3, 5)] == [6, 6, 6, 8]
+
+
+def test_a_connection_without_bytes_places_everything_at_its_first_packet(tell):
+    (told,) = tell(script().packets).values()
+    assert told.connection.locate(TO_SERVER, 7) == told.connection.first
+
+
+def test_data_on_the_syn_begins_the_stream(tell):
+    talk = Script()
+    talk.put(0, SYN, b"fast", seq=1000, ack=0)
+    talk.put(1, SYN | ACK, seq=70_000, ack=1005)
+    talk.next[0] += 4
+    (told,) = tell(talk.send(0, b" open").packets).values()
+    assert bytes(told.data[0]) == b"fast open"
+    assert told.facts() == ["tcp-open"]
+
+
+def test_a_start_in_mid_connection_counts_from_the_first_packet_of_each_side(tell):
+    talk = Script().send(1, b"late").send(0, b"question").send(1, b"answer")
+    (told,) = tell(talk.packets).values()
+    assert (bytes(told.data[0]), bytes(told.data[1])) == (b"question", b"lateanswer")
+    assert (told.connection.roles_known_by, told.connection.handshake_seen) == ("port", False)
+    assert str(told.connection.client) == "10.0.0.1:50000"
+    assert told.facts() == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "client", "how"),
+    [
+        (443, 1500, 1500, "port"),
+        (8443, 50_000, 50_000, "port"),
+        (9999, 40_000, 40_000, "port"),
+        (2000, 3000, 2000, "first-packet"),
+        (50_000, 60_000, 50_000, "first-packet"),
+    ],
+)
+def test_without_a_syn_the_ports_tell_the_client(tell, first, second, client, how):
+    packet = Packet(("10.0.0.1", first), ("10.0.0.2", second), payload=b"x")
+    (told,) = tell([packet]).values()
+    assert (told.connection.client.port, told.connection.roles_known_by) == (client, how)
+
+
+def test_a_syn_ack_alone_shows_the_server_and_where_both_streams_begin(tell):
+    talk = script(client=("10.0.0.1", 80), server=("10.0.0.2", 50_000))
+    talk.send(0, b"lost").send(0, b"kept").put(1)
+    (told,) = tell([packet for number, packet in enumerate(talk.packets) if number not in (0, 2, 3)]).values()
+    assert (told.connection.server.port, told.connection.roles_known_by) == (50_000, "syn-ack")
+    assert told.gaps[0] == [(0, 4)]
+    assert bytes(told.data[0]) == b"kept"
+
+
+def test_addresses_of_version_6_are_written_canonically(tell):
+    talk = script(client=("2001:db8:0:0:0:0:0:1", 50_000), server=("fe80::2", 443)).send(0, b"six")
+    other = script().send(0, b"four")
+    told = tell([*talk.packets, *other.packets])
+    assert str(told[0].connection.client) == "[2001:db8::1]:50000"
+    assert [bytes(told[number].data[0]) for number in (0, 1)] == [b"six", b"four"]
+
+
+def test_connections_are_numbered_by_their_first_packets(tell):
+    talks = [script(client=("10.0.0.1", port)).send(0, str(port).encode()) for port in (50_009, 50_001, 50_005)]
+    mixed = [packet for turn in zip(*(talk.packets for talk in talks), strict=True) for packet in turn]
+    told = tell(mixed, sizes=[2, 5])
+    assert [bytes(told[number].data[0]) for number in range(3)] == [b"50009", b"50001", b"50005"]
+
+
+# ---------------------------------------------------------------------- order
+
+
+def test_sequence_numbers_may_wrap(tell):
+    talk = script(isn=(2**32 - 4, 2**32 - 2))
+    for piece in (b"abc", b"def", b"ghi"):
+        talk.send(0, piece).send(1, piece.upper())
+    (told,) = tell(talk.packets).values()
+    assert (bytes(told.data[0]), bytes(told.data[1])) == (b"abcdefghi", b"ABCDEFGHI")
+    assert told.connection.acked == [9, 6]
+
+
+def test_offsets_go_on_beyond_four_gigabytes(columnar):
+    talk, assembler, big = script(), Assembler(columnar=columnar), 2**28
+    for _ in range(17):
+        talk.send(0, b"x", beyond=big - 1).put(1)
+    list(assembler.feed(batch(talk.packets)))
+    talk.packets = []
+    talk.send(0, b"small").put(1).send(0, b"pieces").put(1)
+    told = list(assembler.feed(batch(talk.packets)))
+    offset = 17 * big
+    assert offset > 2**32
+    connection, first = told[0]
+    assert (first.offset, first.data[:5]) == (offset, b"small")
+    assert connection.acked[0] == offset + 11
+    assert connection.locate(0, offset + 5).frame == connection.locate(0, 2**40).frame == 3
+
+
+def test_an_answer_captured_before_its_question_is_told_after_it(tell):
+    talk = script().send(0, b"question").send(1, b"answer")
+    packets = talk.packets
+    packets[3], packets[4] = packets[4], packets[3]
+    (told,) = tell(packets).values()
+    assert told.story[1:3] == [Data(TO_SERVER, 0, b"question"), Data(TO_CLIENT, 0, b"answer")]
+    assert told.connection.locate(TO_CLIENT, 0).frame == 4
+
+
+def test_segments_later_than_their_acknowledgement_fill_the_gap(tell):
+    talk = script().send(0, b"one").send(0, b"two").put(1).send(0, b"three").put(1).send(0, b"four")
+    packets = talk.packets
+    packets.insert(8, packets.pop(3))
+    (told,) = tell(packets).values()
+    assert (bytes(told.data[0]), told.gaps[0]) == (b"onetwothreefour", [])
+
+
+def test_directions_that_wait_for_each_other_are_both_told(tell):
+    packets = script().packets
+    client, server = packets[-1].seq, packets[-1].ack
+    packets.append(Packet(CLIENT, SERVER, client, server + 5, payload=b"12345"))
+    packets.append(Packet(SERVER, CLIENT, server, client + 5, payload=b"abcde"))
+    (told,) = tell(packets).values()
+    assert told.story[1:3] == [Data(TO_SERVER, 0, b"12345"), Data(TO_CLIENT, 0, b"abcde")]
+
+
+def test_an_acknowledgement_of_bytes_never_sent_holds_a_segment_for_a_while_only(columnar):
+    talk, assembler = script(), Assembler(columnar=columnar)
+    talk.send(0, b"held", ack=talk.next[1] + 10_000)
+    for _ in range(limits.GAP_PATIENCE_PACKETS):
+        talk.put(1, ack=talk.next[1])
+    told = [event for _, event in assembler.feed(batch(talk.packets))]
+    assert Data(TO_SERVER, 0, b"held") in told
+
+
+# ---------------------------------------------------------------------- loss
+
+
+def test_a_gap_is_declared_when_it_was_acknowledged_long_enough_ago(columnar):
+    talk, assembler = script().send(0, b"lost!").send(0, b"kept"), Assembler(columnar=columnar)
+    del talk.packets[3]
+    for _ in range(limits.GAP_PATIENCE_PACKETS):
+        talk.put(1)
+    before = [event for _, event in assembler.feed(batch(talk.packets))]
+    after = [event for _, event in assembler.feed(batch(talk.put(1).packets[-1:]))]
+    assert not [event for event in before if type(event) is Gap]
+    assert after == [Gap(TO_SERVER, 0, 5, 5), Data(TO_SERVER, 5, b"kept")]
+
+
+def test_an_unacknowledged_hole_waits_until_the_end(tell):
+    talk = script().send(0, b"lost!").send(0, b"kept")
+    del talk.packets[3]
+    for _ in range(3 * limits.GAP_PATIENCE_PACKETS):
+        talk.put(1, ack=1001)
+    (told,) = tell(talk.packets).values()
+    assert told.story[1:] == [
+        Gap(TO_SERVER, 0, 5, 5),
+        Data(TO_SERVER, 5, b"kept"),
+        End(TO_SERVER, 9, "capture-end"),
+        End(TO_CLIENT, 0, "capture-end"),
+    ]
+    assert told.connection.gaps == [5, 0]
+
+
+def test_what_was_acknowledged_and_never_seen_is_a_gap_at_the_end(tell):
+    talk = script().send(0, b"seen").send(0, b"unseen").put(1)
+    del talk.packets[4]
+    (told,) = tell(talk.packets).values()
+    assert told.gaps[0] == [(4, 6)]
+
+
+def test_a_direction_never_seen_has_no_gap(tell):
+    talk = Script().send(0, b"one").send(1, b"never captured").send(0, b"two").put(0)
+    (told,) = tell([packet for packet in talk.packets if packet.src == CLIENT]).values()
+    assert bytes(told.data[0]) == b"onetwo"
+    assert (told.connection.gaps, told.connection.seen) == ([0, 0], [True, False])
+
+
+def test_waiting_bytes_are_bounded(columnar, monkeypatch):
+    monkeypatch.setattr("easpcap.tcp.half.MAX_OUT_OF_ORDER_BYTES", 100)
+    talk, assembler = script().send(0, b"lost"), Assembler(columnar=columnar)
+    del talk.packets[3]
+    for _ in range(11):
+        talk.send(0, b"0123456789")
+    told = [event for _, event in assembler.feed(batch(talk.packets))]
+    assert told[1] == Gap(TO_SERVER, 0, 4, 4)
+    assert b"".join(event.data for event in told[2:]) == b"0123456789" * 11
+
+
+def test_bytes_after_their_gap_are_an_anomaly(columnar):
+    talk, assembler = script().send(0, b"lost!").send(0, b"kept"), Assembler(columnar=columnar)
+    late = talk.packets.pop(3)
+    for _ in range(limits.GAP_PATIENCE_PACKETS + 1):
+        talk.put(1)
+    told = list(assembler.feed(batch([*talk.packets, late])))
+    connection = told[-1][0]
+    assert [anomaly[:3] for anomaly in connection.anomalies] == [("tcp-late-bytes", TO_SERVER, 0)]
+    assert connection.payload_bytes == [4, 0]
+
+
+def test_the_first_copy_wins_and_another_content_is_an_anomaly(tell):
+    talk = script().send(0, b"....").send(0, b"first")
+    first = talk.packets.pop(3)
+    again = talk.packets[-1]
+    talk.put(0, ACK, b"FIRST", seq=again.seq)
+    (told,) = tell([*talk.packets, first]).values()
+    assert bytes(told.data[0]) == b"....first"
+    assert [anomaly[:3] for anomaly in told.connection.anomalies] == [("tcp-overlap-conflict", TO_SERVER, 4)]
+
+
+def test_a_cut_packet_gives_what_is_there_and_a_gap_at_once(columnar):
+    assembler = Assembler(columnar=columnar)
+    talk = script().send(0, b"head and tail", cut=9).send(0, b"next")
+    told = list(assembler.feed(batch(talk.packets)))
+    assert [event for _, event in told[1:]] == [
+        Data(TO_SERVER, 0, b"head"),
+        Gap(TO_SERVER, 4, 9, 9),
+        Data(TO_SERVER, 13, b"next"),
+    ]
+    assert told[0][0].truncated
+
+
+def test_what_a_retransmission_brought_is_not_cut_away(tell):
+    talk = script().send(0, b"lost").send(0, b"whole").put(0, ACK, b"....", seq=1001, cut=2)
+    talk.put(0, ACK, b"..whole", seq=1003)
+    del talk.packets[3]
+    (told,) = tell(talk.packets).values()
+    assert (bytes(told.data[0]), told.gaps[0]) == (b"..whole", [(2, 2)])
+
+
+def test_keep_alives_bring_nothing_and_window_probes_do(tell):
+    talk = script().send(0, b"abc")
+    talk.put(0, ACK, b"\0", seq=talk.next[0] - 1).put(0, ACK, b"", seq=talk.next[0] - 1)
+    talk.put(1, ACK, window=0).send(0, b"d").put(1, ACK, window=500).send(0, b"e")
+    (told,) = tell(talk.packets).values()
+    assert bytes(told.data[0]) == b"abcde"
+    assert told.facts() == ["tcp-open", "zero-window", "window-open"]
+    assert told.story[2][:4] == ("zero-window", TO_CLIENT, 0, 7)
+    assert told.story[2][5] == 3
+    assert told.connection.anomalies == []
+
+
+def test_numbers_out_of_all_windows_are_ignored(tell):
+    talk = script().send(0, b"good")
+    talk.put(0, ACK, b"bad", seq=talk.next[0] + 2**31 - 9).put(1, ack=talk.next[0] + 2**31 - 9)
+    (told,) = tell(talk.send(0, b" bytes").packets).values()
+    assert bytes(told.data[0]) == b"good bytes"
+    assert [anomaly.code for anomaly in told.connection.anomalies] == ["tcp-out-of-window"] * 2
+
+
+# ---------------------------------------------------------------------- closing
+
+
+def test_the_other_side_may_go_on_after_a_fin(tell):
+    talk = script().send(0, b"request").fin(0).send(1, b"late ").put(0).send(1, b"answer").fin(1)
+    (told,) = tell(talk.packets).values()
+    assert bytes(told.data[1]) == b"late answer"
+    assert told.ends == ["fin", "fin"]
+    assert told.connection.closed_by == "client-fin"
+
+
+def test_a_fin_waits_for_the_bytes_before_it(tell):
+    talk = script().send(0, b"first").fin(0, b"last").put(1)
+    talk.packets.append(talk.packets.pop(3))
+    (told,) = tell(talk.packets).values()
+    assert told.story[1] == Data(TO_SERVER, 0, b"firstlast")
+    assert told.story[2][:4] == ("fin", TO_SERVER, 9, 4)
+
+
+def test_data_after_a_fin_is_an_anomaly(tell):
+    talk = script().fin(0).send(0, b"ghost")
+    (told,) = tell(talk.packets).values()
+    assert told.data[0] == b""
+    assert [anomaly.code for anomaly in told.connection.anomalies] == ["tcp-data-after-close"]
+
+
+def test_bytes_under_way_to_the_sender_of_a_rst_still_count(tell):
+    talk = script().send(0, b"request").rst(0).send(1, b"too late")
+    (told,) = tell(talk.packets).values()
+    assert bytes(told.data[1]) == b"too late"
+    assert told.ends == ["rst", "reset-by-peer"]
+    assert told.story[2][:4] == ("rst", TO_SERVER, 7, 5)
+    assert told.connection.closed_by == "client-rst"
+
+
+def test_a_rst_after_both_fins_does_not_change_who_closed(tell):
+    talk = script().fin(1).fin(0).rst(0)
+    (told,) = tell(talk.packets).values()
+    assert told.connection.closed_by == "server-fin"
+    assert told.facts() == ["tcp-open", "fin", "fin", "rst"]
+    assert told.ends == ["fin", "fin"]
+
+
+def test_some_time_after_a_rst_the_other_direction_ends_too(columnar):
+    assembler = Assembler(columnar=columnar)
+    talk = script().send(1, b"x").rst(0)
+    elsewhere = Packet(("10.0.0.9", 1), ("10.0.0.8", 2), time_ns=60 * SECOND)
+    first = [event for _, event in assembler.feed(batch(talk.packets))]
+    later = [event for _, event in assembler.feed(batch([elsewhere]))]
+    assert End(TO_SERVER, 0, "rst") in first
+    assert later == [End(TO_CLIENT, 1, "reset-by-peer")]
+
+
+def test_a_refused_connection_may_succeed_at_a_second_attempt(tell):
+    syn = Packet(CLIENT, SERVER, 1000, 0, SYN)
+    refusal = Packet(SERVER, CLIENT, 0, 1001, RST | ACK)
+    (told,) = tell([syn, refusal]).values()
+    assert (told.ends, told.connection.closed_by) == (["reset-by-peer", "rst"], "server-rst")
+    (told,) = tell([syn, refusal, *script().send(0, b"in").send(1, b"welcome").packets]).values()
+    assert (bytes(told.data[0]), bytes(told.data[1])) == (b"in", b"welcome")
+    assert told.connection.closed_by == "open"
+
+
+def test_another_syn_on_the_same_ports_is_another_connection(tell):
+    first, second = script().send(0, b"old").send(1, b"one"), script(isn=(5_000_000, 9)).send(0, b"new")
+    told = tell([*first.packets, first.packets[0], *second.packets, second.packets[0]])
+    assert [bytes(told[number].data[0]) for number in (0, 1)] == [b"old", b"new"]
+    assert told[0].connection.packets == 6
+    assert told[0].ends == ["capture-end", "capture-end"]
+
+
+def test_the_older_connection_ends_before_the_newer_one_begins(columnar):
+    assembler = Assembler(columnar=columnar)
+    packets = [*script().send(0, b"old").packets, *script(isn=(5_000_000, 9)).send(0, b"new").packets]
+    told = [(connection.id, type(event)) for connection, event in assembler.feed(batch(packets))]
+    assert [number for number, _ in told] == sorted(number for number, _ in told)
+    assert told.count((0, End)) == 2
+
+
+# ---------------------------------------------------------------------- limits
+
+
+def test_a_flood_of_syns_is_only_counted(columnar, monkeypatch):
+    monkeypatch.setattr("easpcap.tcp.assembler.MAX_LIVE_CONNECTIONS", 50)
+    assembler = Assembler(columnar=columnar)
+    talk = script(client=("10.9.9.9", 9)).send(0, b"real")
+    syns = [Packet((f"10.1.{n >> 8}.{n & 255}", 40_000), SERVER, n, 0, SYN) for n in range(400)]
+    told = [*assembler.feed(batch(talk.packets))]
+    for start in range(0, 400, 100):
+        told += assembler.feed(batch(syns[start : start + 100], first_frame=10 + start))
+    assert {connection.id for connection, _ in told} == {0}
+    assert assembler.unanswered > 300
+    assert len(assembler.connections) <= 50 + 1
+    assert sum(type(event) is End for _, event in told) == 2  # the real one was silent the longest
+
+
+def test_anomalies_of_a_connection_are_bounded(tell):
+    talk = script().fin(0)
+    for _ in range(3 * limits.MAX_CONNECTION_ANOMALIES):
+        talk.send(0, b"ghost")
+    (told,) = tell(talk.packets).values()
+    assert len(told.connection.anomalies) == limits.MAX_CONNECTION_ANOMALIES
+
+
+def test_a_consumer_that_never_prunes_loses_the_oldest_positions(columnar, monkeypatch):
+    monkeypatch.setattr("easpcap.tcp.index.MAX_INDEX_ENTRIES", 20)
+    talk = script()
+    for _ in range(50):
+        talk.send(0, b"x").send(1, b"y")
+    told = dict(Assembler(columnar=columnar).feed(batch(talk.packets)))
+    (connection,) = told
+    assert connection.locate(0, 49).frame == 3 + 99
+    assert connection.locate(0, 0).frame > 3 + 1
+
+
+def test_the_columnar_path_leaves_little_to_the_reassembler(monkeypatch):
+    from easpcap.tcp.reassembler import Reassembler
+
+    single, segment = [], Reassembler.segment
+    monkeypatch.setattr(Reassembler, "segment", lambda *args: single.append(args) or segment(*args))
+    talk = script()
+    for number in range(40):
+        talk.send(0, b"request").send(1, b"a" * 50).send(1, b"b" * 50).put(0)
+        if number == 20:
+            talk.packets.append(talk.packets[-2])  # one retransmission
+    talk.fin(0).fin(1).put(0)
+    told = [event for _, event in Assembler().feed(batch(talk.packets)) if type(event) is Data]
+    assert len(single) <= 3 + 3 + 3  # the opening, around the retransmission, the close
+    assert 80 <= len(told) <= 82
+
+
+def test_empty_batches_tell_nothing(columnar):
+    assert list(Assembler(columnar=columnar).feed(batch([]))) == []
+    assert list(Assembler(columnar=columnar).finish()) == []

@@ -1,0 +1,133 @@
+"""Handshake messages: cut out of records, read, and refused politely where they are broken."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easpcap.errors import DecodeError
+from easpcap.tls import extensions as ext
+from easpcap.tls.handshake import (
+    MessageJoiner,
+    encrypted_premaster,
+    parse_certificates,
+    parse_client_hello,
+    parse_new_session_ticket,
+    parse_server_hello,
+    parse_ssl2_client_hello,
+)
+from tests.support.tls_script import TlsScript
+
+MESSAGES = [(1, b"a" * 70), (14, b""), (16, b"b" * 300), (20, b"c" * 12)]
+
+
+def raw(message_type, body):
+    return bytes([message_type]) + len(body).to_bytes(3, "big") + body
+
+
+def first_message(script, direction):
+    """The body of the first handshake message of a direction."""
+    return next(flight for sent, flight in script.flights if sent == direction)[9:]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1))
+def test_messages_are_the_same_however_they_are_packed_into_records(sizes):
+    stream = b"".join(raw(*message) for message in MESSAGES)
+    joiner, found, at, turn = MessageJoiner(), [], 0, 0
+    while at < len(stream):
+        size = sizes[turn % len(sizes)]
+        found += list(joiner.feed(stream[at : at + size], at, at + size))
+        at, turn = at + size, turn + 1
+    assert [(message.message_type, message.body) for message in found] == MESSAGES
+    assert len(joiner) == 0
+
+
+def test_a_message_knows_the_first_and_last_record_that_hold_it():
+    joiner = MessageJoiner()
+    stream = raw(1, b"a" * 20)
+    assert list(joiner.feed(stream[:10], 0, 15)) == []
+    (message,) = joiner.feed(stream[10:], 15, 34)
+    assert (message.start, message.end) == (0, 34)
+
+
+def test_the_second_message_of_a_record_begins_in_that_record():
+    joiner = MessageJoiner()
+    messages = list(joiner.feed(raw(1, b"") + raw(14, b"")[:2], 100, 120)) + list(
+        joiner.feed(raw(14, b"")[2:], 120, 130)
+    )
+    assert [(message.start, message.end) for message in messages] == [(100, 120), (100, 130)]
+
+
+def test_a_message_longer_than_any_real_one_is_broken():
+    with pytest.raises(DecodeError):
+        list(MessageJoiner().feed(b"\x0b\xff\xff\xff", 0, 9))
+
+
+def test_a_client_hello_names_server_ticket_and_suites():
+    script = TlsScript()
+    script.abbreviated(b"m" * 48, ticket=b"the ticket")
+    hello = parse_client_hello(first_message(script, 0))
+    assert ext.server_name(hello.extensions) == "mail.example.test"
+    assert (hello.version, hello.suites, hello.ticket) == (0x0303, (0x2F,), b"the ticket")
+    assert hello.random == script.client_random
+
+
+def test_a_hello_without_extensions_has_none():
+    script = TlsScript(0x0300).full()
+    assert parse_client_hello(first_message(script, 0)).extensions == {}
+    assert parse_server_hello(first_message(script, 1)).extensions == {}
+
+
+def test_a_tls13_server_hello_names_its_version_in_an_extension():
+    body = b"\3\3" + b"r" * 32 + b"\0" + b"\x13\1" + b"\0" + b"\0\6" + b"\0\x2b\0\2\3\4"
+    assert parse_server_hello(body).version == 0x0304
+
+
+def test_a_draft_of_tls13_has_neither_session_id_nor_compression():
+    hello = parse_server_hello(b"\x7f\x14" + b"r" * 32 + b"\x13\3" + b"\0\0")
+    assert (hello.version, hello.suite) == (0x0304, 0x1303)
+
+
+def test_the_challenge_of_an_sslv2_hello_is_the_client_random_right_aligned():
+    body = b"\1\3\1" + b"\0\6\0\0\0\x10" + b"\0\0\x2f\1\0\x80" + b"c" * 16
+    hello = parse_ssl2_client_hello(body)
+    assert (hello.version, hello.suites) == (0x0301, (0x2F,))
+    assert hello.random == b"\0" * 16 + b"c" * 16
+
+
+@pytest.mark.parametrize(("version", "body"), [(0x0300, b"\0\2xx"), (0x0301, b"xxxx")])
+def test_an_encrypted_premaster_may_stand_without_its_length(version, body):
+    assert encrypted_premaster(body, version) == body
+
+
+def test_an_encrypted_premaster_has_its_length_before_it_from_tls10_on():
+    assert encrypted_premaster(b"\0\2xx", 0x0301) == b"xx"
+
+
+def test_an_empty_certificate_list_has_no_certificates():
+    assert parse_certificates(b"\0\0\0") == []
+
+
+PARSERS = [
+    parse_client_hello,
+    parse_server_hello,
+    parse_certificates,
+    parse_new_session_ticket,
+    parse_ssl2_client_hello,
+]
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+@given(body=st.binary(max_size=120))
+def test_any_bytes_are_read_or_are_broken_and_nothing_else(parse, body):
+    with contextlib.suppress(DecodeError):
+        parse(body)
+
+
+@given(st.binary(max_size=40))
+def test_a_broken_server_name_is_none(data):
+    name = ext.server_name({ext.SERVER_NAME: data})
+    assert name is None or name.isascii()

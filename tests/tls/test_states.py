@@ -1,0 +1,81 @@
+"""The table of handshake states: which ways lead through it."""
+
+from __future__ import annotations
+
+import pytest
+
+from easpcap.stream import TO_CLIENT as C
+from easpcap.stream import TO_SERVER as S
+from easpcap.tls import handshake as hs
+from easpcap.tls.states import CHANGE_CIPHER_SPEC as CCS
+from easpcap.tls.states import RESUMING, TRANSITIONS, State
+
+FULL = [
+    (S, hs.CLIENT_HELLO),
+    (C, hs.SERVER_HELLO),
+    (C, hs.CERTIFICATE),
+    (C, hs.CERTIFICATE_REQUEST),
+    (C, hs.SERVER_HELLO_DONE),
+    (S, hs.CERTIFICATE),
+    (S, hs.CLIENT_KEY_EXCHANGE),
+    (S, hs.CERTIFICATE_VERIFY),
+    (S, CCS),
+    (S, hs.FINISHED),
+    (C, hs.NEW_SESSION_TICKET),
+    (C, CCS),
+    (C, hs.FINISHED),
+]
+ABBREVIATED = [
+    (S, hs.CLIENT_HELLO),
+    (C, hs.SERVER_HELLO),
+    (C, hs.NEW_SESSION_TICKET),
+    (C, CCS),
+    (C, hs.FINISHED),
+    (S, CCS),
+    (S, hs.FINISHED),
+]
+
+
+def follow(messages, state=State.START):
+    path = [state]
+    for direction, message in messages:
+        path.append(TRANSITIONS[path[-1], direction, message])
+    return path
+
+
+@pytest.mark.parametrize("start", [State.START, State.ESTABLISHED])
+@pytest.mark.parametrize("messages", [FULL, ABBREVIATED])
+def test_both_forms_lead_to_an_established_connection_from_the_start_and_again(start, messages):
+    assert follow(messages, start)[-1] is State.ESTABLISHED
+
+
+@pytest.mark.parametrize(
+    "optional", [(C, hs.CERTIFICATE_REQUEST), (C, hs.NEW_SESSION_TICKET), (S, hs.CERTIFICATE_VERIFY)]
+)
+def test_optional_messages_may_be_missing(optional):
+    assert follow([step for step in FULL if step != optional])[-1] is State.ESTABLISHED
+
+
+def test_only_an_abbreviated_handshake_passes_a_resuming_state():
+    assert not RESUMING.intersection(follow(FULL))
+    assert RESUMING.intersection(follow(ABBREVIATED))
+    assert RESUMING.intersection(follow([step for step in ABBREVIATED if step[1] != hs.NEW_SESSION_TICKET]))
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_hello_request_changes_nothing(state):
+    assert TRANSITIONS[state, C, hs.HELLO_REQUEST] is state
+
+
+def test_no_message_has_a_place_in_the_wrong_direction():
+    assert all(
+        (state, 1 - direction, message) not in TRANSITIONS for state in [State.START] for direction, message in FULL[:1]
+    )
+    assert (State.CLIENT_CHANGED, C, hs.FINISHED) not in TRANSITIONS
+    assert (State.SERVER_CHANGED, S, hs.FINISHED) not in TRANSITIONS
+
+
+def test_every_state_can_be_reached_and_left():
+    reached = {State.START, State.HIDDEN, *TRANSITIONS.values()}
+    left = {state for (state, _, message) in TRANSITIONS if message != hs.HELLO_REQUEST}
+    assert reached == left == set(State)

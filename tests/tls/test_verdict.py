@@ -1,0 +1,149 @@
+"""The verdict: was it opened, and if not, the first reason that applies."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls.keys import KeyRing
+from easpcap.tls.verdict import version_name
+from tests.support.tls_peer import record_session
+from tests.support.tls_runs import ring_with_key, ring_with_log, run
+from tests.support.tls_script import TlsScript
+
+OTHER_LOG = f"CLIENT_RANDOM {'11' * 32} {'22' * 48}\n"
+
+
+def ring_with_other_key():
+    keyring = KeyRing()
+    keyring.add_private_key(rsa.generate_private_key(65537, 2048), 0)
+    return keyring
+
+
+def one_way(flights, direction):
+    return [flight for flight in flights if flight[0] == direction]
+
+
+@pytest.mark.parametrize(
+    ("suite", "keyring", "given", "reason"),
+    [
+        (0x002F, KeyRing, {"keys": False}, "no-key"),
+        (0x002F, ring_with_other_key, {}, "key-mismatch"),
+        (0x002F, lambda: ring_with_log(OTHER_LOG), {"keys": False, "log": True}, "key-log-lacks-session"),
+        (0xC02F, ring_with_key, {}, "forward-secrecy"),
+        (0xC02F, lambda: ring_with_log(OTHER_LOG), {"keys": False, "log": True}, "forward-secrecy"),
+        (0x009E, KeyRing, {"keys": False}, "forward-secrecy"),
+        (0x00A8, ring_with_key, {}, "needs-key-log"),
+        (0x00A8, lambda: ring_with_log(OTHER_LOG), {"keys": False, "log": True}, "key-log-lacks-session"),
+    ],
+)
+def test_without_the_right_key_the_reason_is_named(suite, keyring, given, reason):
+    script = TlsScript(suite_value=suite).full()
+    script.data(TO_SERVER, b"secret")
+    status, found, detail = run(script.flights, keyring()).verdict(**given)
+    assert (status, found) == ("opaque", reason)
+    assert detail.endswith(".")
+
+
+def test_a_connection_without_application_data_is_none_with_and_without_key():
+    script = TlsScript().full()
+    assert run(script.flights).verdict() == ("none", None, None)
+    assert run(script.flights, KeyRing()).verdict(keys=False) == ("none", None, None)
+
+
+def test_a_suite_that_cannot_be_opened_here_comes_before_the_missing_key():
+    script = TlsScript().full()
+    script.data(TO_SERVER, b"secret")
+    flights = [
+        (way, flight.replace(b"\x00\x2f\x00", b"\xc0\x3c\x00", 1) if way == TO_CLIENT else flight)
+        for way, flight in script.flights
+    ]
+    outcome = run(flights)
+    assert outcome.session.suite.name == "TLS_RSA_WITH_ARIA_128_CBC_SHA256"
+    assert outcome.verdict()[:2] == ("opaque", "unsupported-suite")
+
+
+def test_one_direction_is_not_enough():
+    script = TlsScript().full()
+    script.data(TO_SERVER, b"secret")
+    outcome = run(one_way(script.flights, TO_SERVER))
+    assert outcome.verdict(seen=(True, False))[:2] == ("opaque", "one-direction-missing")
+
+
+def test_the_servers_direction_alone_tells_version_and_suite():
+    script = TlsScript().full()
+    script.data(TO_CLIENT, b"secret")
+    outcome = run(one_way(script.flights, TO_CLIENT))
+    assert outcome.session.suite.name == "TLS_RSA_WITH_AES_128_CBC_SHA"
+    assert outcome.verdict(seen=(False, True))[:2] == ("opaque", "one-direction-missing")
+
+
+@pytest.mark.parametrize(("truncated", "reason"), [(False, "gap"), (True, "truncated-packets")])
+def test_a_gap_in_the_handshake_is_told_by_its_cause(truncated, reason):
+    script = TlsScript(extended_master=True).full()
+    script.data(TO_SERVER, b"secret")
+    outcome = run(script.flights, lost=(TO_CLIENT, 60, 400))
+    assert outcome.verdict(gaps=(0, 340), truncated=truncated)[:2] == ("opaque", reason)
+    assert outcome.plaintext == (b"", b"")
+
+
+def test_without_extended_master_a_gap_in_the_certificate_does_no_harm():
+    script = TlsScript().full()
+    script.data(TO_SERVER, b"secret")
+    outcome = run(script.flights, lost=(TO_CLIENT, 200, 400))
+    assert outcome.plaintext[0] == b"secret"
+    assert outcome.session.key_sources == {0}
+
+
+def test_a_wrong_line_in_the_key_log_is_a_mac_failure():
+    script = TlsScript().full()
+    script.data(TO_SERVER, b"secret")
+    wrong = f"CLIENT_RANDOM {script.client_random.hex()} {'22' * 48}\n"
+    assert run(script.flights, ring_with_log(wrong)).verdict(keys=False, log=True)[:2] == ("opaque", "mac-failure")
+
+
+def test_a_damaged_record_among_good_ones_is_partial():
+    script = TlsScript().full()
+    for _ in range(3):
+        script.data(TO_SERVER, b"secret" * 9)
+    way, flight = script.flights[-2]
+    script.flights[-2] = (way, flight[:-1] + bytes([flight[-1] ^ 1]))
+    outcome = run(script.flights)
+    assert outcome.plaintext[0] == b"secret" * 18
+    assert outcome.codes == ["tls-bad-mac"]
+    assert outcome.verdict()[:2] == ("partial", "mac-failure")
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_tls13_is_known_by_name_and_needs_its_key_log(log):
+    recording = record_session(0x0304)
+    outcome = run(recording.flights)
+    assert (version_name(outcome.session.version), outcome.session.suite.name[:4]) == ("TLS 1.3", "TLS_")
+    reason = "key-log-lacks-session" if log else "needs-key-log"
+    assert outcome.verdict(log=log)[:2] == ("opaque", reason)
+    assert outcome.plaintext == (b"", b"")
+    assert {stretch.content_type for stretch in outcome.records} <= {20, 23}
+
+
+def test_tls13_with_its_key_log_says_that_it_is_not_supported_yet():
+    recording = record_session(0x0304)
+    verdict = run(recording.flights, ring_with_log(recording.key_log)).verdict(log=True, keys=False)
+    assert verdict[0] == "opaque"
+    assert "not supported yet" in verdict[2]
+
+
+def test_pure_ssl2_is_known_by_name():
+    hello = bytes.fromhex("802e0100020015000000100700c0" + "00" * 34)
+    answer = bytes.fromhex("801b0401000000000000001000") + b"\0" * 16
+    outcome = run([(TO_SERVER, hello), (TO_CLIENT, answer), (TO_SERVER, b"\x80\x21" + b"x" * 33)])
+    assert version_name(outcome.session.version) == "SSL 2.0"
+    assert outcome.verdict()[:2] == ("opaque", "unsupported-suite")
+    assert outcome.codes == []
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [(None, None), (0x0300, "SSL 3.0"), (0x0303, "TLS 1.2"), (0x0399, "0x0399")]
+)
+def test_versions_have_names(version, name):
+    assert version_name(version) == name
