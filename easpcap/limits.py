@@ -92,7 +92,7 @@ MAX_INDEX_ROWS = 1_000_000
 #: Stretches of lost bytes remembered per direction, so that bytes that come too late are told from duplicates.
 MAX_LOST_SPANS = 64
 
-#: A sequence or acknowledgement number further away than this is not of this connection's present (RFC 7323 section 2.3).
+#: A sequence or acknowledgement number further away is not of this connection's present (RFC 7323 section 2.3).
 MAX_WINDOW_BYTES = 2**30
 
 #: Time (of the capture) after a RST in which bytes of the other side that were under way are still accepted.

@@ -57,10 +57,12 @@ def span(first_ns: int, last_ns: int, *, known_day: bool = False) -> str:
 
 
 def lasted(duration_ns: int) -> str:
-    """A long duration for people, without decimals that say nothing: ``99 s``, ``0.5 s``, ``1 h 02 min``."""
+    """A long duration for people, without decimals that say nothing: ``99 s``, ``2.1 s``, ``9 ms``, ``1 h 02 min``."""
     seconds = duration_ns / NANOSECONDS
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:  # short enough for tenths to matter
-        return f"{seconds:.3g} s"
+        return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 600 else took(duration_ns)  # ten minutes
 
 

@@ -66,16 +66,16 @@ class Assembler:
 
     def open(self, batch: PacketBatch, row: int) -> Reassembler:
         """A connection begins with this row. It only takes its place in the flow by ``enter``."""
-        source = int(batch.src_high[row]), int(batch.src_low[row]), int(batch.sport[row])
-        target = int(batch.dst_high[row]), int(batch.dst_low[row]), int(batch.dport[row])
-        by_client, how = tell_roles(source[2], target[2], int(batch.flags[row]))
+        source = batch.src_high.item(row), batch.src_low.item(row), batch.sport.item(row)
+        target = batch.dst_high.item(row), batch.dst_low.item(row), batch.dport.item(row)
+        by_client, how = tell_roles(source[2], target[2], batch.flags.item(row))
         client, server = (source, target) if by_client else (target, source)
         connection = TcpConnection(
             self._opened,
             Endpoint(address_text(*client[:2]), client[2]),
             Endpoint(address_text(*server[:2]), server[2]),
             how,
-            Position(0, int(batch.frame[row]), int(batch.time_ns[row]), None),
+            Position(0, batch.frame.item(row), batch.time_ns.item(row), None),
         )
         self._opened += 1
         self._connections[connection.id] = connection
@@ -121,28 +121,28 @@ class Assembler:
         """The reference: every row by itself, in the order of the capture."""
         buffer = memoryview(batch.buffer)
         for row in range(len(batch)):
-            source = end_of(int(batch.src_high[row]), int(batch.src_low[row]), int(batch.sport[row]))
-            target = end_of(int(batch.dst_high[row]), int(batch.dst_low[row]), int(batch.dport[row]))
+            source = end_of(batch.src_high.item(row), batch.src_low.item(row), batch.sport.item(row))
+            target = end_of(batch.dst_high.item(row), batch.dst_low.item(row), batch.dport.item(row))
             key = (source, target) if source < target else (target, source)
             side = int(source > target)
-            flags, seq, time_ns = int(batch.flags[row]), int(batch.seq[row]), int(batch.time_ns[row])
+            flags, seq, time_ns = batch.flags.item(row), batch.seq.item(row), batch.time_ns.item(row)
             reassembler = self._flows.get(key)
             if reassembler is None or (flags & (SYN | ACK) == SYN and reassembler.begins_anew(side, seq)):
                 reassembler = self.open(batch, row)
                 yield from self.enter(key, reassembler)
             if flags & RST:
                 self.watch_reset(time_ns, reassembler)
-            at, on_wire = int(batch.payload_at[row]), int(batch.on_wire[row])
-            payload = buffer[at : at + min(int(batch.captured[row]), on_wire)]
+            at, on_wire = batch.payload_at.item(row), batch.on_wire.item(row)
+            payload = buffer[at : at + min(batch.captured.item(row), on_wire)]
             for event in reassembler.segment(
                 side ^ reassembler.client_side,
                 seq,
-                int(batch.ack[row]),
+                batch.ack.item(row),
                 flags,
-                int(batch.window[row]),
+                batch.window.item(row),
                 payload,
                 on_wire,
-                int(batch.frame[row]),
+                batch.frame.item(row),
                 time_ns,
             ):
                 yield reassembler.connection, event

@@ -137,7 +137,7 @@ class Sweep:
 
     def _single(self, reassembler: Reassembler, direction: int, row: int) -> list[Event]:
         """One row of the batch through the reassembler."""
-        seq, ack, flags, window, at, captured, on_wire, frame, time_ns = (column[row] for column in self._columns)
+        seq, ack, flags, window, at, captured, on_wire, frame, time_ns = [column[row] for column in self._columns]
         if flags & RST:
             self._assembler.watch_reset(time_ns, reassembler)
         payload = self._buffer[at : at + min(captured, on_wire)]
@@ -164,10 +164,11 @@ class Sweep:
             at = half.next
             half.next = at + len(data)
             connection.payload_bytes[direction] += len(data)
-            connection.stamp += 1
-            peer_number = peer.number if peer.base >= 0 else -1
+            stamp = connection.stamp + 1
+            connection.stamp += end - first
+            peer_number = (peer.base + peer.next) & MASK if peer.base >= 0 else -1
             rows.last = end
-            connection.indexes[direction].add_run(Run(at, connection.stamp, first, end, rows, peer.next, peer_number))
+            connection.indexes[direction].add_run(Run(at, stamp, first, end, rows, peer.next, peer_number))
             yield connection, Data(direction, at, data)
             first = end
         self._acknowledge(reassembler, start, stop)

@@ -36,7 +36,7 @@ class Rows:
 
 
 class Run(NamedTuple):
-    """Rows ``first`` up to ``stop`` of a batch that delivered the bytes from ``start`` on.
+    """Rows ``first`` up to ``stop`` of a batch that delivered the bytes from ``start`` on, each with its own stamp.
 
     ``peer`` is the offset that the other direction had reached, ``peer_number`` its sequence number (-1: not known);
     what a row acknowledged is counted back from there.
@@ -91,7 +91,7 @@ class PositionIndex:
         size_before = rows.size_before
         row = bisect_right(size_before, size_before[first] + offset - start, first, stop - rows.origin) - 1
         acked = None if peer_number < 0 else max(0, peer - ((peer_number - rows.ack[row]) & MASK))
-        return Position(stamp, rows.frame[row], rows.time_ns[row], acked)
+        return Position(stamp + row - first, rows.frame[row], rows.time_ns[row], acked)
 
     def prune(self, offset: int) -> None:
         """Forget what lies before the entry that holds ``offset``."""

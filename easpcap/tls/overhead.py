@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 SSL3, TLS11 = 0x0300, 0x0302
 
 
+def unproven_chaining(agreement: Agreement | None) -> bool:
+    """Whether no MAC proves the first block of a record found after lost bytes.
+
+    TLS 1.0 chains it to the record before, and under RFC 7366 the MAC covers the ciphertext of its own record only.
+    """
+    if agreement is None or not agreement.encrypt_then_mac or agreement.version >= TLS11:
+        return False
+    shape = CIPHERS.get(agreement.suite.cipher)
+    return shape is not None and shape.kind == "block"
+
+
 def plain_bounds(agreement: Agreement | None, lost_bytes: int, records: int) -> tuple[int, int]:
     """The least and the most application bytes in ``lost_bytes`` bytes that were ``records`` whole records of it."""
     shape = CIPHERS.get(agreement.suite.cipher) if agreement else None

@@ -201,7 +201,7 @@ class DirectionReader:
             data = open_record(content_type, version, view[at + HEADER_SIZE : end])
             if data is None:
                 self.lost = Lost(base + at, protection.sequence - 1, base + end)
-                self._before = b""  # see bad_record
+                self._before = buffer[max(end - RESYNC_CONTEXT_BYTES, at + HEADER_SIZE) : end]
                 self._tries_left = MAX_RESYNC_RECORDS
                 at = end
                 break
@@ -316,12 +316,9 @@ class DirectionReader:
         return bool(self._pieces) and self._pieces[0][0] == APPLICATION_DATA
 
     def bad_record(self, record: Record, sequence: int) -> Lost:
-        """A record, the ``sequence``-th of its epoch, did not open; the next one must prove its number.
-
-        Its bytes are not to be trusted as the chained IV of the next one: under RFC 7366 no MAC covers that.
-        """
+        """A record, the ``sequence``-th of its epoch, did not open; the next one must prove its number."""
         self.lost = Lost(record.start, sequence, record.end)
-        self._before = b""
+        self._before = record.fragment[-RESYNC_CONTEXT_BYTES:]
         self._tries_left = MAX_RESYNC_RECORDS
         return self.lost
 

@@ -12,7 +12,7 @@ from easpcap.tls.alerts import CLOSE_NOTIFY
 from easpcap.tls.events import Place, Records, Seen, TlsEvent
 from easpcap.tls.keyfinding import KeyFinder
 from easpcap.tls.machine import HandshakeMachine
-from easpcap.tls.overhead import plain_bounds
+from easpcap.tls.overhead import plain_bounds, unproven_chaining
 from easpcap.tls.reader import DirectionReader, Mode
 from easpcap.tls.records import (
     ALERT,
@@ -345,9 +345,12 @@ class TlsSession(Summary):
         reader.accept(record)
         sequence = reader.protection.sequence if reader.protection else 0
         agreement = self._machine.negotiation.agreement
-        least, most = plain_bounds(agreement, record.start - lost.start, sequence - 1 - lost.sequence)
+        usable = record.content_type == CHANGE_CIPHER_SPEC or not unproven_chaining(agreement)
+        end, count = (record.start, sequence - 1) if usable else (record.end, sequence)
+        least, most = plain_bounds(agreement, end - lost.start, count - lost.sequence)
         self._tell_gap(reader, 0 if self._machine.busy else least, most, events)
-        self._opened(reader, record, data, events)
+        if usable:
+            self._opened(reader, record, data, events)
 
     def _give_up(self, reader: DirectionReader, lost: Lost, events: list[TlsEvent]) -> None:
         """No record behind the lost bytes opens: the rest of this direction stays opaque."""
@@ -370,8 +373,6 @@ class TlsSession(Summary):
         reader.joiner.clear()
         self._machine.lose()
         self._tell(events, Anomaly("tls-bad-mac", reader.direction, lost.start, "a record fails its integrity check"))
-
-    # -- events out ----------------------------------------------------------------------------------------------------
 
     def _outline(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         self._count_opaque(reader, *reader.outline(record, events))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 import easpcap.pipeline
 from tests.report import builders
+
+with warnings.catch_warnings():  # some versions of typer use what some versions of click call deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import typer  # noqa: F401  # loaded here once, so that no test meets the warning
 
 
 class Pipeline:

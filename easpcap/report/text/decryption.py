@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _KEYS_SHOWN = 4
 
-#: The reason in plain words, for the head of its line; what to do stands in the verdict's own detail.
+#: The reason in plain words, where the verdict brings no detail of its own.
 REASON_WORDS = {
     "handshake-not-captured": "the connection had begun before the capture",
     "one-direction-missing": "only one direction was captured",
@@ -98,7 +98,8 @@ def _reasons(analysis: Analysis, layout: Layout) -> Iterator[str]:
         many = len(connections)
         where = f"connection {connections[0].id}" if many == 1 else f"{many:,} connections"
         kind = "not" if status == "opaque" else "only in part"
-        yield from layout.labelled("", f"{where} {kind}: {REASON_WORDS.get(reason, reason)} ({reason}). {detail}")
+        why = detail or f"{REASON_WORDS.get(reason, reason)}."
+        yield from layout.labelled("", f"{where} {kind} ({reason}): {why}")
 
 
 def _idle_keys(analysis: Analysis, layout: Layout) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.report.escape import shown
+from easpcap.report.escape import shortened, shown
 from easpcap.report.rows import Citer
 from easpcap.report.text.conversations import device_of, request_of
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
@@ -21,6 +21,8 @@ _LABEL_WIDTH = 9
 _EVIDENCE_SHOWN = 8
 _DEVICES_NAMED = 3
 _CURES_SHOWN = 4
+_BEWARES_SHOWN = 2
+_NAME_WIDTH = 24
 _BEWARE = "beware:"
 
 NOT_EXCLUDED = (
@@ -79,7 +81,7 @@ def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Lay
     if len(cure) > _CURES_SHOWN:
         cure[_CURES_SHOWN:] = [f"... and {len(cure) - _CURES_SHOWN} more: easpcap findings --format json"]
     yield from _labelled("Cure", cure, layout)
-    yield from _labelled("Beware", [line[len("beware:") :].strip() for line in beware], layout)
+    yield from _labelled("Beware", [_sentence(line[len(_BEWARE) :]) for line in beware[:_BEWARES_SHOWN]], layout)
     yield from _labelled("Against", clearest.against or ["Nothing in this capture speaks against it."], layout)
     yield from _labelled("Check", [f"Wireshark: {clearest.wireshark_filter}"], layout)
 
@@ -163,8 +165,18 @@ def _places(analysis: Analysis, evidence: list[Evidence]) -> list[str]:
         return [f"frame {number.rjust(max(map(len, numbers)))}" for number in numbers]
     citer = Citer(analysis.inputs)
     cited = [citer.cite(e.position.frame) for e in evidence]
-    texts = [f"{shown(path or '')} frame {frame}" for path, frame in cited]
+    texts = [f"{_file_name(path or '')} frame {frame}" for path, frame in cited]
     return [text.ljust(max(map(len, texts))) for text in texts]
+
+
+def _file_name(path: str) -> str:
+    """The name without its folders, from either kind of system."""
+    return shortened(shown(path.replace("\\", "/").rpartition("/")[2]), _NAME_WIDTH)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:]
 
 
 def _labelled(label: str, texts: list[str], layout: Layout) -> Iterator[str]:
