@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.cli.options import Options
-    from easpcap.report import Layout
+    from easpcap.report.text import Layout
     from easpcap.results import Analysis
 
 SUMMARY = "What happened, why, and what to change."
@@ -26,17 +26,17 @@ _TRACES_NAMED = 3
 
 def render(analysis: Analysis, options: Options) -> Iterator[str]:
     """The report in the format asked for."""
-    from easpcap import report
+    if options.format is Format.TABLE:
+        from easpcap.report.text import render_text
 
-    match options.format:
-        case Format.JSON:
-            return report.render_json(analysis)
-        case Format.JSONL:
-            return report.render_jsonl(analysis)
-        case Format.CSV:
-            return report.render_csv(analysis, "exchanges", bom=options.bom)
-        case Format.TABLE:
-            return report.render_text(analysis, _layout(options), arguments=_arguments(options))
+        return render_text(analysis, _layout(options), arguments=_arguments(options))
+    if options.format is Format.CSV:
+        from easpcap.report.table import render_csv
+
+        return render_csv(analysis, "exchanges", bom=options.bom)
+    from easpcap.report.document import render_json, render_jsonl
+
+    return render_json(analysis) if options.format is Format.JSON else render_jsonl(analysis)
 
 
 def _layout(options: Options) -> Layout:

@@ -95,6 +95,8 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
 
 
 def _write_standard_output(pieces: Iterable[str]) -> None:
+    if sys.stdout is None:  # closed by whoever started us
+        raise OutputError("standard output is closed")
     try:
         _write(sys.stdout.buffer, pieces)
         sys.stdout.buffer.flush()

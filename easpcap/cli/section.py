@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 def render_section(analysis: Analysis, options: Options, section: str) -> Iterator[str]:
     """The rows of ``section`` in the format asked for."""
-    from easpcap import report
+    from easpcap.report import document, table
 
     match options.format:
         case Format.JSON:
-            return report.render_json(analysis, (section,))
+            return document.render_json(analysis, (section,))
         case Format.JSONL:
-            return report.render_jsonl(analysis, (section,))
+            return document.render_jsonl(analysis, (section,))
         case Format.CSV:
-            return report.render_csv(analysis, section, bom=options.bom)
+            return table.render_csv(analysis, section, bom=options.bom)
         case Format.TABLE:
-            return report.render_table(analysis, section)
+            return table.render_table(analysis, section)

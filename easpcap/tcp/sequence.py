@@ -9,11 +9,6 @@ MASK: Final = 0xFFFF_FFFF
 HALF: Final = 0x8000_0000
 
 
-def distance(later: int, earlier: int) -> int:
-    """How far ``later`` lies after ``earlier`` on the circle of sequence numbers; negative where it lies before."""
-    return ((later - earlier + HALF) & MASK) - HALF
-
-
 def unwrap(sequence: int, base: int, near: int) -> int:
     """The offset closest to ``near`` whose sequence number is ``sequence``, where offset 0 has the number ``base``."""
     return near + ((sequence - base - near + HALF) & MASK) - HALF

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from easpcap.report import render_json, render_jsonl
+from easpcap.report.document import render_json, render_jsonl
 from tests.report import builders
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schema/easpcap.inspect.1.json").read_text())

@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from easpcap.report import render_csv, render_table
 from easpcap.report.columns import CSV_COLUMNS, TABLE_COLUMNS
+from easpcap.report.table import render_csv, render_table
 from tests.report import builders
 
 

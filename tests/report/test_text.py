@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easpcap.report import Layout, render_text
+from easpcap.report.text import Layout, render_text
 from easpcap.report.text.layout import count, listed
 from easpcap.report.times import lasted, span, took
 from easpcap.results import Analysis

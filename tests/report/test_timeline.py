@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from easpcap.report import render_csv
+from easpcap.report.table import render_csv
 from easpcap.report.timeline import COLUMNS, timeline_rows
 from easpcap.results import Analysis, Fact
 from easpcap.stream import TO_CLIENT, TO_SERVER

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _INPUTS_SHOWN = 4
 _ANOMALIES_SHOWN = 4
+_TOLD_ABOVE = frozenset({"gap", "capture-truncated"})
 
 
 def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
@@ -94,6 +95,6 @@ def _ignored(analysis: Analysis) -> str:
 
 
 def _odd(analysis: Analysis) -> str:
-    codes = Counter(anomaly.code for anomaly in analysis.anomalies).most_common()
+    codes = Counter(a.code for a in analysis.anomalies if a.code not in _TOLD_ABOVE).most_common()
     texts = [f"{code} ({number:,})" if number > 1 else code for code, number in codes[:_ANOMALIES_SHOWN]]
     return ", ".join(texts) + (", ..." if len(codes) > _ANOMALIES_SHOWN else "")

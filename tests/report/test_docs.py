@@ -1,0 +1,54 @@
+"""docs/output.md names everything that an output can hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from easpcap.cli import status
+from easpcap.report import timeline
+from easpcap.report.columns import CSV_COLUMNS
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "output.md").read_text()
+NAMED = set(re.findall(r"[a-z0-9_]+(?:-[a-z0-9_]+)*", DOCS))
+SOURCES = "\n".join(path.read_text() for path in (ROOT / "easpcap").rglob("*.py"))
+
+
+def test_every_field_of_the_schema_is_named():
+    schema = json.loads((ROOT / "docs/schema/easpcap.inspect.1.json").read_text())
+    fields = set(schema["properties"])
+    for definition in schema["$defs"].values():
+        fields |= set(definition.get("properties", ()))
+    assert fields <= NAMED
+
+
+def test_every_value_of_an_enumeration_is_named():
+    text = (ROOT / "docs/schema/easpcap.inspect.1.json").read_text()
+    values = {value for found in re.findall(r'"enum": \[([^\]]*)\]', text) for value in re.findall(r'"([^"]+)"', found)}
+    assert len(values) > 30
+    assert values <= NAMED
+
+
+@pytest.mark.parametrize("section", CSV_COLUMNS)
+def test_every_column_is_named(section):
+    assert {name for column in CSV_COLUMNS[section] for name in column.split(".")} <= NAMED
+
+
+def test_every_event_of_the_timeline_is_named():
+    assert set(timeline.FACT_EVENTS.values()) <= NAMED
+
+
+def test_every_anomaly_code_in_the_source_is_named():
+    codes = set(re.findall(r'(?:note|nomaly|complain)\(\s*"([a-z0-9-]+)"', SOURCES))
+    codes |= set(re.findall(r'"(capture-(?:damaged|truncated))"', SOURCES))
+    assert len(codes) > 10
+    assert codes <= NAMED
+
+
+def test_every_exit_status_is_named():
+    for value in (status.DONE, status.FOUND, status.UNUSABLE, status.NOTHING_DECRYPTED, status.INTERRUPTED):
+        assert f"\n| {value} | " in DOCS
