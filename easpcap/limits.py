@@ -109,3 +109,7 @@ MAX_RESYNC_RECORDS = 16
 
 #: Entries of one direction's map from plaintext to records, where nobody prunes it.
 MAX_RECORD_SPANS = 262_144
+
+#: Connections that have ended and are kept a while longer, and for how long: a late reset tells how they ended.
+MAX_ENDED_CONNECTIONS = 256
+ENDED_LINGER_NS = 10 * 10**9

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from easpcap.stream import Position
 
 
@@ -18,7 +20,7 @@ class Message:
     """What requests and responses have in common."""
 
     version: str  # "HTTP/1.1"
-    headers: list[tuple[str, str]]  # names in lower case, values as latin-1 text without surrounding white space
+    headers: Sequence[tuple[str, str]]  # names in lower case, values as latin-1 text without surrounding white space
     head_offset: int  # plaintext offset of the first byte of the start line
     body_offset: int  # plaintext offset of the first byte after the head
     first: Position  # where the first byte of the head was captured

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from easpcap.activesync.command import parse_command
 from easpcap.diagnosis import diagnose
-from easpcap.limits import MAX_ANOMALIES, MAX_FACTS
+from easpcap.limits import ENDED_LINGER_NS, MAX_ANOMALIES, MAX_ENDED_CONNECTIONS, MAX_FACTS
 from easpcap.pipeline.conversation import Conversation
 from easpcap.results import Analysis, Connection, Decryption, Fact, TlsSummary
-from easpcap.stream import TO_CLIENT, TO_SERVER, Position
+from easpcap.stream import TO_CLIENT, TO_SERVER, End
 from easpcap.tcp.assembler import Assembler
 from easpcap.tls.resumption import SessionCache
 from easpcap.tls.session import TlsSession
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from easpcap.batch import PacketBatch
     from easpcap.http.exchange import Exchange
     from easpcap.results import Anomaly, InputFile, KeyFile
+    from easpcap.stream import Position
     from easpcap.tcp.assembler import Event, TcpConnection
     from easpcap.tls.keys import KeyRing
+
+BOTH = 2  # directions
+CLOSED = object()  # stands for the conversation of a connection whose result is ready
 
 END_OF_STREAM = 2**63  # an offset beyond every stream: its position is that of the last byte
 
@@ -48,16 +53,18 @@ class Analyzer:
         self._cache = SessionCache()
         self._connections: list[Connection] = []
         self._anomalies: list[Anomaly] = []
+        self._ended: deque[TcpConnection] = deque()
 
     def feed(self, batch: PacketBatch) -> None:
         """Read the next packets."""
         self._read(self._assembler.feed(batch))
+        self._close_ended(int(batch.time_ns[-1]))
 
     def finish(self, inputs: list[InputFile] | None = None) -> Analysis:
         """No more packets: close what is open, and judge."""
         self._read(self._assembler.finish())
         for tcp in self._assembler.connections:
-            if tcp.user is not None:
+            if tcp.user is not None and tcp.user is not CLOSED:
                 self._close(tcp)
         connections = sorted(self._connections, key=lambda connection: connection.id)
         exchanges = sorted((e for c in connections for e in c.exchanges), key=_first_byte)
@@ -80,7 +87,17 @@ class Analyzer:
             conversation = tcp.user
             if conversation is None:
                 conversation = tcp.user = self._open(tcp)
+            elif conversation is CLOSED:
+                continue
             conversation.feed(event)
+            if conversation.ended == BOTH and type(event) is End:
+                self._ended.append(tcp)
+
+    def _close_ended(self, now: int) -> None:
+        """Let go of connections that ended a while ago: until then a reset may still tell how they ended."""
+        ended = self._ended
+        while ended and (len(ended) > MAX_ENDED_CONNECTIONS or ended[0].last_time_ns + ENDED_LINGER_NS < now):
+            self._close(ended.popleft())
 
     def _open(self, tcp: TcpConnection) -> Conversation:
         def session() -> TlsSession:
@@ -96,10 +113,11 @@ class Analyzer:
             for exchange in conversation.exchanges:
                 if exchange.outcome.startswith("abandoned"):
                     exchange.outcome = "interrupted"
-        tcp.user = None
+        tcp.user = CLOSED
         room = MAX_ANOMALIES - len(self._anomalies)
         self._anomalies.extend(conversation.anomalies[:room])
         self._connections.append(self._result(tcp, conversation))
+        tcp.forget()
 
     def _result(self, tcp: TcpConnection, conversation: Conversation) -> Connection:
         if len(conversation.facts) < MAX_FACTS and tcp.closed_by == "open":
@@ -178,12 +196,16 @@ def _first_byte(exchange: Exchange) -> tuple[int, int, int]:
 
 
 def _commands(exchanges: list[Exchange]) -> dict[int, Command]:
-    """The ActiveSync reading of those exchanges that are ActiveSync."""
-    commands = {}
+    """The ActiveSync reading of those exchanges that are ActiveSync; equal requests share one."""
+    commands: dict[int, Command] = {}
+    known: dict[tuple[object, ...], Command | None] = {}
     for exchange in exchanges:
         request = exchange.request
         if request is not None:
-            command = parse_command(request.method, request.target, request.header)
+            like = (request.method, request.target, request.headers)
+            if like not in known:
+                known[like] = parse_command(request.method, request.target, request.header)
+            command = known[like]
             if command is not None:
                 commands[exchange.id] = command
     return commands

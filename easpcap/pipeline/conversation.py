@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from sys import intern
 from typing import TYPE_CHECKING
 
 from easpcap.http.conversation import HttpConversation
@@ -43,7 +44,6 @@ KEPT_HEADERS = frozenset(
     {
         "authorization",
         "connection",
-        "content-length",
         "expect",
         "host",
         "ms-asprotocolversion",
@@ -55,7 +55,7 @@ KEPT_HEADERS = frozenset(
     }
 )
 
-_SHARED: dict[tuple[str, str], tuple[str, str]] = {}
+_SHARED: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
 
 
 class Conversation:
@@ -75,6 +75,7 @@ class Conversation:
         self.renegotiations: list[Renegotiation] = []
         self.digests = [hashlib.sha256(), hashlib.sha256()] if digest else None
         self.digested = [0, 0]
+        self.ended = 0  # directions that have ended
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._make_session = make_session
         self._undecided: list[Data | Gap | End] = []
@@ -89,7 +90,9 @@ class Conversation:
         if isinstance(event, TcpFact):
             self._tcp_fact(event)
             return
-        if type(event) is Gap:
+        if type(event) is End:
+            self.ended += 1
+        elif type(event) is Gap:
             self._note("gap", event[0], event[1], f"{event[2]:,} bytes {_to(event[0])} are missing")
         if self._decided:
             self._read(event)
@@ -170,7 +173,10 @@ class Conversation:
         """A final exchange: of its header fields only those that anything reads are kept, equal ones once."""
         for message in (exchange.request, exchange.response):
             if message is not None:
-                message.headers = [_SHARED.setdefault(h, h) for h in message.headers if h[0] in KEPT_HEADERS]
+                kept = tuple([h for h in message.headers if h[0] in KEPT_HEADERS])
+                message.headers = _SHARED.setdefault(kept, kept)
+        if exchange.request is not None:
+            exchange.request.target = intern(exchange.request.target)
         if len(_SHARED) > MAX_SHARED_HEADERS:
             _SHARED.clear()
         self.exchanges.append(exchange)

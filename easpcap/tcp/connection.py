@@ -112,6 +112,10 @@ class TcpConnection:
         if self._indexes is not None:
             self._indexes[direction].prune(offset)
 
+    def forget(self) -> None:
+        """The consumer will not ask for any offset again."""
+        self._indexes = None
+
     def note(self, code: str, direction: int, offset: int, detail: str) -> None:
         """Remember an anomaly; of each connection only the first ones are kept."""
         if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:

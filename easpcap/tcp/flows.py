@@ -20,7 +20,7 @@ _PORT_BITS: Final = np.uint64(16)
 
 
 class Flows(NamedTuple):
-    """Flows come in the order of their first rows.
+    """Flows come in the order in which they first carry data.
 
     ``order`` leads from sorted rows to the batch's, ``starts`` says where each flow begins and the last one ends,
     ``side`` is True where the higher end sent the row, ``flow`` the number of its flow in ``keys``.
@@ -45,15 +45,22 @@ def group_by_flow(batch: PacketBatch) -> Flows:
     two flows share a hash one of them shows up twice: then they are sorted by their ends.
     """
     side, columns = _ends(batch)
+    rank = _speaking_first(batch)
     mixed = columns[0] * _MIX
     for column in columns[1:]:
         mixed ^= column
         mixed ^= mixed >> _SHIFT
         mixed *= _MIX
-    flows = _grouped(_hash_order(mixed), side, columns)
+    flows = _grouped(_hash_order(mixed), side, columns, rank)
     if len(set(flows.keys)) != len(flows.keys):
-        flows = _grouped(np.lexsort(columns), side, columns)
+        flows = _grouped(np.lexsort(columns), side, columns, rank)
     return flows
+
+
+def _speaking_first(batch: PacketBatch) -> NDArray[np.intp]:
+    """The rank of every row: those that carry data before all the others."""
+    rows = np.arange(len(batch))
+    return np.where(batch.captured > 0, rows, rows + len(rows))
 
 
 def _ends(batch: PacketBatch) -> tuple[NDArray[np.bool_], list[NDArray[np.uint64]]]:
@@ -83,8 +90,10 @@ def _hash_order(mixed: NDArray[np.uint64]) -> NDArray[np.intp]:
     return low[high]
 
 
-def _grouped(order: NDArray[np.intp], side: NDArray[np.bool_], columns: list[NDArray[np.uint64]]) -> Flows:
-    order, flow = _by_first_row(order, [column[order] for column in columns])
+def _grouped(
+    order: NDArray[np.intp], side: NDArray[np.bool_], columns: list[NDArray[np.uint64]], rank: NDArray[np.intp]
+) -> Flows:
+    order, flow = _by_rank(order, [column[order] for column in columns], rank)
     first = np.flatnonzero(np.diff(flow, prepend=-1))
     ends = [column[order[first]].tolist() for column in columns]
     if len(ends) > 2:  # address and port are still apart
@@ -93,19 +102,18 @@ def _grouped(order: NDArray[np.intp], side: NDArray[np.bool_], columns: list[NDA
     return Flows(order, np.append(first, len(order)), side[order], flow, keys)
 
 
-def _by_first_row(
-    order: NDArray[np.intp], columns: list[NDArray[np.uint64]]
+def _by_rank(
+    order: NDArray[np.intp], columns: list[NDArray[np.uint64]], rank: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Flows in the order in which the capture shows them: a resumed TLS session comes after the one it resumes."""
+    """Flows in the order in which they first carry data: a resumed TLS session comes after the one it resumes."""
     changes = np.zeros(len(order), np.bool_)
     changes[:1] = True
     for column in columns:
         changes[1:] |= column[1:] != column[:-1]
-    by_hash = np.cumsum(changes) - 1
-    first_rows = order[changes]
-    rank = np.empty(len(first_rows), np.intp)
-    rank[np.argsort(first_rows)] = np.arange(len(first_rows))
-    flow = rank[by_hash]
-    small = flow.astype(np.uint16) if len(first_rows) < 2**16 else flow  # the radix sort again
+    starts = np.flatnonzero(changes)
+    place = np.empty(len(starts), np.intp)
+    place[np.argsort(np.minimum.reduceat(rank[order], starts))] = np.arange(len(starts))
+    flow = place[np.cumsum(changes) - 1]
+    small = flow.astype(np.uint16) if len(starts) < 2**16 else flow  # the radix sort again
     sorted_rows = np.argsort(small, kind="stable")
     return order[sorted_rows], flow[sorted_rows]

@@ -181,7 +181,9 @@ class EncryptThenMac:
         if not end:
             return None
         cipher, mac = self._cipher, self._mac
-        last_block = bytes(before[: max(len(before) - mac.size, 0)][-cipher.block :])  # the record before ends with its MAC
+        last_block = bytes(
+            before[: max(len(before) - mac.size, 0)][-cipher.block :]
+        )  # the record before ends with its MAC
         if cipher.chained and len(last_block) < cipher.block:
             return None
         sequences = lost_records(self.sequence, lost_bytes, self._least, tries)

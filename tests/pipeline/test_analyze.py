@@ -1,4 +1,4 @@
-"""From files to an analysis: the same answer however the bytes arrive, on either path, with positions forgotten early."""
+"""From files to an analysis: the same answer however the bytes arrive, on either path."""
 
 from __future__ import annotations
 

@@ -291,6 +291,13 @@ def test_keep_alives_bring_nothing_and_window_probes_do(tell):
     assert told.connection.anomalies == []
 
 
+def test_a_start_with_a_keep_alive_has_no_gap(tell):
+    talk = Script()
+    talk.put(0, seq=talk.next[0] - 1).put(1).send(0, b"data").put(1)
+    (told,) = tell(talk.packets).values()
+    assert (bytes(told.data[0]), told.gaps[0]) == (b"data", [])
+
+
 def test_numbers_out_of_all_windows_are_ignored(tell):
     talk = script().send(0, b"good")
     talk.put(0, ACK, b"bad", seq=talk.next[0] + 2**31 - 9).put(1, ack=talk.next[0] + 2**31 - 9)
@@ -428,6 +435,18 @@ def test_the_columnar_path_leaves_little_to_the_reassembler(monkeypatch):
     told = [event for _, event in Assembler().feed(batch(talk.packets)) if type(event) is Data]
     assert len(single) <= 3 + 3 + 3  # the opening, around the retransmission, the close
     assert 80 <= len(told) <= 82
+
+
+def test_a_known_connection_stays_on_the_columnar_path_in_the_next_batch(monkeypatch):
+    from easpcap.tcp.reassembler import Reassembler
+
+    assembler, talk = Assembler(), script().send(0, b"a").send(1, b"b")
+    list(assembler.feed(batch(talk.packets)))
+    monkeypatch.setattr(Reassembler, "segment", None)
+    for sender in (0, 1, 1, 0):
+        talk.packets = []
+        told = [event for _, event in assembler.feed(batch(talk.send(sender, b"more").put(1 - sender).packets))]
+        assert [event.data for event in told] == [b"more"]
 
 
 def test_empty_batches_tell_nothing(columnar):
