@@ -130,6 +130,16 @@ class Casebook:
                     found.setdefault(id(renegotiation.exchange), []).append(renegotiation)
         return found
 
+    @cached_property
+    def servers_that_ask_late(self) -> set[Endpoint]:
+        """Servers that asked for a certificate by renegotiation anywhere in the capture."""
+        return {
+            connection.server
+            for connection in self.analysis.connections
+            for renegotiation in (connection.tls.renegotiations if connection.tls else ())
+            if renegotiation.by == "server" and renegotiation.certificate_requested
+        }
+
     def hidden(self, connection: Connection) -> list[HiddenRenegotiation]:
         """What the records of an opaque connection betray of renegotiations; empty for any other connection."""
         if connection.decryption.status != "opaque" or not connection.stretches:

@@ -27,6 +27,9 @@ CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 CERTIFICATE_FLIGHT = 900
 
 
+#: A record of the client that never became whole, and of which more than this came, is no ClientHello.
+UNFINISHED_RECORD = 2048
+
 #: HelloRequests looked at on one connection: more add nothing to a diagnosis, and each costs a walk over the stretches.
 MAX_HIDDEN = 16
 
@@ -37,9 +40,7 @@ class HiddenRenegotiation:
 
     hello: Stretch
     upload: Stretch  # the client's application data before it
-    sent_beyond: (
-        int  # bytes of the client's stream, in records of application data, that the server had not acknowledged
-    )
+    sent_beyond: int  # bytes of the client's application data that the server had not acknowledged
     client_hello: Stretch | None  # the client's first handshake record after it
     completed: bool  # the server changed its cipher and sent its Finished
     certificate_flight: bool  # the client's second flight is too long to hold no certificate
@@ -65,7 +66,7 @@ def hidden_renegotiations(connection: Connection) -> Iterator[HiddenRenegotiatio
     for index in islice(_candidates(connection.stretches, sizes), MAX_HIDDEN):
         upload = _unanswered_upload(connection.stretches, index)
         if upload is not None:
-            yield _around(connection.stretches, index, upload)
+            yield _around(connection, index, upload)
 
 
 def _candidates(stretches: list[Stretch], sizes: frozenset[int]) -> Iterator[int]:
@@ -102,8 +103,9 @@ def _unanswered_upload(stretches: list[Stretch], index: int) -> int | None:
     return None
 
 
-def _around(stretches: list[Stretch], index: int, upload: int) -> HiddenRenegotiation:
+def _around(connection: Connection, index: int, upload: int) -> HiddenRenegotiation:
     """Gather what followed the HelloRequest at ``index``."""
+    stretches = connection.stretches
     hello, after = stretches[index], stretches[index + 1 :]
     received = hello.first.acked
     server_data = _first(after, APPLICATION_DATA, TO_CLIENT)
@@ -117,6 +119,10 @@ def _around(stretches: list[Stretch], index: int, upload: int) -> HiddenRenegoti
         last = stretch.last
         if received is not None and stretch.end_offset > received:
             beyond = stretch.end_offset - received
+    if received is not None and client_hello is None and server_data is None:
+        end = _unfinished_record_end(connection)
+        if end > received:
+            beyond, last = end - received, connection.last_data[TO_SERVER]
     finished = _first_after_change(after, TO_CLIENT)
     return HiddenRenegotiation(
         hello=hello,
@@ -130,6 +136,13 @@ def _around(stretches: list[Stretch], index: int, upload: int) -> HiddenRenegoti
         client_alert=_first(after, ALERT, TO_SERVER),
         last_client_data=last,
     )
+
+
+def _unfinished_record_end(connection: Connection) -> int:
+    """Where the client's stream ends within a record too long to be of a handshake; 0 where it does not."""
+    whole = max((s.end_offset for s in connection.stretches if s.direction == TO_SERVER), default=0)
+    end = connection.payload_bytes[TO_SERVER] + connection.gaps[TO_SERVER]
+    return end if end - whole > UNFINISHED_RECORD else 0
 
 
 def _first(stretches: list[Stretch], content_type: int, direction: int) -> Stretch | None:

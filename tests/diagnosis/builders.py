@@ -29,6 +29,7 @@ class Story:
         self.clock = 0
         self.frame = 1000 * number
         self.facts, self.exchanges, self.stretches = [], [], []
+        self.last_data = [None, None]
         self.sent = [0, 0]
         self.first = self.here()
         self.tls = TlsSummary(version, suite, name, 1, None, None, None)
@@ -195,6 +196,12 @@ class Story:
         self.decryption = Decryption("opaque", "forward-secrecy")
         return self
 
+    def unfinished(self, size):
+        """Bytes of a client's record that never became whole."""
+        self.sent[TO_SERVER] += size
+        self.last_data[TO_SERVER] = self.here()
+        return self
+
     def connection(self):
         return Connection(
             id=self.number,
@@ -204,7 +211,8 @@ class Story:
             first=self.first,
             last=self.here(),
             packets=self.frame,
-            payload_bytes=(0, 0),
+            payload_bytes=tuple(self.sent),
+            last_data=self.last_data,
             gaps=self.gaps,
             closed_by=self.closed_by,
             tls=self.tls,

@@ -52,6 +52,20 @@ def test_a_question_in_the_upload_a_closed_window_and_a_reset_are_an_inferred_de
     ]
 
 
+def question_under_way():
+    """The server asks while the client is within a record, which then never becomes whole."""
+    return handshake().records(TO_SERVER, DATA, 268).records(TO_CLIENT, HANDSHAKE, HELLO).at(200)
+
+
+def test_a_window_that_fills_within_a_record_is_a_deadlock_too():
+    story = question_under_way().unfinished(9_000).at(234).zero_window().at(8_000).close("server-rst")
+    assert rules(story) == [DEADLOCK]
+
+
+def test_a_few_bytes_of_an_unfinished_record_may_be_a_client_hello_and_prove_nothing():
+    assert rules(question_under_way().unfinished(300).at(8_000).close("server-rst")) == []
+
+
 def test_a_client_hello_that_is_never_answered_is_a_deadlock_too():
     story = upload().records(TO_SERVER, HANDSHAKE, 208).at(8_000).close("server-rst")
     assert rules(story) == [DEADLOCK]

@@ -42,12 +42,14 @@ def test_smaller_requests_that_renegotiate_make_the_late_certificate_likely():
     assert "frame.number <= 2" not in finding.wireshark_filter
 
 
-def test_requests_of_another_kind_or_server_say_nothing():
+def test_requests_of_another_kind_make_it_no_more_than_possible_and_another_server_says_nothing():
     other_command = Story(1).request(10_240, command="Sync").body(10_240).hello_request(10_240).client_hello()
     other_server = small(2)
     other_server.server = other_server.server._replace(address="10.20.0.21")
     finding = only(RULE, refused(), other_command.renegotiated().response(200), other_server)
     assert "Possible cause" in finding.detail
+    assert "does ask so for other requests" in finding.detail
+    assert "other requests" not in only(RULE, refused(), other_server).detail
 
 
 def test_a_hello_request_in_the_same_request_makes_it_certain():
@@ -63,9 +65,24 @@ def test_a_certificate_asked_in_the_first_handshake_points_to_another_limit():
     assert not any("clientcertnegotiation" in line for line in finding.remedy)
 
 
-def test_an_authorization_header_points_to_another_limit():
+def test_with_an_authorization_header_both_explanations_stand_and_both_cures():
     finding = only(RULE, refused(headers=[("authorization", "Basic (redacted)")]))
+    assert "another limit is as possible" in finding.detail
+    assert any("clientcertnegotiation=enable" in line for line in finding.remedy)
+    assert any("maxRequestLength" in line for line in finding.remedy)
+
+
+def test_a_small_body_with_an_authorization_header_points_to_another_limit():
+    finding = only(RULE, refused(size=30_000, headers=[("authorization", "Basic (redacted)")]))
     assert "Likely cause: another limit" in finding.detail
+
+
+def test_without_encryption_nobody_wants_a_certificate():
+    story = refused()
+    story.tls = None
+    finding = only(RULE, story)
+    assert "the connection is not encrypted" in finding.detail
+    assert not any("clientcertnegotiation" in line for line in finding.remedy)
 
 
 def test_an_authorization_header_is_a_doubt_where_smaller_requests_renegotiate():

@@ -36,7 +36,9 @@ class Grounds:
     renegotiated: Exchange | None  # the largest smaller request of the same kind that renegotiated and passed
     accepted: int | None  # body bytes of the largest request of the kind that was let through
     larger_accepted: int | None  # the same, where it was larger than this one
+    asked_elsewhere: bool  # the server renegotiated for a certificate in requests of another kind
     asked_first: bool  # certificate asked in the first handshake
+    encrypted: bool
     authorization: bool
     proxy: str | None
 
@@ -77,6 +79,8 @@ def _grounds(book: Casebook, exchange: Exchange, passed: Passed) -> Grounds:
         renegotiated=passed.renegotiated[renegotiated - 1] if renegotiated else None,
         accepted=passed.sizes[smaller - 1] if smaller else None,
         larger_accepted=passed.sizes[-1] if passed.sizes and passed.sizes[-1] > size else None,
+        asked_elsewhere=connection.server in book.servers_that_ask_late,
+        encrypted=connection.tls is not None,
         asked_first=connection.tls is not None and connection.tls.certificate_requested == "first-handshake",
         authorization=request is not None and request.header("authorization") is not None,
         proxy=remedies.proxy_name(exchange.response.header("server") if exchange.response else None),
@@ -102,9 +106,9 @@ def _finding(book: Casebook, exchange: Exchange, grounds: Grounds) -> Finding:
     connection = book.connection(exchange)
     late = _late_certificate(grounds)
     site = book.site(connection)
-    remedy = remedies.raise_other_limit(site, grounds.size)
-    if late:
-        remedy = [*remedies.ask_in_first_handshake(site), *remedies.raise_read_ahead(site, grounds.size)]
+    remedy = [*remedies.ask_in_first_handshake(site), *remedies.raise_read_ahead(site, grounds.size)] if late else []
+    if not late or _undecided(grounds):
+        remedy += remedies.raise_other_limit(site, grounds.size)
     return evidence.finding(
         book,
         RULE,
@@ -128,7 +132,14 @@ def _late_certificate(grounds: Grounds) -> bool:
     """Whether a certificate that is asked for late is the best explanation."""
     if grounds.asked_here or grounds.renegotiated:
         return True
-    return not (grounds.asked_first or grounds.authorization or grounds.proxy or grounds.larger_accepted)
+    if not grounds.encrypted or grounds.asked_first or grounds.proxy or grounds.larger_accepted:
+        return False
+    return not grounds.authorization or grounds.size > remedies.READ_AHEAD_DEFAULT
+
+
+def _undecided(grounds: Grounds) -> bool:
+    """Whether another limit is as good an explanation: a client that logs in by password may need no certificate."""
+    return grounds.authorization and not (grounds.asked_here or grounds.renegotiated or grounds.asked_elsewhere)
 
 
 def _what(book: Casebook, exchange: Exchange, grounds: Grounds) -> str:
@@ -159,16 +170,19 @@ def _cause(grounds: Grounds) -> str:
             "Cause: another limit; the certificate was asked for in the first handshake, so the server need "
             "not ask late."
         )
-    if grounds.authorization:
-        return (
-            "Likely cause: another limit; the request brings its own Authorization, nothing shows a late certificate."
-        )
+    if not grounds.encrypted:
+        return "Cause: another limit; the connection is not encrypted, so no certificate was wanted."
     if grounds.larger_accepted is not None:
         return f"Cause: not known; a larger request of the same kind ({grounds.larger_accepted:,} bytes) was accepted."
+    if not _late_certificate(grounds):
+        return "Likely cause: another limit; the body is smaller than what servers read ahead of a late certificate."
+    limits = _limit_between(grounds.accepted or 0, grounds.size)
+    if grounds.asked_elsewhere:
+        return f"Possible cause: {late}. It does ask so for other requests in this capture.{limits}"
+    either = "; another limit is as possible, since the request brings its own Authorization"
     return (
-        f"Possible cause: {late}. No certificate was asked for in the first handshake and the request has no "
-        "Authorization; "
-        f"this capture does not prove it.{_limit_between(grounds.accepted or 0, grounds.size)}"
+        f"Possible cause: {late}{either if grounds.authorization else ''}. No certificate was asked for in the first "
+        f"handshake; this capture does not prove it.{limits}"
     )
 
 
