@@ -7,43 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from easpcap.capture import open_capture
-from easpcap.keyfiles import load_keys
-from easpcap.pipeline import Analyzer, analyze, conversation
-from easpcap.report import render_json
-
-FIXTURES = Path(__file__).parents[2] / "fixtures"
-KEY = str(FIXTURES / "keys" / "server.pem")
-CAPTURES = sorted(FIXTURES.glob("captures/*.pcap"))
-PCAP_HEADER = 24
-PACKET_HEADER = 16
+from easpcap.pipeline import analyze, conversation
+from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, PACKET_HEADER, packets_of, told
+from tests.pipeline.captures import read as analysis_of
 
 any_capture = pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 
 
-def packets_of(path):
-    """The file header and the packets of a little-endian pcap file, headers included."""
-    data = path.read_bytes()
-    packets, at = [], PCAP_HEADER
-    while at < len(data):
-        end = at + PACKET_HEADER + struct.unpack_from("<I", data, at + 8)[0]
-        packets.append(data[at:end])
-        at = end
-    return data[:PCAP_HEADER], packets
-
-
-def told(analysis):
-    """Everything an analysis says, but for where it was read from."""
-    analysis.inputs, analysis.keys = [], []
-    return "".join(render_json(analysis))
-
-
-def read(path, *, columnar=True, window_bytes=2**20):
-    keyring, files = load_keys([KEY])
-    analyzer = Analyzer(keyring, files, digest=True, columnar=columnar)
-    for batch in open_capture(path, window_bytes=window_bytes):
-        analyzer.feed(batch)
-    return told(analyzer.finish())
+def read(path, **options):
+    return told(analysis_of(path, **options))
 
 
 @any_capture

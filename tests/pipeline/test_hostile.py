@@ -1,0 +1,78 @@
+"""Captures that were damaged, shuffled or made up: nothing raises, every output is written, both paths agree."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easpcap import report
+from easpcap.report.text.layout import Layout
+from tests.pipeline.captures import CAPTURES, PACKET_HEADER, packets_of, read, told
+
+TAKEN_APART = {path.stem: packets_of(path) for path in CAPTURES}
+
+
+def flip(dice, packets):
+    """Change a byte of a packet, its pcap header left alone."""
+    place = dice.randrange(len(packets))
+    packet = bytearray(packets[place])
+    packet[dice.randrange(PACKET_HEADER, len(packet))] ^= 1 << dice.randrange(8)
+    packets[place] = bytes(packet)
+
+
+def drop(dice, packets):
+    del packets[dice.randrange(len(packets))]
+
+
+def repeat(dice, packets):
+    packets.insert(dice.randrange(len(packets)), dice.choice(packets))
+
+
+def swap(dice, packets):
+    place = dice.randrange(len(packets) - 1)
+    packets[place], packets[place + 1] = packets[place + 1], packets[place]
+
+
+def damaged(name, seed, times):
+    """A fixture after some accidents."""
+    header, packets = TAKEN_APART[name]
+    packets, dice = list(packets), random.Random(seed)
+    for _ in range(times):
+        if len(packets) > 2:
+            dice.choice((flip, flip, drop, repeat, swap))(dice, packets)
+    return header + b"".join(packets)
+
+
+accidents = given(name=st.sampled_from(sorted(TAKEN_APART)), seed=st.integers(0, 2**32), times=st.integers(1, 40))
+
+
+@accidents
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_capture_is_read_and_told_in_every_form(name, seed, times):
+    analysis = read(damaged(name, seed, times))
+    assert "".join(report.render_text(analysis, Layout(100), arguments="trace.pcap"))
+    assert "".join(report.render_json(analysis))
+    assert "".join(report.render_jsonl(analysis))
+    for section in ("connections", "exchanges", "findings", "timeline"):
+        assert "".join(report.render_csv(analysis, section))
+
+
+@accidents
+@settings(max_examples=60, deadline=None)
+def test_both_paths_agree_on_a_damaged_capture(name, seed, times):
+    capture = damaged(name, seed, times)
+    assert told(read(capture)) == told(read(capture, columnar=False))
+
+
+@pytest.mark.parametrize("name", sorted(TAKEN_APART))
+def test_the_outcome_of_a_lost_packet_is_never_called_a_deadlock_elsewhere(name):
+    """A packet missing from the capture must not invent the incident where it did not happen."""
+    if "deadlock" in name or "opaque" in name:
+        pytest.skip("the incident did happen here")
+    header, packets = TAKEN_APART[name]
+    for place in range(0, len(packets), max(1, len(packets) // 25)):
+        analysis = read(header + b"".join(packets[:place] + packets[place + 1 :]))
+        assert "renegotiation-deadlock" not in {finding.rule for finding in analysis.findings}
