@@ -101,8 +101,7 @@ def locate_ip(buffer: bytearray, packets: Packets, ignored: Counter[str]) -> lis
         packets.at + np.maximum(packets.original, packets.captured),
     )
     groups = []
-    link_types, counts = np.unique(packets.link_type, return_counts=True)
-    for link_type, count in zip(link_types.tolist(), counts.tolist(), strict=True):
+    for link_type, count in _counted(packets.link_type):
         if link_type in LINK_LAYERS:
             group = everything.where(packets.link_type == link_type)
             groups.append(_past_header(buffer, group, LINK_LAYERS[link_type], ignored))
@@ -112,6 +111,17 @@ def locate_ip(buffer: bytearray, packets: Packets, ignored: Counter[str]) -> lis
         else:
             ignored[_unsupported(link_type, ignored)] += count
     return groups
+
+
+def _counted(link_types: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Each link type and how many packets have it; a capture rarely has more than one."""
+    if not len(link_types):
+        return []
+    first = int(link_types[0])
+    if (link_types == first).all():
+        return [(first, len(link_types))]
+    numbers, counts = np.unique(link_types, return_counts=True)
+    return list(zip(numbers.tolist(), counts.tolist(), strict=True))
 
 
 def _unsupported(link_type: int, ignored: Counter[str]) -> str:

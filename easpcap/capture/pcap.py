@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from easpcap.capture.chains import follow_chains
 from easpcap.capture.formats import PCAP_MAGICS
 from easpcap.capture.packets import BATCH_PACKETS, Packets, gather
 from easpcap.limits import MAX_PACKET_BYTES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from easpcap.capture.window import Window
 
 FILE_HEADER_BYTES: Final = 24
@@ -23,7 +26,8 @@ class PcapScanner:
     """Finds the packets of one pcap file, whose first bytes are ``header``."""
 
     def __init__(self, header: bytes) -> None:
-        order, self._unit, self._header_bytes = PCAP_MAGICS[header[:4]]
+        self._order, self._unit, self._header_bytes = PCAP_MAGICS[header[:4]]
+        order = self._order
         # The upper half of the field tells of check sequences, which the IP length leaves out anyway.
         self._link_type = struct.unpack_from(order + "I", header, 20)[0] & 0xFFFF
         self._size = struct.Struct(order + "I")
@@ -38,7 +42,7 @@ class PcapScanner:
         if not self._header_seen and window.end >= FILE_HEADER_BYTES:
             self._header_seen = True
             window.start += FILE_HEADER_BYTES
-        headers = np.array(self._offsets(window), dtype=np.int64)
+        headers = self._offsets(window)
         record = gather(window.buffer, headers, self._record)
         times = record["seconds"].astype(np.int64) * SECOND + record["fraction"].astype(np.int64) * self._unit
         return Packets(
@@ -49,15 +53,24 @@ class PcapScanner:
             link_type=np.broadcast_to(np.int64(self._link_type), headers.shape),
         )
 
-    def _offsets(self, window: Window) -> list[int]:
-        """Where the record headers of whole packets stand. The hot loop: nothing but the sizes is read here."""
+    def _offsets(self, window: Window) -> NDArray[np.int64]:
+        """Where the record headers of whole packets stand."""
+        if not self._header_seen:
+            return np.empty(0, np.int64)
+        chained, after = follow_chains(window.buffer, window.start, window.end, self._order, self._header_bytes)
+        if len(chained) > BATCH_PACKETS:
+            after = int(chained[BATCH_PACKETS])
+            chained = chained[:BATCH_PACKETS]
+        window.start = after
+        return np.append(chained, np.array(self._one_by_one(window, BATCH_PACKETS - len(chained)), np.int64))
+
+    def _one_by_one(self, window: Window, most: int) -> list[int]:
+        """The same for what is left. The hot loop of small windows: nothing but the sizes is read here."""
         buffer, position, end = window.buffer, window.start, window.end
         header, last, unpack = self._header_bytes, window.end - self._header_bytes, self._size.unpack_from
         offsets: list[int] = []
-        if not self._header_seen:
-            return offsets
         append = offsets.append
-        for _ in repeat(None, BATCH_PACKETS):
+        for _ in repeat(None, most):
             if position > last:
                 break
             behind = position + header + unpack(buffer, position + 8)[0]

@@ -77,7 +77,7 @@ class Analyzer:
             connections=connections,
             exchanges=exchanges,
             commands=_commands(exchanges),
-            anomalies=self._anomalies,
+            anomalies=sorted(self._anomalies, key=_by_frame),
         )
         analysis.findings, analysis.causes = diagnose(analysis)
         return analysis
@@ -188,6 +188,11 @@ def _tls_summary(conversation: Conversation) -> TlsSummary | None:
 
 def _last_byte(tcp: TcpConnection, direction: int) -> Position | None:
     return tcp.locate(direction, END_OF_STREAM) if tcp.payload_bytes[direction] else None
+
+
+def _by_frame(anomaly: Anomaly) -> tuple[int, int, str, str]:
+    frame, connection = anomaly.frame, anomaly.connection
+    return (frame or 0, -1 if connection is None else connection, anomaly.code, anomaly.detail)
 
 
 def _first_byte(exchange: Exchange) -> tuple[int, int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from easpcap.batch import ACK, RST, SYN
 from easpcap.stream import Data
 from easpcap.tcp.flows import group_by_flow
-from easpcap.tcp.index import Run
+from easpcap.tcp.index import Stretch
 from easpcap.tcp.order import Runs, Sequences
 from easpcap.tcp.sequence import MASK
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from easpcap.batch import PacketBatch
     from easpcap.tcp.assembler import Assembler
     from easpcap.tcp.connection import TcpConnection
-    from easpcap.tcp.index import Rows
     from easpcap.tcp.reassembler import Event, Reassembler
 
 #: The columns that a single row is read from.
@@ -51,21 +49,21 @@ class Sweep:
 
     def events(self) -> Iterator[tuple[TcpConnection, Event]]:
         """The events of the batch."""
-        newcomers = self._newcomers()
-        starts = self._flows.starts.tolist()
+        assembler, found, starts = self._assembler, self._found, self._flows.starts.tolist()
+        newcomers = iter([*self._newcomers(), (len(self._batch), None)])
+        place, newcomer = next(newcomers)
         for number, key in enumerate(self._flows.keys):
-            reassembler = self._found[number]
+            reassembler = found[number]
             start, stop = starts[number], starts[number + 1]
-            first = bisect_left(newcomers, (start,))
             is_expected = True
             while start < stop:
-                if first < len(newcomers) and newcomers[first][0] == start:
+                if place == start and newcomer is not None:
                     is_expected = reassembler is None
-                    reassembler = newcomers[first][1]
-                    yield from self._assembler.enter(key, reassembler)
-                    first += 1
-                until = min(stop, newcomers[first][0]) if first < len(newcomers) else stop
+                    reassembler = newcomer
+                    yield from assembler.enter(key, reassembler)
+                    place, newcomer = next(newcomers)
                 assert reassembler is not None  # noqa: S101  # a flow that is not known begins with a newcomer
+                until = min(stop, place)
                 yield from self._connection(reassembler, start, until, is_expected=is_expected)
                 start = until
 
@@ -109,31 +107,41 @@ class Sweep:
     ) -> Iterator[tuple[TcpConnection, Event]]:
         """Rows [start, stop) of one connection; the columns expected it where it was already known."""
         connection, client_side = reassembler.connection, reassembler.client_side
-        suspects, after = self._suspects, self._after
+        suspects, after, sides, order = self._suspects, self._after, self._sides, self._order
         number = self._next_suspect
-        rows: Rows | None = None
-        # Where the last row of each side ended: the columns are right where the connection stands there, too.
+        stretches: list[Stretch] = []
+        # Where the last row of each side ended: the columns are right where the connection stands there, too. Where
+        # they know nothing of a side (-1), they may think of an older connection.
         ended = _numbers(reassembler) if is_expected else [-1, -1]
         row = start
         while row < stop:
             while suspects[number] < row:
                 number += 1
             until = min(suspects[number], stop)
-            if until > row and reassembler.is_whole and _agree(reassembler, ended, is_expected):
-                if rows is None:
-                    rows = self._runs.rows()
-                yield from self._plain(reassembler, rows, row, until)
+            if (
+                until > row
+                and reassembler.is_whole
+                and ended == _numbers(reassembler)
+                and (is_expected or -1 not in ended)
+            ):
+                stretch = self._stretch(reassembler, row, until)
+                if stretch is not None:
+                    stretches.append(stretch)
+                    yield from self._deliver(reassembler, stretch)
+                self._acknowledge(reassembler, row, until)
                 ended, is_expected = _numbers(reassembler), True
                 row = until
                 continue
-            side = self._sides[row]
-            for event in self._single(reassembler, side ^ client_side, self._order[row]):
+            side = sides[row]
+            for event in self._single(reassembler, side ^ client_side, order[row]):
                 yield connection, event
             ended[side] = after[row]
             row += 1
         self._next_suspect = number
-        if rows is not None:
-            _detach(connection, rows)
+        for stretch in stretches:
+            first = connection.first_row(stretch)
+            if first < stretch.stop:
+                stretch.detach(self._runs.rows, first, client_side)
 
     def _single(self, reassembler: Reassembler, direction: int, row: int) -> list[Event]:
         """One row of the batch through the reassembler."""
@@ -143,35 +151,40 @@ class Sweep:
         payload = self._buffer[at : at + min(captured, on_wire)]
         return reassembler.segment(direction, seq, ack, flags, window, payload, on_wire, frame, time_ns)
 
-    def _plain(
-        self, reassembler: Reassembler, rows: Rows, start: int, stop: int
-    ) -> Iterator[tuple[TcpConnection, Event]]:
-        """Rows that follow each other: every run in one piece."""
-        connection, halves, client_side = reassembler.connection, reassembler.halves, reassembler.client_side
-        runs, buffer = self._runs, self._buffer
-        begins, ends, stops = runs.begins, runs.ends, runs.stops
+    def _stretch(self, reassembler: Reassembler, start: int, stop: int) -> Stretch | None:
+        """Rows that follow each other; None where none of them carries bytes."""
+        connection, (client, server), runs = reassembler.connection, reassembler.halves, self._runs
         self._count(connection, start, stop)
         first, last = runs.rank[start], runs.rank[stop]
-        while first < last:
-            end = stops[first]
-            direction = runs.sides[first] ^ client_side
-            if end == first + 1:
-                data = bytes(buffer[begins[first] : ends[first]])
-            else:
-                spans = zip(begins[first:end], ends[first:end], strict=True)
-                data = b"".join([buffer[begin:finish] for begin, finish in spans])
-            half, peer = halves[direction], halves[1 - direction]
-            at = half.next
-            half.next = at + len(data)
-            connection.payload_bytes[direction] += len(data)
-            stamp = connection.stamp + 1
-            connection.stamp += end - first
-            peer_number = (peer.base + peer.next) & MASK if peer.base >= 0 else -1
-            rows.last = end
-            connection.indexes[direction].add_run(Run(at, stamp, first, end, rows, peer.next, peer_number))
-            yield connection, Data(direction, at, data)
-            first = end
-        self._acknowledge(reassembler, start, stop)
+        if first == last:
+            return None
+        numbers = (client.number if client.base >= 0 else -1, server.number if server.base >= 0 else -1)
+        stretch = Stretch(runs.rows, first, last, reassembler.client_side, (client.next, server.next), numbers)
+        stretch.stamp = connection.stamp + 1 - first
+        connection.stamp += last - first
+        return stretch
+
+    def _deliver(self, reassembler: Reassembler, stretch: Stretch) -> Iterator[tuple[TcpConnection, Event]]:
+        """Every run of a stretch in one piece."""
+        runs, buffer, join, new = self._runs, self._buffer, b"".join, tuple.__new__
+        connection, client_side = reassembler.connection, reassembler.client_side
+        starts, ends = stretch.starts, stretch.ends
+        row = origin = stretch.first
+        last = stretch.stop
+        pieces = [buffer[begin:end] for begin, end in zip(runs.begins[row:last], runs.ends[row:last], strict=True)]
+        chosen = slice(runs.run[row], runs.run[last - 1] + 1)
+        for stop, side in zip(runs.stops[chosen], runs.sides[chosen], strict=True):
+            direction = side ^ client_side
+            data = join(pieces[row - origin : stop - origin])
+            row = stop
+            at = ends[direction]
+            ends[direction] = at + len(data)
+            if at == starts[direction]:
+                connection.indexes[direction].add_stretch(stretch)
+            yield connection, new(Data, (direction, at, data))
+        for half, start, end, direction in zip(reassembler.halves, starts, ends, (0, 1), strict=True):
+            connection.payload_bytes[direction] += end - start
+            half.next = end
 
     def _count(self, connection: TcpConnection, start: int, stop: int) -> None:
         last = self._order[stop - 1]
@@ -191,27 +204,13 @@ class Sweep:
                     connection.acked[1 - direction] = max(connection.acked[1 - direction], acked)
 
 
-def _numbers(reassembler: Reassembler) -> list[int]:
+def _numbers(reassembler: Reassembler) -> list[int]:  # hot
     """The next sequence number of each side, -1 where it is not known."""
-    client, server = (half.number if half.base >= 0 else -1 for half in reassembler.halves)
-    return [server, client] if reassembler.client_side else [client, server]
-
-
-def _agree(reassembler: Reassembler, ended: list[int], is_expected: bool) -> bool:  # hot
-    """Whether both directions stand where the columns took them to stand: where the row before ended."""
-    for side in (0, 1):
-        half = reassembler.halves[side ^ reassembler.client_side]
-        if ended[side] < 0:  # no row yet: the columns know nothing, or think of an older connection
-            if half.base >= 0 or not is_expected:
-                return False
-        elif half.base < 0 or ended[side] != half.number:
-            return False
-    return True
-
-
-def _detach(connection: TcpConnection, rows: Rows) -> None:
-    """Let the rows that are still asked for outlive the batch, and forget the others."""
-    first = [index.first_row(rows) for index in connection.indexes]
-    kept = [row for row in first if row is not None]
-    if kept:
-        rows.detach(min(kept))
+    client, server = reassembler.halves
+    numbers = [
+        (client.base + client.next) & MASK if client.base >= 0 else -1,
+        (server.base + server.next) & MASK if server.base >= 0 else -1,
+    ]
+    if reassembler.client_side:
+        numbers.reverse()
+    return numbers

@@ -13,6 +13,8 @@ from easpcap.tcp.index import PositionIndex
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from easpcap.tcp.index import Stretch
+
 #: Ports on which Exchange and its proxies listen although they are no system ports.
 SERVICE_PORTS: Final = frozenset({3128, 4433, 4443, 8000, 8080, 8081, 8088, 8443, 8888})
 SYSTEM_PORTS: Final = 1024  # RFC 6335 section 6
@@ -94,7 +96,7 @@ class TcpConnection:
     def indexes(self) -> Sequence[PositionIndex]:
         """The position index of each direction; made when first wanted, since a SYN needs none."""
         if self._indexes is None:
-            self._indexes = (PositionIndex(), PositionIndex())
+            self._indexes = (PositionIndex(0), PositionIndex(1))
         return self._indexes
 
     def locate(self, direction: int, offset: int) -> Position:
@@ -103,9 +105,10 @@ class TcpConnection:
         Before what was pruned it is the oldest one kept, beyond the delivered bytes the last one, in a gap the one
         before it, and the first packet of the connection where no byte was delivered at all.
         """
-        if self._indexes is None:
+        indexes = self._indexes
+        if indexes is None:
             return self.first
-        return self._indexes[direction].locate(offset) or self.first
+        return indexes[direction].locate(offset) or self.first
 
     def prune(self, direction: int, offset: int) -> None:
         """The consumer will not ask for offsets before ``offset`` again."""
@@ -115,6 +118,13 @@ class TcpConnection:
     def forget(self) -> None:
         """The consumer will not ask for any offset again."""
         self._indexes = None
+
+    def first_row(self, stretch: Stretch) -> int:
+        """The first row of ``stretch`` that can still be asked for, its ``stop`` where none can."""
+        if self._indexes is None:
+            return stretch.stop
+        to_server, to_client = self._indexes
+        return min(to_server.first_row(stretch), to_client.first_row(stretch))
 
     def note(self, code: str, direction: int, offset: int, detail: str) -> None:
         """Remember an anomaly; of each connection only the first ones are kept."""

@@ -7,7 +7,7 @@ payload is joined as it stands. All other rows are left to the reassembler, one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -87,38 +87,44 @@ class Sequences:
 
 
 class Runs:
-    """The plain rows with payload, and where runs of them end; all for access row by row.
+    """The plain rows with payload, and the runs that they form.
 
-    ``rank`` of a sorted row is the number of plain payload rows before it; ``stops`` says for each of them where its
-    run ends. A run ends where the flow or the side changes, and before a suspect row.
+    ``rank`` of a sorted row is the number of plain payload rows before it, and such a row is known by this number in
+    all else; ``begins`` and ``ends`` say where its payload stands, ``run`` to which run it belongs. Each run has its
+    ``stops`` and ``sides``; it ends where the flow or the side changes, and before a suspect row.
     """
 
-    __slots__ = ("_columns", "begins", "ends", "rank", "sides", "stops")
+    __slots__ = ("begins", "ends", "rank", "rows", "run", "sides", "stops")
 
     def __init__(self, batch: PacketBatch, flows: Flows, suspects: Flags, ack: Numbers) -> None:
         order = flows.order
-        size = batch.captured[order]
-        chosen = (size > 0) & ~suspects
+        chosen = (batch.captured[order] > 0) & ~suspects
         rank = np.zeros(len(order) + 1, np.int64)
         np.cumsum(chosen, out=rank[1:])
         self.rank = rank.data
-        rows = np.flatnonzero(chosen)
-        place = (flows.flow * 2 + flows.side + 2 * len(flows.keys) * np.cumsum(suspects))[rows]
-        stops = np.append(np.flatnonzero(place[1:] != place[:-1]) + 1, len(rows))
-        self.stops = np.repeat(stops, np.diff(stops, prepend=0)).data if len(rows) else stops.data
-        self.sides: list[bool] = flows.side[rows].tolist()
-        size = size[rows]
-        source = order[rows]
-        begins = batch.payload_at[source]
+        places = np.flatnonzero(chosen)
+        source, side = order[places], flows.side[places]
+        size, begins = batch.captured[source], batch.payload_at[source]
         self.begins: list[int] = begins.tolist()
         self.ends: list[int] = (begins + size).tolist()
-        self._columns = (
-            np.cumsum(size) - size,
-            batch.frame[source],
-            batch.time_ns[source],
-            ack[rows].astype(np.int64),
-        )
+        kind = (flows.flow * 2 + flows.side + 2 * len(flows.keys) * np.cumsum(suspects))[places]
+        changes = kind[1:] != kind[:-1]
+        run = np.zeros(len(places) + 1, np.int64)
+        np.cumsum(changes, out=run[1:-1])
+        run[-1:] = run[-2] + 1 if len(places) else 0
+        self.run = run.data
+        stops = np.append(np.flatnonzero(changes) + 1, len(places))
+        self.stops: list[int] = stops.tolist()
+        self.sides: list[bool] = side[stops - 1].tolist() if len(places) else []
+        self.rows = Rows(_table(size, side, batch.frame[source], batch.time_ns[source], ack[places]))
 
-    def rows(self) -> Rows:
-        """The payload rows as the position index refers to them; one for each connection."""
-        return Rows(*self._columns)
+
+def _table(size: NDArray[np.int64], side: Flags, *others: NDArray[Any]) -> NDArray[np.int64]:
+    """The columns of the payload rows, as `Rows` has them."""
+    table = np.empty((2 + len(others), len(size)), np.int64)
+    for line, own in ((0, ~side), (1, side)):
+        counted = size * own
+        np.subtract(np.cumsum(counted), counted, out=table[line])
+    for line, column in enumerate(others, 2):
+        table[line] = column
+    return table

@@ -95,48 +95,50 @@ class Reassembler:
     ) -> list[Event]:
         """Take the next packet of the connection and return what can be told now."""
         connection = self.connection
-        connection.packets += 1
+        connection.packets = packets = connection.packets + 1
         connection.last_frame, connection.last_time_ns = frame, time_ns
         connection.seen[direction] = True
-        self._expire(time_ns)
+        if self._reset_at is not None:
+            self._expire(time_ns)
         if self.first_numbers[direction] < 0:
             self.first_numbers[direction] = seq if flags & SYN else (seq - 1) & MASK
-        seq = self._place(direction, seq, ack, flags, frame, time_ns)
-        own = self.halves[direction]
+        own, peer = self.halves[direction], self.halves[1 - direction]
+        if flags & SYN or own.base < 0:
+            seq = self._place(direction, seq, ack, flags, frame, time_ns)
         near = max(own.next, connection.acked[direction])
         offset = unwrap(seq, own.base, near)
         if abs(offset - near) > MAX_WINDOW_BYTES:
             text = f"sequence number {seq} is {abs(offset - near):,} bytes away"
             connection.note("tcp-out-of-window", direction, own.next, text)
-        else:
-            need, acked = self._acknowledge(1 - direction, ack) if flags & ACK else (-1, None)
-            entry = Waiting(offset, offset + on_wire, connection.packets, Kind.DATA, b"", need, acked, frame, time_ns)
+            return self._told(direction)
+        need, acked = self._acknowledge(1 - direction, ack) if flags & ACK else (-1, None)
+        window_turns = (window == 0) != own.zero_window and not flags & (SYN | RST)
+        entry: Waiting | None = None  # most segments that are read here carry nothing
+        if on_wire or flags & (FIN | RST) or window_turns:
+            entry = Waiting(offset, offset + on_wire, packets, Kind.DATA, b"", need, acked, frame, time_ns)
             if on_wire:
                 self._accept(direction, entry, payload)
             if flags & (FIN | RST):
                 self._close(direction, entry, flags)
-            if flags & FIN or self.halves[0].waiting or self.halves[1].waiting or self.halves[1 - direction].ack_log:
-                self._drain()
-            if (window == 0) != own.zero_window and not flags & (SYN | RST):
-                self._window_changed(direction, entry, is_zero=window == 0)
+        if own.waiting or peer.waiting or peer.ack_log:
+            self._drain()
+        if entry is not None and window_turns:
+            self._window_changed(direction, entry, is_zero=window == 0)
         return self._told(direction)
 
     def _told(self, direction: int) -> list[Event]:
         """The events so far; before the first of them that the connection was opened, once anybody has answered."""
-        events = self._events
+        events, self._events = self._events, []
         if self._opening is not None and (events or self.connection.seen[1 - direction]):
             events.insert(0, self._opening)
             self._opening = None
-        if events:
-            self._events = []
         return events
 
     def _place(self, direction: int, seq: int, ack: int, flags: int, frame: int, time_ns: int) -> int:
         """Settle where offset 0 is (RFC 9293 section 3.4: behind the SYN); returns the number of the first byte."""
         own, peer = self.halves[direction], self.halves[1 - direction]
         if not flags & SYN:
-            if own.base < 0:
-                own.base = seq
+            own.base = seq  # of its first segment, the SYN of which is not in the capture
             return seq
         seq = (seq + 1) & MASK
         connection = self.connection
@@ -304,8 +306,12 @@ class Reassembler:
                     own.put(entry._replace(offset=seen, end=seen, kind=Kind.RST, need=-1))
                     self._drain()
         elif own.fin is None and not own.ended and entry.end >= own.next:
-            own.fin = max(entry.end, seen)
-            own.put(entry._replace(offset=own.fin, end=own.fin, kind=Kind.FIN))
+            own.fin = fin = max(entry.end, seen)
+            entry = entry._replace(offset=fin, end=fin, kind=Kind.FIN)
+            if fin == own.next and not own.waiting and entry.need <= self.halves[1 - direction].reach:
+                self._end(direction, entry)
+            else:
+                own.put(entry)
 
     def _end(self, direction: int, entry: Waiting) -> None:
         """The FIN or RST of a direction has its turn."""
@@ -383,8 +389,8 @@ class Reassembler:
             self._lose(direction, self.halves[direction].waiting[0].offset)
             return
         direction = fronts[0][1]
-        need = self.halves[direction].waiting[0].need
-        self._lose_tail(1 - direction, min(need, self.connection.acked[1 - direction]))
+        need, peer = self.halves[direction].waiting[0].need, 1 - direction
+        self._lose_tail(peer, min(need, self.connection.acked[peer]))
         self._release(direction)
 
     def _lose_tail(self, direction: int, end: int) -> None:

@@ -55,8 +55,9 @@ class Place(NamedTuple):
 
     def seen(self, kind: str, detail: str, data: dict[str, Any] | None = None) -> Seen:
         """The fact that ``kind`` happened here."""
-        known = {"encrypted": self.encrypted, **(data or {})}
-        return Seen(kind, self.direction, self.offset, self.end, self.plain_offset, detail, known)
+        direction, offset, end, plain_offset, encrypted = self
+        known = {"encrypted": encrypted, **data} if data else {"encrypted": encrypted}
+        return Seen(kind, direction, offset, end, plain_offset, detail, known)
 
     def anomaly(self, code: str, detail: str) -> Anomaly:
         """Something odd that happened here."""

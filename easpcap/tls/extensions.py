@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 from easpcap.errors import DecodeError
@@ -17,6 +18,8 @@ POST_HANDSHAKE_AUTH: Final = 49  # RFC 8446 section 4.2.6
 
 Extensions = dict[int, bytes]
 
+_extension_header: Final = Struct(">HH").unpack_from  # type and length
+
 
 def parse_extensions(reader: Reader) -> Extensions:
     """The extensions at the end of a hello by type, the first of each (RFC 5246 section 7.4.1.4).
@@ -26,10 +29,16 @@ def parse_extensions(reader: Reader) -> Extensions:
     extensions: Extensions = {}
     if len(reader) < 2:
         return extensions
-    with reader.block(2):
-        while len(reader):
-            kind = reader.uint(2)
-            extensions.setdefault(kind, reader.vector(2))
+    block = reader.vector(2)
+    at, size = 0, len(block)
+    while at + 4 <= size:
+        kind, length = _extension_header(block, at)
+        start = at + 4
+        at = start + length
+        extensions.setdefault(kind, block[start:at])
+    if at != size:
+        msg = f"an extension ends {abs(size - at)} bytes off the end of its block"
+        raise DecodeError(msg)
     return extensions
 
 
@@ -39,10 +48,8 @@ def server_name(extensions: Extensions) -> str | None:
     if not data:
         return None
     try:
-        reader = Reader(data)
-        with reader.block(2):
-            name_type, name = reader.uint(1), reader.vector(2)
-            reader.rest()
+        names = Reader(Reader(data).vector(2))
+        name_type, name = names.uint(1), names.vector(2)
     except DecodeError:
         return None
     return name.decode("ascii", "backslashreplace") if name_type == 0 and name else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct, unpack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.errors import DecodeError
@@ -51,6 +52,7 @@ MESSAGE_NAMES: Final[dict[int, str]] = {
 TLS13: Final = 0x0304
 
 _MESSAGE_HEADER: Final = 4
+_version_and_random: Final = Struct(">H32s").unpack  # RFC 5246 section 7.4.1.2
 
 
 class Message(NamedTuple):
@@ -70,10 +72,11 @@ class Message(NamedTuple):
 class MessageJoiner:
     """Cuts the handshake records of one direction into messages, however they are packed (RFC 5246 section 6.2.1)."""
 
-    __slots__ = ("_buffer", "_start")
+    __slots__ = ("_buffer", "_needed", "_start")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = bytearray()  # of a message that is not whole yet
+        self._needed = 0  # bytes it takes to go on with that message
         self._start = 0
 
     def __len__(self) -> int:
@@ -82,21 +85,28 @@ class MessageJoiner:
 
     def feed(self, fragment: bytes, start: int, end: int) -> Iterator[Message]:
         """The messages that the record's fragment completes. Raises DecodeError for one that is too long."""
-        buffer = self._buffer
-        if not buffer:
-            self._start = start
-        buffer += fragment
-        while len(buffer) >= _MESSAGE_HEADER:
-            size = _MESSAGE_HEADER + int.from_bytes(buffer[1:_MESSAGE_HEADER], "big")
-            if size > MAX_HANDSHAKE_MESSAGE:
-                msg = f"a handshake message of {size} bytes"
-                raise DecodeError(msg)
-            if len(buffer) < size:
+        data, buffer, begun = fragment, self._buffer, start
+        if buffer:
+            buffer += fragment
+            if len(buffer) < self._needed:
                 return
-            message = Message(buffer[0], bytes(buffer[:size]), self._start, end)
-            del buffer[:size]
-            self._start = start
-            yield message
+            data, begun = bytes(buffer), self._start
+            buffer.clear()
+        at, size = 0, len(data)
+        needed = _MESSAGE_HEADER
+        while at + _MESSAGE_HEADER <= size:
+            needed = _MESSAGE_HEADER + int.from_bytes(data[at + 1 : at + _MESSAGE_HEADER], "big")
+            if needed > MAX_HANDSHAKE_MESSAGE:
+                msg = f"a handshake message of {needed} bytes"
+                raise DecodeError(msg)
+            if at + needed > size:
+                break
+            yield Message(data[at], data[at : at + needed], begun, end)
+            at += needed
+            begun, needed = start, _MESSAGE_HEADER
+        if at < size:
+            buffer += data[at:]
+            self._start, self._needed = begun, needed
 
     def clear(self) -> int:
         """Forget an unfinished message; how many bytes it had."""
@@ -134,7 +144,8 @@ class ServerHello(NamedTuple):
 def parse_client_hello(body: bytes) -> ClientHello:
     """A ClientHello of SSL 3.0 or later."""
     reader = Reader(body)
-    version, random, session_id = reader.uint(2), reader.take(32), reader.vector(1)
+    version, random = _version_and_random(reader.take(34))
+    session_id = reader.vector(1)
     suites = _uint16s(reader.vector(2))
     reader.vector(1)  # compression methods
     return ClientHello(version, random, session_id, suites, ext.parse_extensions(reader))
@@ -154,7 +165,7 @@ def parse_ssl2_client_hello(body: bytes) -> ClientHello:
 def parse_server_hello(body: bytes) -> ServerHello:
     """A ServerHello; the drafts of TLS 1.3 (version 0x7f..) left out session id and compression."""
     reader = Reader(body)
-    version, random = reader.uint(2), reader.take(32)
+    version, random = _version_and_random(reader.take(34))
     if version >> 8 == 0x7F:
         return ServerHello(TLS13, random, b"", reader.uint(2), 0, ext.parse_extensions(reader))
     session_id, suite, compression = reader.vector(1), reader.uint(2), reader.uint(1)
@@ -167,11 +178,11 @@ def parse_server_hello(body: bytes) -> ServerHello:
 
 def parse_certificates(body: bytes) -> list[bytes]:
     """The DER certificates of a Certificate message, the sender's own first; none where the list is empty."""
-    reader = Reader(body)
+    outer = Reader(body)
+    chain = Reader(outer.vector(3))
     certificates = []
-    with reader.block(3):
-        while len(reader):
-            certificates.append(reader.vector(3))
+    while len(chain):
+        certificates.append(chain.vector(3))
     return certificates
 
 
@@ -193,4 +204,5 @@ def encrypted_premaster(body: bytes, version: int) -> bytes:
 
 
 def _uint16s(data: bytes) -> tuple[int, ...]:
-    return tuple(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data) - 1, 2))
+    count = len(data) // 2
+    return unpack(f">{count}H", data[: 2 * count])

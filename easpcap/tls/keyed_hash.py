@@ -26,8 +26,10 @@ def hash_state(name: str, data: bytes) -> HASH:
 
 def hmac_states(name: str, key: bytes) -> tuple[Callable[[], HASH], Callable[[], HASH]]:
     """Makers of HMAC's inner and outer state (RFC 2104): HMAC is outer(inner(message))."""
+    new = _CONSTRUCTORS[name]
     block = 128 if name == "sha384" else 64
     if len(key) > block:
-        key = hash_state(name, key).digest()
+        key = new(key, usedforsecurity=False).digest()
     padded = key.ljust(block, b"\0")
-    return hash_state(name, padded.translate(_INNER_PAD)).copy, hash_state(name, padded.translate(_OUTER_PAD)).copy
+    inner = new(padded.translate(_INNER_PAD), usedforsecurity=False)
+    return inner.copy, new(padded.translate(_OUTER_PAD), usedforsecurity=False).copy

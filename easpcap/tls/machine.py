@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from easpcap.errors import DecodeError
 from easpcap.stream import TO_CLIENT, TO_SERVER
@@ -27,26 +27,13 @@ if TYPE_CHECKING:
 class HandshakeMachine:
     """The handshakes of a connection, one after the other; ``negotiation`` is the present or latest one."""
 
-    __slots__ = ("_actions", "_finder", "_summary", "negotiation", "state")
+    __slots__ = ("_finder", "_summary", "negotiation", "state")
 
     def __init__(self, finder: KeyFinder, summary: Summary) -> None:
         self.state = State.START
         self.negotiation = Negotiation(0, renegotiation=False)
         self._finder = finder
         self._summary = summary
-        self._actions: Final[dict[tuple[int, int], Callable[[Message, Place], Facts]]] = {
-            (TO_CLIENT, hs.HELLO_REQUEST): self._hello_request,
-            (TO_SERVER, hs.CLIENT_HELLO): self._client_hello,
-            (TO_CLIENT, hs.SERVER_HELLO): self._server_hello,
-            (TO_CLIENT, hs.CERTIFICATE): self._server_certificate,
-            (TO_CLIENT, hs.SERVER_KEY_EXCHANGE): self._server_key_exchange,
-            (TO_CLIENT, hs.CERTIFICATE_REQUEST): self._certificate_request,
-            (TO_CLIENT, hs.NEW_SESSION_TICKET): self._new_session_ticket,
-            (TO_SERVER, hs.CERTIFICATE): self._client_certificate,
-            (TO_SERVER, hs.CLIENT_KEY_EXCHANGE): self._client_key_exchange,
-            (TO_SERVER, hs.FINISHED): self._finished,
-            (TO_CLIENT, hs.FINISHED): self._finished,
-        }
 
     @property
     def hidden(self) -> bool:
@@ -61,12 +48,12 @@ class HandshakeMachine:
     def take(self, message: Message, place: Place) -> Facts:
         """One handshake message in the order of the connection."""
         facts = self._advance(message.message_type, place)
-        action = self._actions.get((place.direction, message.message_type))
+        action = self._ACTIONS.get((place.direction, message.message_type))
         try:
             if action is None:
                 self.negotiation.record(message)
             else:
-                facts += action(message, place)
+                facts += action(self, message, place)
         except DecodeError as error:
             name = hs.MESSAGE_NAMES.get(message.message_type, "handshake message")
             facts.append(place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}"))
@@ -241,3 +228,17 @@ class HandshakeMachine:
         }
         form = "abbreviated" if negotiation.abbreviated else "full"
         return [place.seen("handshake-done", f"{form} handshake done", data)]
+
+    _ACTIONS: ClassVar[dict[tuple[int, int], Callable[[HandshakeMachine, Message, Place], Facts]]] = {
+        (TO_CLIENT, hs.HELLO_REQUEST): _hello_request,
+        (TO_SERVER, hs.CLIENT_HELLO): _client_hello,
+        (TO_CLIENT, hs.SERVER_HELLO): _server_hello,
+        (TO_CLIENT, hs.CERTIFICATE): _server_certificate,
+        (TO_CLIENT, hs.SERVER_KEY_EXCHANGE): _server_key_exchange,
+        (TO_CLIENT, hs.CERTIFICATE_REQUEST): _certificate_request,
+        (TO_CLIENT, hs.NEW_SESSION_TICKET): _new_session_ticket,
+        (TO_SERVER, hs.CERTIFICATE): _client_certificate,
+        (TO_SERVER, hs.CLIENT_KEY_EXCHANGE): _client_key_exchange,
+        (TO_SERVER, hs.FINISHED): _finished,
+        (TO_CLIENT, hs.FINISHED): _finished,
+    }

@@ -75,8 +75,11 @@ class MacThenEncrypt:
         "_buffer",
         "_cipher",
         "_decrypt_into",
+        "_holds",
         "_least",
         "_mac",
+        "_mac_size",
+        "_room",
         "_start",
         "_strict",
         "_view",
@@ -87,12 +90,13 @@ class MacThenEncrypt:
         self.sequence = 0
         self._cipher = cipher
         self._mac = mac
+        self._mac_size = mac.size
+        self._holds = mac.holds
         self._strict = strict_padding
         self._block = cipher.block
         self._start = PLAIN + cipher.explicit
         self._least = cipher.explicit + (mac.size // cipher.block + 1) * cipher.block
-        self._buffer = scratch_buffer()
-        self._view = memoryview(self._buffer)
+        self._buffer, self._view, self._room = scratch_buffer()
         self._decrypt_into = cipher.decrypt_into
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
@@ -102,10 +106,19 @@ class MacThenEncrypt:
         size = len(fragment)
         if size % self._block or not self._least <= size <= MAX_FRAGMENT:
             return None
-        self._decrypt_into(fragment, self._view[PLAIN:])
-        end = self._content_end(size)
+        self._decrypt_into(fragment, self._room)
+        buffer = self._buffer
+        stop = PLAIN + size
+        padding = buffer[stop - 1]
+        end = stop - 1 - padding  # the same as _content_end, which would cost a call a record
+        if self._strict:
+            if not buffer.startswith(_PADDINGS[padding], end):
+                return None
+        elif padding >= self._block:
+            return None
+        end -= self._mac_size
         start = self._start
-        if end < start or not self._mac.holds(sequence, content_type, version, start, end):
+        if end < start or not self._holds(sequence, content_type, version, start, end):
             return None
         return self._view[start:end].tobytes()
 
@@ -121,7 +134,7 @@ class MacThenEncrypt:
             if len(before) < self._block:
                 return None
             decrypt_into = self._cipher.behind(bytes(before[-self._block :]))
-        decrypt_into(fragment, self._view[PLAIN:])
+        decrypt_into(fragment, self._room)
         start, end = self._start, self._content_end(size)
         if end < start:
             return None
@@ -152,7 +165,7 @@ class MacThenEncrypt:
 class EncryptThenMac:
     """RFC 7366: the MAC stands outside the encryption and covers IV and ciphertext."""
 
-    __slots__ = ("_block", "_buffer", "_cipher", "_decrypt_into", "_least", "_mac", "_view", "sequence")
+    __slots__ = ("_block", "_cipher", "_decrypt_into", "_least", "_mac", "_room", "_view", "sequence")
 
     def __init__(self, cipher: _BlockCipher, mac: RecordMac) -> None:
         self.sequence = 0
@@ -160,8 +173,7 @@ class EncryptThenMac:
         self._mac = mac
         self._block = cipher.block
         self._least = cipher.explicit + cipher.block + mac.size
-        self._buffer = scratch_buffer()
-        self._view = memoryview(self._buffer)
+        _, self._view, self._room = scratch_buffer()
         self._decrypt_into = cipher.decrypt_into
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
@@ -171,7 +183,7 @@ class EncryptThenMac:
         end = self._place(fragment)
         if not end or not self._mac.holds(sequence, content_type, version, PLAIN, end):
             return None
-        return self._decrypt(end)
+        return self._decrypt(fragment, end)
 
     def reopen(
         self, content_type: int, version: int, fragment: bytes | memoryview, before: bytes, lost_bytes: int, tries: int
@@ -193,7 +205,7 @@ class EncryptThenMac:
         self.sequence = sequence + 1
         if cipher.chained:
             self._decrypt_into = cipher.behind(last_block)
-        return self._decrypt(end)
+        return self._decrypt(fragment, end)
 
     def _place(self, fragment: bytes | memoryview) -> int:
         """Put a fragment into the buffer; where its ciphertext ends there, 0 for an impossible size."""
@@ -204,10 +216,10 @@ class EncryptThenMac:
         self._view[PLAIN : PLAIN + size] = fragment
         return PLAIN + encrypted
 
-    def _decrypt(self, end: int) -> bytes | None:
-        """The plaintext of the buffer's [PLAIN, end), whose MAC holds; its padding is checked all the same."""
+    def _decrypt(self, fragment: bytes | memoryview, end: int) -> bytes | None:
+        """The plaintext of a fragment whose ciphertext ends at ``end`` in the buffer; its padding is checked too."""
         view = self._view
-        self._decrypt_into(view[PLAIN:end].tobytes(), view[PLAIN:])
+        self._decrypt_into(fragment[: end - PLAIN], self._room)
         padding = view[end - 1]
         stop = end - 1 - padding
         start = PLAIN + self._cipher.explicit

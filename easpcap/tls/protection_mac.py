@@ -7,7 +7,6 @@ content)), with two key-dependent prefixes. Hashing states with the prefixes alr
 from __future__ import annotations
 
 import threading
-from hmac import compare_digest
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -40,26 +39,31 @@ class _Scratch(threading.local):
     """One buffer a thread for all its records: warm memory, however many connections are alive."""
 
     def __init__(self) -> None:
-        self.buffer = bytearray(PLAIN + MAX_FRAGMENT + 32)
+        buffer = bytearray(PLAIN + MAX_FRAGMENT + 32)
+        view = memoryview(buffer)
+        self.parts = buffer, view, view[PLAIN:]
 
 
 _scratch = _Scratch()
 
 
-def scratch_buffer() -> bytearray:
-    """This thread's buffer, PLAIN + MAX_FRAGMENT + 32 bytes long; what it holds is lost at the next record."""
-    return _scratch.buffer
+def scratch_buffer() -> tuple[bytearray, memoryview, memoryview]:
+    """This thread's buffer, PLAIN + MAX_FRAGMENT + 32 bytes long: itself, a view of it, and one from PLAIN on.
+
+    What it holds is lost at the next record.
+    """
+    return _scratch.parts
 
 
 class RecordMac:
     """The keyed MAC of one direction and epoch, computed over the scratch buffer."""
 
-    __slots__ = ("_header", "_inner", "_outer", "_pack", "_view", "size")
+    __slots__ = ("_buffer", "_header", "_inner", "_outer", "_pack", "_view", "size")
     _pack: Callable[..., None]
 
     def __init__(self, version: int, mac: str, key: bytes) -> None:
         self.size = MAC_SIZES[mac]
-        self._view = memoryview(scratch_buffer())
+        self._buffer, self._view, _ = scratch_buffer()
         if version == 0x0300:
             self._inner, self._outer = _ssl3_states(_HASHES[mac], key)
             self._header, self._pack = _SSL3_HEADER.size, _pack_ssl3
@@ -69,14 +73,14 @@ class RecordMac:
 
     def holds(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
         """Whether the MAC of the buffer's [start, end) stands behind it. The bytes before ``start`` are overwritten."""
-        view = self._view
+        buffer = self._buffer
         begin = start - self._header
-        self._pack(view, begin, sequence, content_type, version, end - start)
+        self._pack(buffer, begin, sequence, content_type, version, end - start)
         inner = self._inner()
-        inner.update(view[begin:end])
+        inner.update(self._view[begin:end])
         outer = self._outer()
         outer.update(inner.digest())
-        return compare_digest(outer.digest(), view[end : end + self.size])
+        return buffer.startswith(outer.digest(), end)  # not in constant time: there is no peer to learn from it
 
     def find(self, sequences: range, content_type: int, version: int, start: int, end: int) -> int | None:
         """The first of ``sequences`` whose MAC of the buffer's [start, end) stands behind it."""
@@ -97,8 +101,8 @@ def lost_records(sequence: int, lost_bytes: int, least_fragment: int, tries: int
 _pack_tls: Final = _TLS_HEADER.pack_into
 
 
-def _pack_ssl3(view: memoryview, at: int, sequence: int, content_type: int, _version: int, length: int) -> None:
-    _SSL3_HEADER.pack_into(view, at, sequence, content_type, length)
+def _pack_ssl3(buffer: bytearray, at: int, sequence: int, content_type: int, _version: int, length: int) -> None:
+    _SSL3_HEADER.pack_into(buffer, at, sequence, content_type, length)
 
 
 def _ssl3_states(name: str, key: bytes) -> tuple[Callable[[], HASH], Callable[[], HASH]]:

@@ -59,12 +59,12 @@ class Unprotected:
 class NullCipher:
     """Content in the clear, with a MAC behind it."""
 
-    __slots__ = ("_mac", "_view", "sequence")
+    __slots__ = ("_mac", "_room", "_view", "sequence")
 
     def __init__(self, mac: RecordMac) -> None:
         self.sequence = 0
         self._mac = mac
-        self._view = memoryview(scratch_buffer())
+        _, self._view, self._room = scratch_buffer()
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
         """See Protection."""
@@ -100,20 +100,20 @@ class NullCipher:
         size = len(fragment)
         if not self._mac.size <= size <= MAX_FRAGMENT:
             return 0
-        self._view[PLAIN : PLAIN + size] = fragment
+        self._room[:size] = fragment
         return PLAIN + size - self._mac.size
 
 
 class StreamCipher:
     """RC4: content and MAC under one keystream that runs through all records of the epoch."""
 
-    __slots__ = ("_keystream", "_mac", "_view", "sequence")
+    __slots__ = ("_keystream", "_mac", "_room", "_view", "sequence")
 
     def __init__(self, key: bytes, mac: RecordMac) -> None:
         self.sequence = 0
         self._mac = mac
         self._keystream = _Keystream(key)
-        self._view = memoryview(scratch_buffer())
+        _, self._view, self._room = scratch_buffer()
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
         """See Protection."""
@@ -122,7 +122,7 @@ class StreamCipher:
         size = len(fragment)
         if size > MAX_FRAGMENT:
             return None
-        self._keystream.decrypt_into(fragment, self._view[PLAIN:])
+        self._keystream.decrypt_into(fragment, self._room)
         end = PLAIN + size - self._mac.size
         if end < PLAIN or not self._mac.holds(sequence, content_type, version, PLAIN, end):
             return None
@@ -151,7 +151,7 @@ class StreamCipher:
         end = PLAIN + size - self._mac.size
         for sequence in sequences:
             at = behind - RECORD_HEADER * (sequence - self.sequence) - first
-            self._view[PLAIN : PLAIN + size] = _xor(fragment, keystream[at : at + size])
+            self._room[:size] = _xor(fragment, keystream[at : at + size])
             if self._mac.holds(sequence, content_type, version, PLAIN, end):
                 self.sequence = sequence + 1
                 self._keystream.position = first + at + size

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.errors import DecodeError
-from easpcap.limits import MAX_RESYNC_RECORDS, MAX_RESYNC_TRIES, RESYNC_CONTEXT_BYTES
+from easpcap.limits import MAX_RECORD_SPANS, MAX_RESYNC_RECORDS, MAX_RESYNC_TRIES, RESYNC_CONTEXT_BYTES
 from easpcap.stream import Data
 from easpcap.tls.events import Records
 from easpcap.tls.handshake import MessageJoiner
@@ -128,6 +128,11 @@ class DirectionReader:
             self._size = len(rest)
 
     @property
+    def spent(self) -> bool:
+        """Whether nothing is left of the bytes taken in."""
+        return self._at == len(self._buffer)
+
+    @property
     def waiting(self) -> int:
         """Bytes of an unfinished record."""
         return self._size if self._pieces else 0
@@ -179,46 +184,51 @@ class DirectionReader:
         self.records += 1
         return Record(content_type, version, buffer[at + HEADER_SIZE : end], start, self.offset)
 
-    def read_application(self, protection: Protection, events: list[TlsEvent]) -> int:
-        """Open the run of application data that stands next; how many records. Stops before anything else.
+    def read_application(self, protection: Protection, events: list[TlsEvent]) -> tuple[int, int]:
+        """Open the run of application data that stands next; how many records, and bytes in them.
 
-        A record that does not open ends the run too; ``lost`` then tells of it.
+        Stops before anything else. A record that does not open ends the run too; ``lost`` then tells of it.
         """
-        buffer, at, size = self._buffer, self._at, len(self._buffer)
+        buffer, at = self._buffer, self._at
+        size = len(buffer)
         view = memoryview(buffer)
         base = self.offset - at
         unpack, open_record = HEADER.unpack_from, protection.open
         plain = self.plain
         parts: list[bytes] = []
-        add_part = parts.append
-        add_plain, add_start, add_end = self.map.plain_ends.append, self.map.starts.append, self.map.ends.append
+        columns = self.map
+        add_plain, add_start, add_end = columns.plain_ends.append, columns.starts.append, columns.ends.append
         count = 0
-        while size - at >= HEADER_SIZE and buffer[at] == APPLICATION_DATA:
+        while at + HEADER_SIZE <= size:
             content_type, version, length = unpack(buffer, at)
-            end = at + HEADER_SIZE + length
-            if end > size or length > MAX_FRAGMENT or version >> 8 != 3:
+            body = at + HEADER_SIZE
+            end = body + length
+            if content_type != APPLICATION_DATA or end > size or length > MAX_FRAGMENT or version >> 8 != 3:
                 break
-            data = open_record(content_type, version, view[at + HEADER_SIZE : end])
+            data = open_record(APPLICATION_DATA, version, view[body:end])
             if data is None:
                 self.lost = Lost(base + at, protection.sequence - 1, base + end)
-                self._before = buffer[max(end - RESYNC_CONTEXT_BYTES, at + HEADER_SIZE) : end]
+                self._before = buffer[max(end - RESYNC_CONTEXT_BYTES, body) : end]
                 self._tries_left = MAX_RESYNC_RECORDS
                 at = end
                 break
             count += 1
             if data:
                 plain += len(data)
-                add_part(data)
+                parts.append(data)
                 add_plain(plain)
                 add_start(base + at)
                 add_end(base + end)
             at = end
-        if parts:
-            events.append(Data(self.direction, self.plain, parts[0] if len(parts) == 1 else b"".join(parts)))
-        self._at, self.offset, self.plain = at, base + at, plain
+        self._at, self.offset = at, base + at
         self.records += count
-        self.map.bound()
-        return count
+        if not parts:
+            return count, 0
+        before, self.plain = self.plain, plain
+        events.append(Data(self.direction, before, parts[0] if len(parts) == 1 else b"".join(parts)))
+        if len(columns.ends) > MAX_RECORD_SPANS:
+            columns.bound()
+        return count, plain - before
 
     def put_plain(self, record: Record, data: bytes, events: list[TlsEvent]) -> None:
         """One record of application data that was opened outside the run."""
@@ -274,7 +284,7 @@ class DirectionReader:
     def plain_here(self, record: Record) -> bool:
         """Whether a record of epoch 0 is what it says; where the end of the handshake was missed it is not."""
         if record.content_type == HANDSHAKE:
-            return bool(len(self.joiner)) or plain_message_begins(record.fragment)
+            return plain_message_begins(record.fragment) or len(self.joiner) > 0
         if record.content_type == ALERT:
             return len(record.fragment) == 2
         return record.content_type != APPLICATION_DATA

@@ -96,20 +96,19 @@ def prf(version: int, suite: CipherSuite, secret: bytes, label: bytes, seed: byt
 def _p_hash(name: str, secret: bytes, seed: bytes, size: int) -> bytes:
     """P_hash of RFC 5246 section 5."""
     keyed_inner, keyed_outer = hmac_states(name, secret)
-
-    def hmac(*data: bytes) -> bytes:
-        inner, outer = keyed_inner(), keyed_outer()
-        for piece in data:
-            inner.update(piece)
-        outer.update(inner.digest())
-        return outer.digest()
-
     output = b""
     link = seed
-    while len(output) < size:
-        link = hmac(link)
-        output += hmac(link, seed)
-    return output[:size]
+    while True:
+        inner, outer = keyed_inner(), keyed_outer()
+        inner.update(link)
+        outer.update(inner.digest())
+        link = outer.digest()
+        inner, outer = keyed_inner(), keyed_outer()
+        inner.update(link + seed)
+        outer.update(inner.digest())
+        output += outer.digest()
+        if len(output) >= size:
+            return output[:size]
 
 
 def _transcript_hash(version: int, suite: CipherSuite, messages: bytes) -> bytes:

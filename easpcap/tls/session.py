@@ -88,17 +88,18 @@ class TlsSession(Summary):
 
     def feed(self, event: Data | Gap | End) -> list[TlsEvent]:
         """The next event of a direction; what it yields. No bytes make it raise."""
-        reader = self._readers[event.direction]
+        reader = self._readers[event[0]]
         events: list[TlsEvent] = []
-        if isinstance(event, End):
+        if type(event) is Data:
+            if reader.closed:
+                self.bytes_after_close[event[0]] += len(event[2])
+            elif reader.add(event[2]):
+                self._read(reader, events)
+                reader.settle()
+        elif type(event) is End:
             self._end(reader, event, events)
-        elif reader.closed:
-            self.bytes_after_close[event.direction] += len(event.data) if isinstance(event, Data) else 0
-        elif isinstance(event, Gap):
-            self._lose(reader, event)
-        elif reader.add(event.data):
-            self._read(reader, events)
-            reader.settle()
+        elif not reader.closed:
+            self._lose(reader, event)  # type: ignore[arg-type]  # mypy cannot follow `type(event) is`
         return events
 
     def _end(self, reader: DirectionReader, event: End, events: list[TlsEvent]) -> None:
@@ -135,10 +136,12 @@ class TlsSession(Summary):
                 continue
             if reader.protection is not None:
                 self._read_open(reader, reader.protection, events)
+                if reader.spent:
+                    return
                 if reader.lost is not None:
                     continue
             elif reader.mode is Mode.OPAQUE:
-                self._read_opaque(reader, events)
+                self._count_opaque(reader, *reader.read_opaque(events))
             elif reader.mode is Mode.FOREIGN:
                 self.opaque_bytes[reader.direction] += reader.drop()
                 self.opaque_records[reader.direction] |= 1
@@ -155,14 +158,11 @@ class TlsSession(Summary):
             self._take(reader, record, events)
 
     def _read_open(self, reader: DirectionReader, protection: Protection, events: list[TlsEvent]) -> None:
-        direction, before = reader.direction, reader.plain
-        self.application_records[direction] += reader.read_application(protection, events)
-        self.application_bytes[direction] += reader.plain - before
+        count, size = reader.read_application(protection, events)
+        self.application_records[reader.direction] += count
+        self.application_bytes[reader.direction] += size
         if reader.lost is not None:
             self._tell_bad(reader, APPLICATION_DATA, reader.lost, events)
-
-    def _read_opaque(self, reader: DirectionReader, events: list[TlsEvent]) -> None:
-        self._count_opaque(reader, *reader.read_opaque(events))
 
     def _take(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """One record outside the usual run of application data."""

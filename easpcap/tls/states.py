@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
@@ -12,8 +12,8 @@ from easpcap.tls import handshake as hs
 CHANGE_CIPHER_SPEC: Final = 256
 
 
-class State(Enum):
-    """Where the handshake of a connection stands, seen from outside."""
+class State(IntEnum):
+    """Where the handshake of a connection stands, seen from outside. An integer: hashed for every message."""
 
     START = auto()  # nothing agreed yet
     HELLO_SENT = auto()  # the client has asked

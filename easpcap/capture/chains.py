@@ -1,0 +1,70 @@
+"""Finds the record headers of a pcap window by many chains that walk in step; each is proven by the one before it.
+
+Where a record ends the next one begins, so that headers must be found one after the other. Here places that look like
+headers are guessed all over the window, and from all of them chains are followed at once. A chain that arrives exactly
+where the next one began proves its guess; what is behind the first one that does not is left to the caller.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Bytes of the window to a chain, and headers that one chain finds at most.
+SPACING: Final = 16 * 2**10
+MOST_STEPS: Final = 1024
+#: Steps until it is asked again whether all chains have arrived.
+STEPS_AT_ONCE: Final = 16
+#: Below this many chains it is quicker to go header by header.
+LEAST_CHAINS: Final = 16
+#: A guess is held to be none where it claims a packet greater than this.
+LIKELY_BYTES: Final = 256 * 2**10
+
+
+def follow_chains(
+    buffer: bytearray, start: int, end: int, order: str, header_bytes: int
+) -> tuple[NDArray[np.int64], int]:
+    """Where the first headers of whole packets stand in ``buffer[start:end]``, and where the one after them stands.
+
+    The first header stands at ``start``; ``order`` is struct's sign. A value must be readable behind ``end``.
+    """
+    guesses = np.array(_guesses(buffer, start, end, order, header_bytes), dtype=np.int64)
+    if len(guesses) < LEAST_CHAINS:
+        return guesses[:0], start
+    at, bounds = guesses[:-1], guesses[1:]
+    captured = np.ndarray((len(buffer) - 3,), order + "u4", buffer, 0, (1,))
+    header = np.int64(header_bytes)
+    steps = [at]
+    while (at < bounds).any() and len(steps) < MOST_STEPS:
+        for _ in range(STEPS_AT_ONCE):
+            at = np.minimum(at + captured[at + 8] + header, end)
+            steps.append(at)
+    places = np.array(steps).T
+    astray = np.flatnonzero(~(places == bounds[:, None]).any(axis=1))
+    proven = int(astray[0]) + 1 if len(astray) else len(bounds)
+    offsets = places[:proven][places[:proven] < bounds[:proven, None]]
+    if len(astray):  # the last packet found may be cut, or claim too much
+        return offsets[:-1], int(offsets[-1])
+    return offsets, int(bounds[-1])
+
+
+def _guesses(buffer: bytearray, start: int, end: int, order: str, header_bytes: int) -> list[int]:
+    """Places that look like headers: most of the seconds are those of the first packet, and the next one's, too."""
+    shift = 1 if order == "<" else 0
+    likely = bytes(buffer[start + shift : start + shift + 3])
+    sizes = struct.Struct(order + "II").unpack_from
+    guesses = [start]
+    for place in range(start + SPACING, end - SPACING, SPACING):
+        at = buffer.find(likely, place, place + SPACING) - shift
+        if at < place:
+            continue
+        captured, original = sizes(buffer, at + 8)
+        behind = at + header_bytes + captured + shift
+        if captured <= min(original, LIKELY_BYTES) and buffer.startswith(likely, behind):
+            guesses.append(at)
+    return guesses
