@@ -9,6 +9,7 @@ from easpcap.activesync.command import parse_command
 from easpcap.diagnosis import diagnose
 from easpcap.limits import ENDED_LINGER_NS, MAX_ANOMALIES, MAX_ENDED_CONNECTIONS, MAX_FACTS
 from easpcap.pipeline.conversation import Conversation
+from easpcap.pipeline.foresight import Foresight
 from easpcap.results import Analysis, Connection, Decryption, Fact, TlsSummary
 from easpcap.stream import TO_CLIENT, TO_SERVER, End
 from easpcap.tcp.assembler import Assembler
@@ -53,16 +54,19 @@ class Analyzer:
         self._cache = SessionCache()
         self._connections: list[Connection] = []
         self._anomalies: list[Anomaly] = []
+        self._foresight = Foresight(keyring)
         self._ended: deque[TcpConnection] = deque()
 
     def feed(self, batch: PacketBatch) -> None:
         """Read the next packets."""
+        self._foresight.look(batch)
         self._read(self._assembler.feed(batch))
         self._close_ended(int(batch.time_ns[-1]))
 
     def finish(self, inputs: list[InputFile] | None = None) -> Analysis:
         """No more packets: close what is open, and judge."""
         self._read(self._assembler.finish())
+        self._foresight.close()
         for tcp in self._assembler.connections:
             if tcp.user is not None and tcp.user is not CLOSED:
                 self._close(tcp)

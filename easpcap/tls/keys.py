@@ -10,6 +10,8 @@ from easpcap.tls.certificate import PublicKey, certificate_fingerprint, certific
 from easpcap.tls.key_log import MASTER, PREMASTER, SESSION, BadLine, parse_key_log
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 __all__ = ["KeyRing", "certificate_fingerprint"]
@@ -36,6 +38,7 @@ class KeyRing:
         self._logs = 0
         self._by_label: dict[str, dict[bytes, tuple[bytes, int]]] = {MASTER: {}, PREMASTER: {}, SESSION: {}}
         self._decrypted: OrderedDict[tuple[str, bytes], bytes | None] = OrderedDict()
+        self._ahead: OrderedDict[bytes, Future[bytes | None]] = OrderedDict()  # by ciphertext, of the only key
         self._certificates: OrderedDict[bytes, PublicKey | None] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -118,6 +121,13 @@ class KeyRing:
         public = self._public_key(certificate)
         return next((private.source for private in self._private if _fits(private, public)), None)
 
+    def foresee(self, encrypted: bytes, executor: Executor) -> None:
+        """Have an encrypted premaster secret decrypted before it is asked for, where only one key can be meant."""
+        if len(self._private) == 1 and self._private[0].size == len(encrypted) and encrypted not in self._ahead:
+            self._ahead[encrypted] = executor.submit(_decrypt, self._private[0], encrypted)
+            if len(self._ahead) > limits.MAX_CACHED_PREMASTERS:
+                self._ahead.popitem(last=False)[1].cancel()
+
     def _fitting(self, encrypted: bytes, certificate: bytes | None) -> list[_PrivateKey]:
         public = self._public_key(certificate) if certificate else None
         if public is None:
@@ -135,7 +145,8 @@ class KeyRing:
         """The premaster secret under one key; None where the plaintext has not the size of one."""
         known = (private.public.fingerprint, encrypted)
         if known not in self._decrypted:
-            self._decrypted[known] = _decrypt(private, encrypted)
+            ahead = self._ahead.pop(encrypted, None)
+            self._decrypted[known] = ahead.result() if ahead is not None else _decrypt(private, encrypted)
             if len(self._decrypted) > limits.MAX_CACHED_PREMASTERS:
                 self._decrypted.popitem(last=False)
         return self._decrypted[known]
