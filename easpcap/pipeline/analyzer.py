@@ -161,8 +161,13 @@ class Analyzer:
         )
 
     def _match_keys(self, connections: list[Connection]) -> None:
+        """Note which connections each key opened, or whose certificate it fits although that alone opens nothing."""
         for connection in connections:
-            for source in connection.key_sources:
+            sources = set(connection.key_sources)
+            if connection.tls is not None and connection.tls.server_certificate is not None:
+                fitting = self.keyring.source_for_certificate(connection.tls.server_certificate)
+                sources |= set() if fitting is None else {fitting}
+            for source in sources:
                 if source < len(self.keys):
                     self.keys[source].matches.append(connection.id)
 

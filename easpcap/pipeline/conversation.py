@@ -93,7 +93,9 @@ class Conversation:
         if type(event) is End:
             self.ended += 1
         elif type(event) is Gap:
-            self._note("gap", event[0], event[1], f"{event[2]:,} bytes {_to(event[0])} are missing")
+            missing = f"{event[2]:,} bytes {_to(event[0])} are missing"
+            self._note("gap", event[0], event[1], missing)
+            self._tell(Fact("gap", event[0], self.tcp.locate(event[0], event[1]), missing))
         if self._decided:
             self._read(event)
         else:

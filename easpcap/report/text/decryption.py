@@ -60,10 +60,15 @@ def _nothing_encrypted(statuses: Counter[str]) -> str:
 
 
 def _with_keys(analysis: Analysis) -> str:
-    used = [key for key in analysis.keys if key.matches]
+    opened = _opened(analysis)
+    used = [key for key in analysis.keys if opened.intersection(key.matches)]
     if not used:
         return ""
     return f", with {listed([_key(key) for key in used[:_KEYS_SHOWN]])}" + _thumbprint(analysis, used)
+
+
+def _opened(analysis: Analysis) -> set[int]:
+    return {c.id for c in analysis.connections if c.decryption.status in {"decrypted", "partial"}}
 
 
 def _key(key: KeyFile) -> str:
@@ -104,8 +109,12 @@ def _reasons(analysis: Analysis, layout: Layout) -> Iterator[str]:
 
 def _idle_keys(analysis: Analysis, layout: Layout) -> Iterator[str]:
     """Keys that opened nothing: the usual reason for an empty result."""
-    for key in [key for key in analysis.keys if not key.matches][:_KEYS_SHOWN]:
+    opened = _opened(analysis)
+    for key in [key for key in analysis.keys if not opened.intersection(key.matches)][:_KEYS_SHOWN]:
         if key.kind == "unusable":
             yield from layout.labelled("", f"{shown(path_text(key.path))} cannot be used: {shown(key.error or '')}")
+        elif key.matches:
+            where = count(len(key.matches), "connection")
+            yield from layout.labelled("", f"{_key(key)} fits the certificate of {where}: it is the right key")
         else:
             yield from layout.labelled("", f"{_key(key)} fits no connection in this capture")

@@ -43,10 +43,11 @@ def finding_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
         yield from _all_well(analysis, layout)
         return
     explained: set[int] = set()
+    by_id = {finding.id: finding for finding in analysis.findings}
     for number, cause in enumerate(analysis.causes):
         if number:
             yield "\n"
-        findings = [finding for finding in analysis.findings if finding.id in set(cause.findings)]
+        findings = [by_id[identity] for identity in sorted(cause.findings)]
         accompanies = all(explained.intersection(finding.related) for finding in findings)
         if cause.severity == "notice" or (accompanies and number):
             yield from _brief(analysis, cause, findings, layout)
