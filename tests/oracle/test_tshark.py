@@ -67,5 +67,6 @@ def test_requests_statuses_and_hello_requests_are_those_of_tshark(path):
     answered = Counter((stream, e.response.status) for stream, e in seen if e.response)
     answered += Counter((stream, interim.status) for stream, e in seen for interim in e.interim)
     assert answered == statuses
-    asked = Counter((c.id, f.position.frame) for c in analysis.connections for f in c.facts if f.kind == "hello-request")
+    facts = [(c.id, fact) for c in analysis.connections for fact in c.facts]
+    asked = Counter((stream, fact.position.frame) for stream, fact in facts if fact.kind == "hello-request")
     assert asked == hello_requests
