@@ -7,16 +7,39 @@ The pipeline fills them, diagnosis adds findings, report renders them. Times are
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from dataclasses import Field
+
     from easpcap.activesync.command import Command
     from easpcap.http.exchange import Exchange
     from easpcap.stream import Endpoint, Position
 
 
-@dataclass(slots=True)
-class InputFile:
+class _Record:
+    """Shown and compared field by field. Once for all: what dataclass writes for each class is paid at every start."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def _values(self) -> list[Any]:
+        return [getattr(self, name) for name in self.__dataclass_fields__]
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self is other or self._values() == other._values()
+
+    __hash__ = None  # type: ignore[assignment]  # their fields change
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class InputFile(_Record):
     """One capture as read."""
 
     path: str
@@ -30,8 +53,8 @@ class InputFile:
     first_frame: int = 1  # merged frame number of its first packet
 
 
-@dataclass(slots=True)
-class KeyFile:
+@dataclass(slots=True, eq=False, repr=False)
+class KeyFile(_Record):
     """One key or key log file as given, never its contents."""
 
     path: str
@@ -42,8 +65,8 @@ class KeyFile:
     error: str | None = None
 
 
-@dataclass(slots=True)
-class Fact:
+@dataclass(slots=True, eq=False, repr=False)
+class Fact(_Record):
     """Something that happened at one place of a connection.
 
     ``kind``: tcp-open, zero-window, fin, rst, client-hello, server-hello, certificate, certificate-request,
@@ -57,8 +80,8 @@ class Fact:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Stretch:
+@dataclass(slots=True, eq=False, repr=False)
+class Stretch(_Record):
     """Consecutive records of one type and direction on an opaque connection: all that can be seen without keys."""
 
     content_type: int  # 20 change_cipher_spec, 21 alert, 22 handshake, 23 application_data
@@ -72,8 +95,8 @@ class Stretch:
     last_fragment_size: int
 
 
-@dataclass(slots=True)
-class Renegotiation:
+@dataclass(slots=True, eq=False, repr=False)
+class Renegotiation(_Record):
     """A handshake after the first on a connection, or the attempt at one."""
 
     by: str  # server, client
@@ -93,8 +116,8 @@ class Renegotiation:
     alert_direction: int | None = None
 
 
-@dataclass(slots=True)
-class TlsSummary:
+@dataclass(slots=True, eq=False, repr=False)
+class TlsSummary(_Record):
     """The TLS side of a connection."""
 
     version: str | None  # "TLS 1.2"
@@ -110,8 +133,8 @@ class TlsSummary:
     server_fatal_alert: str | None = None
 
 
-@dataclass(slots=True)
-class Decryption:
+@dataclass(slots=True, eq=False, repr=False)
+class Decryption(_Record):
     """The verdict: what could be decrypted, else why not and what to do."""
 
     status: str  # decrypted, partial, opaque, plaintext, none
@@ -119,8 +142,8 @@ class Decryption:
     detail: str | None = None
 
 
-@dataclass(slots=True)
-class Connection:
+@dataclass(slots=True, eq=False, repr=False)
+class Connection(_Record):
     """One TCP connection, from its first packet to its last."""
 
     id: int
@@ -143,8 +166,8 @@ class Connection:
     last_data: list[Position | None] = field(default_factory=lambda: [None, None])  # last payload byte per direction
 
 
-@dataclass(slots=True)
-class Anomaly:
+@dataclass(slots=True, eq=False, repr=False)
+class Anomaly(_Record):
     """Something odd, resolved to a frame where that is known."""
 
     code: str
@@ -154,16 +177,16 @@ class Anomaly:
     detail: str
 
 
-@dataclass(slots=True)
-class Evidence:
+@dataclass(slots=True, eq=False, repr=False)
+class Evidence(_Record):
     """One frame that proves a finding."""
 
     position: Position
     what: str
 
 
-@dataclass(slots=True)
-class Finding:
+@dataclass(slots=True, eq=False, repr=False)
+class Finding(_Record):
     """A conclusion with its proof, what speaks against it, and what to change."""
 
     rule: str
@@ -181,8 +204,8 @@ class Finding:
     id: int = -1
 
 
-@dataclass(slots=True)
-class Cause:
+@dataclass(slots=True, eq=False, repr=False)
+class Cause(_Record):
     """Findings of one rule, grouped."""
 
     rule: str
@@ -194,8 +217,8 @@ class Cause:
     last_time: int | None
 
 
-@dataclass(slots=True)
-class Analysis:
+@dataclass(slots=True, eq=False, repr=False)
+class Analysis(_Record):
     """Everything an analysis says about its inputs."""
 
     inputs: list[InputFile]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from easpcap import __version__
-from easpcap.cli import connections, exchanges, findings, inspect, timeline
 from easpcap.cli.options import shared_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS = ("inspect", "timeline", "connections", "exchanges", "findings")
 
 _HELP = """Read captures of Exchange ActiveSync over TLS with the server's key, and say why mail does not go out.
 
@@ -24,8 +29,8 @@ def _print_version(asked: bool) -> None:  # typer calls it so
         raise typer.Exit
 
 
-def build_app() -> typer.Typer:
-    """All commands. Plain help and tracebacks: rich would cost start-up time."""
+def build_app(arguments: Sequence[str]) -> typer.Typer:
+    """The command that ``arguments`` begin with, else all; without rich, which would cost start-up time."""
     app = typer.Typer(
         name="easpcap",
         help=_HELP,
@@ -44,8 +49,9 @@ def build_app() -> typer.Typer:
     ) -> None:
         pass
 
-    for command in (inspect, timeline, connections, exchanges, findings):
-        name = command.__name__.rpartition(".")[2]
+    asked_for = tuple(arguments[:1])
+    for name in asked_for if set(asked_for) & set(_COMMANDS) else _COMMANDS:
+        command = import_module(f"easpcap.cli.{name}")
         app.command(name, help=command.__doc__, short_help=command.SUMMARY)(
             shared_options(command.render, command.DEFAULT_FORMAT)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
 from pathlib import Path
@@ -21,6 +20,8 @@ def expanded(traces: Sequence[str]) -> list[str]:
     paths: list[str] = []
     for trace in traces:
         if ("*" in trace or "?" in trace) and not os.path.lexists(trace):
+            import glob
+
             matches = sorted(glob.glob(trace))  # noqa: PTH207  # takes absolute and relative patterns alike
             if not matches:
                 msg = f"{trace}: no file fits this pattern"

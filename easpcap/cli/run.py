@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,14 @@ def _run(render: Render, options: Options) -> int:
     return outcome
 
 
+def _spare_the_start() -> None:
+    """Nothing is computed with numpy's linear algebra; its threads would only take time to start."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def _analyzed(options: Options) -> Analysis:
     password = read_password(options.password_file)
+    _spare_the_start()
     from easpcap.pipeline import analyze
 
     with progress_bar(options.traces) as progress:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
-#: What does not need a look: printable ASCII. Everything else is asked of Unicode, character by character.
-_PLAIN = re.compile(r"[ -~]*\Z")
-
 #: What makes a spreadsheet read a cell as a formula (OWASP, "CSV Injection"); control characters are escaped before.
-_FORMULA = frozenset("=+-@\t\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _shown(character: str) -> str:
@@ -27,17 +22,28 @@ def _shown(character: str) -> str:
 
 def shown(text: str) -> str:
     """``text`` with everything escaped that could steer a terminal or hide from the eye."""
-    if _PLAIN.match(text):
-        return text
-    return "".join(map(_shown, text))
+    return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def cell(text: str) -> str:
     """``text`` as a CSV cell: escaped, and with an apostrophe where a spreadsheet would take it for a formula."""
+    if text.isprintable():
+        return "'" + text if text.startswith(_FORMULA) else text
     safe = shown(text)
-    if safe and (safe[0] in _FORMULA or safe[0] != text[0]):
-        return "'" + safe
-    return safe
+    return "'" + safe if safe[0] != text[0] or safe.startswith(_FORMULA) else safe
+
+
+def is_plain_line(line: str) -> bool:
+    """Whether ``cell`` leaves every text in a line joined by commas as it is, and no quotation mark is in it."""
+    return (
+        line.isprintable()
+        and '"' not in line
+        and ",=" not in line
+        and ",-" not in line
+        and ",+" not in line
+        and ",@" not in line
+        and not line.startswith(_FORMULA)
+    )
 
 
 def shortened(text: str, width: int) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.activesync.command import Command
-    from easpcap.http.exchange import Exchange, Message, Request, Response
+    from easpcap.http.exchange import Exchange, Interim, Message, Request, Response
     from easpcap.results import (
         Analysis,
         Anomaly,
@@ -34,16 +34,16 @@ class Citer:
     """Finds the capture a merged frame number came from."""
 
     def __init__(self, inputs: list[InputFile]) -> None:
-        self._inputs = sorted((i for i in inputs if i.packets), key=lambda i: i.first_frame)
-        self._firsts = [i.first_frame for i in self._inputs]
+        sources = sorted((source for source in inputs if source.packets), key=lambda source: source.first_frame)
+        self._firsts = [source.first_frame for source in sources]
+        self._paths = [path_text(source.path) for source in sources]
 
     def cite(self, frame: int | None) -> tuple[str | None, int | None]:
         """(path of the capture, frame number in it) of a merged frame number; (None, None) where unknown."""
         place = bisect_right(self._firsts, frame) - 1 if frame is not None else -1
         if frame is None or place < 0:
             return None, None
-        source = self._inputs[place]
-        return path_text(source.path), frame - source.first_frame + 1
+        return self._paths[place], frame - self._firsts[place] + 1
 
 
 def path_text(path: str) -> str:
@@ -162,34 +162,43 @@ def exchange_row(exchange: Exchange, command: Command | None) -> Row:
         "outcome": exchange.outcome,
         "ended_by": exchange.ended_by or None,
         "request": _request(request) if request is not None else None,
-        "interim": [
-            {"status": i.status, "frame": i.position.frame, "time": rfc3339(i.position.time_ns)}
-            for i in exchange.interim
-        ],
+        "interim": [_interim(interim) for interim in exchange.interim] if exchange.interim else [],
         "response": _response(response) if response is not None else None,
         "activesync": _activesync(command) if command is not None else None,
     }
 
 
 def _request(request: Request) -> Row:
-    head = {"method": request.method, "target": request.target, "host": request.header("host") or None}
-    return {**head, **_message(request)}
+    row: Row = {"method": request.method, "target": request.target, "host": _host(request)}
+    _add_message(row, request)
+    return row
+
+
+def _host(request: Request) -> str | None:
+    for name, value in request.headers:
+        if name == "host":
+            return value or None
+    return None
+
+
+def _interim(interim: Interim) -> Row:
+    return {"status": interim.status, "frame": interim.position.frame, "time": rfc3339(interim.position.time_ns)}
 
 
 def _response(response: Response) -> Row:
-    return {"status": response.status, "reason": response.reason or None, **_message(response)}
+    row: Row = {"status": response.status, "reason": response.reason or None}
+    _add_message(row, response)
+    return row
 
 
-def _message(message: Message) -> Row:
-    return {
-        "first_frame": message.first.frame,
-        "last_frame": message.last.frame,
-        "first_time": rfc3339(message.first.time_ns),
-        "last_time": rfc3339(message.last.time_ns),
-        "content_length": message.content_length,
-        "body_bytes": message.body_bytes,
-        "complete": message.complete,
-    }
+def _add_message(row: Row, message: Message) -> None:
+    _, row["first_frame"], first_time, _ = message.first
+    _, row["last_frame"], last_time, _ = message.last
+    row["first_time"] = rfc3339(first_time)
+    row["last_time"] = rfc3339(last_time)
+    row["content_length"] = message.content_length
+    row["body_bytes"] = message.body_bytes
+    row["complete"] = message.end_offset is not None and not message.missing
 
 
 def _activesync(command: Command) -> Row:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from easpcap.report.columns import CSV_COLUMNS, TABLE_COLUMNS
-from easpcap.report.escape import cell, shortened, shown
+from easpcap.report.escape import cell, is_plain_line, shortened, shown
 from easpcap.report.rows import section_rows
 from easpcap.report.timeline import timeline_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from easpcap.report.rows import Row
     from easpcap.results import Analysis
 
 _BOM = "\ufeff"
+_LINE_END = "\r\n"
 _ROWS_A_PIECE = 256
 
 #: Numbers that are kept as text for their exact decimals; a minus in front of them begins no formula.
@@ -30,42 +30,79 @@ _TABLE_CELL_WIDTH = 60
 
 def flattened(row: Row, columns: Sequence[str]) -> list[Any]:
     """The values of dotted ``columns``; None where any part of the way is missing."""
-    values = []
-    for column in columns:
-        value: Any = row
-        for name in column.split("."):
-            value = value.get(name) if value is not None else None
-        values.append(value)
-    return values
+    return _flattener(columns)(row)
+
+
+def _flattener(columns: Sequence[str]) -> Callable[[Row], list[Any]]:
+    """Takes the values of ``columns`` out of rows: neighbours in one object with one call each."""
+    steps = []
+    for way, group in groupby((column.rpartition(".") for column in columns), key=itemgetter(0)):
+        names = [name for _, _, name in group]
+        steps.append((way.split(".") if way else (), _values_of(names), (None,) * len(names)))
+
+    def flatten(row: Row) -> list[Any]:
+        values: list[Any] = []
+        for way, values_of, missing in steps:
+            part: Any = row
+            for name in way:
+                part = part[name] if part is not None else None
+            values += values_of(part) if part is not None else missing
+        return values
+
+    return flatten
+
+
+def _values_of(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    (name,) = names  # of a single one itemgetter gives the bare value
+    return lambda part: (part[name],)
 
 
 def render_csv(analysis: Analysis, section: str, *, bom: bool = False) -> Iterator[str]:
     """A header row and one row each, lines ended by CRLF; empty means unknown."""
     columns = CSV_COLUMNS[section]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    buffer.write(_BOM if bom else "")
-    writer.writerow(columns)
-    for number, row in enumerate(_rows(analysis, section)):
-        writer.writerow(
-            value if column in _NUMERIC_TEXTS else _csv_value(value)
-            for column, value in zip(columns, flattened(row, columns), strict=True)
-        )
-        if number % _ROWS_A_PIECE == _ROWS_A_PIECE - 1:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+    yield (_BOM if bom else "") + ",".join(columns) + _LINE_END
+    lines = _csv_lines(_rows(analysis, section), columns)
+    while piece := list(islice(lines, _ROWS_A_PIECE)):
+        piece.append("")
+        yield _LINE_END.join(piece)
 
 
-def _csv_value(value: object) -> str:
-    """Numbers and truth values as in JSON, texts escaped, lists of numbers by blanks, anything else as JSON."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return cell(value)
+def _csv_lines(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
+    """One line a row. Most have nothing to escape: the cells are joined first and judged as a whole."""
+    flatten = _flattener(columns)
+    commas = len(columns) - 1
+    for row in rows:
+        values = flatten(row)
+        texts = [
+            v if type(v) is str else "" if v is None else str(v) if type(v) is int else _csv_text(v) for v in values
+        ]
+        line = ",".join(texts)
+        if not is_plain_line(line):
+            yield ",".join(map(_csv_cell, values, columns))
+        elif line.count(",") == commas:
+            yield line
+        else:
+            yield ",".join([f'"{text}"' if "," in text else text for text in texts])
+
+
+def _csv_cell(value: object, column: str) -> str:
+    exempt = column in _NUMERIC_TEXTS or not isinstance(value, str)
+    text = _csv_text(value) if exempt else cell(str(value))
+    return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text
+
+
+def _csv_text(value: object) -> str:
+    """Texts as they are, numbers and truth values as in JSON, lists of numbers by blanks, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
     if isinstance(value, list) and all(isinstance(item, int) for item in value):
         return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    import json
+
     return json.dumps(value, ensure_ascii=True)
 
 
@@ -74,7 +111,8 @@ def render_table(analysis: Analysis, section: str) -> Iterator[str]:
     from tabulate import tabulate
 
     columns = TABLE_COLUMNS[section]
-    cells = [[_table_value(v) for v in flattened(row, columns)] for row in _rows(analysis, section)]
+    flatten = _flattener(columns)
+    cells = [[_table_value(v) for v in flatten(row)] for row in _rows(analysis, section)]
     if not cells:
         yield f"no {section}\n"
         return
@@ -87,7 +125,7 @@ def render_table(analysis: Analysis, section: str) -> Iterator[str]:
 def _table_value(value: object) -> str | int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    text = value if isinstance(value, str) else _csv_value(value)
+    text = value if isinstance(value, str) else _csv_text(value)
     return shortened(shown(text), _TABLE_CELL_WIDTH)
 
 

@@ -7,6 +7,7 @@ between connections the running maximum of the time inside each connection decid
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easpcap.report.rows import Citer
@@ -107,11 +108,14 @@ def timeline_rows(analysis: Analysis) -> Iterator[Row]:
     for connection in analysis.connections:
         latest_time, latest_frame = -(2**63), 0
         for event in _connection_events(analysis, connection, findings.get(connection.id, [])):
-            latest_time = max(latest_time, event.position.time_ns)
-            latest_frame = max(latest_frame, event.position.frame)
+            _, frame, time_ns, _ = event.position
+            if time_ns > latest_time:
+                latest_time = time_ns
+            if frame > latest_frame:
+                latest_frame = frame
             keyed.append((latest_time, latest_frame, connection, event))
     keyed.extend((*_end_of(source), None, _input_end(source)) for source in analysis.inputs if source.packets)
-    keyed.sort(key=lambda item: item[:2])  # stable: equal keys of one connection keep their causal order
+    keyed.sort(key=itemgetter(0, 1))  # stable: equal keys of one connection keep their causal order
     for _, _, owner, event in keyed:
         yield writer.row(owner, event)
 
@@ -242,35 +246,37 @@ class _RowWriter:
     def __init__(self, analysis: Analysis) -> None:
         self._commands = analysis.commands
         self._citer = Citer(analysis.inputs)
+        self._ends = {c.id: (c.id, str(c.client), str(c.server)) for c in analysis.connections}
         times = [source.first_time for source in analysis.inputs if source.first_time is not None]
         times += [connection.first.time_ns for connection in analysis.connections]
         self._start = min(times, default=0)
 
     def row(self, connection: Connection | None, event: _Event) -> Row:
-        time_ns = event.position.time_ns
-        exchange = event.exchange
+        position, name, direction, exchange, status, body_bytes, content_length, detail = event
+        _, frame, time_ns, _ = position
+        number, client, server = self._ends[connection.id] if connection is not None else (None, None, None)
         request = exchange.request if exchange is not None else None
         command = self._commands.get(exchange.id) if exchange is not None else None
         return {
             "time": rfc3339(time_ns),
             "offset_s": seconds_text(time_ns - self._start),
-            "capture": self._citer.cite(event.position.frame)[0],
-            "frame": event.position.frame,
-            "connection": connection.id if connection is not None else None,
+            "capture": self._citer.cite(frame)[0],
+            "frame": frame,
+            "connection": number,
             "exchange": exchange.id if exchange is not None else None,
             "source": "capture",
-            "event": event.event,
-            "direction": DIRECTION_NAMES[event.direction] if event.direction is not None else None,
-            "client": str(connection.client) if connection is not None else None,
-            "server": str(connection.server) if connection is not None else None,
+            "event": name,
+            "direction": DIRECTION_NAMES[direction] if direction is not None else None,
+            "client": client,
+            "server": server,
             "method": request.method if request is not None else None,
             "target": request.target if request is not None else None,
             "command": command.command if command is not None else None,
             "device_id": command.device_id if command is not None else None,
             "device_type": command.device_type if command is not None else None,
             "user": command.user if command is not None else None,
-            "status": event.status,
-            "body_bytes": event.body_bytes,
-            "content_length": event.content_length,
-            "detail": event.detail or None,
+            "status": status,
+            "body_bytes": body_bytes,
+            "content_length": content_length,
+            "detail": detail or None,
         }

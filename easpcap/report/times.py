@@ -11,24 +11,26 @@ _SECONDS_A_DAY = 86_400
 
 
 @lru_cache(maxsize=4096)
-def _second(seconds: int) -> str:
-    """One whole second as ``2010-11-15T22:47:01``."""
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+def _second(seconds: int | str) -> str:
+    """One whole second, a number or its digits, as ``2010-11-15T22:47:01``."""
+    return (_EPOCH + timedelta(seconds=int(seconds))).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def rfc3339(time_ns: int | None) -> str | None:
     """Nanoseconds since 1970 as ``2010-11-15T22:47:01.123456789Z`` (RFC 3339 section 5.6)."""
     if time_ns is None:
         return None
+    if time_ns >= NANOSECONDS:  # its digits are already the decimals
+        digits = str(time_ns)
+        return f"{_second(digits[:-9])}.{digits[-9:]}Z"
     seconds, nanoseconds = divmod(time_ns, NANOSECONDS)
     return f"{_second(seconds)}.{nanoseconds:09d}Z"
 
 
 def seconds_text(duration_ns: int) -> str:
     """A duration in seconds with nine decimals, exact: ``-0.000000001``."""
-    sign = "-" if duration_ns < 0 else ""
-    seconds, nanoseconds = divmod(abs(duration_ns), NANOSECONDS)
-    return f"{sign}{seconds}.{nanoseconds:09d}"
+    digits = str(abs(duration_ns)).zfill(10)
+    return f"{'-' if duration_ns < 0 else ''}{digits[:-9]}.{digits[-9:]}"
 
 
 def date_and_clock(time_ns: int) -> str:
