@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from easpcap.activesync.apple import MODELS, VERSION_PREFIXES, VERSIONS
@@ -32,7 +33,11 @@ _OTHERS: Final = (
 
 def name_device(user_agent: str) -> str | None:
     """A device's name, such as "iPhone 4, iOS 4.1"; None where the header tells nothing."""
-    user_agent = user_agent[:_LONGEST]
+    return _name(user_agent[:_LONGEST])
+
+
+@lru_cache(maxsize=1024)
+def _name(user_agent: str) -> str | None:
     apple = _APPLE.match(user_agent)
     if apple is not None:
         return _name_apple(*apple.groups())

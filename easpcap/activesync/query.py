@@ -25,6 +25,7 @@ _SMALLEST: Final = 7  # bytes of a base64 query whose fields are all empty
 _KEY_SIZE: Final = 4
 _USER_TAG: Final = 8
 _MAX_QUERY: Final = 8192
+_URL_ALPHABET: Final = str.maketrans("-_", "+/")
 
 
 @dataclass(slots=True)
@@ -57,13 +58,14 @@ def _parse_plain(text: str) -> Query:
         name, equals, value = part.partition("=")
         if equals:
             found.setdefault(name.lower(), value)
-    values = [found.get(name) for name in ("cmd", "user", "deviceid", "devicetype")]
-    return Query(*(_decode(value) or None if value is not None else None for value in values))
+    return Query(*[_decode(found.get(name, "")) or None for name in ("cmd", "user", "deviceid", "devicetype")])
 
 
 def _unpack(text: str) -> bytes | None:
     """The bytes of a base64 query, also with the alphabet of URLs and without padding; None: it is plain text."""
-    encoded = _decode(text).rstrip("=").translate(str.maketrans("-_", "+/"))
+    if "&" in text:  # nearly always
+        return None
+    encoded = _decode(text).rstrip("=").translate(_URL_ALPHABET)
     if "=" in encoded or "&" in encoded or not encoded.isascii():
         return None
     try:

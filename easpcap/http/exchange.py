@@ -38,7 +38,10 @@ class Message:
 
     def header(self, name: str) -> str | None:
         """The first value of a header field (``name`` in lower case), or None."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 @dataclass(slots=True)

@@ -13,8 +13,11 @@ SWITCHING_PROTOCOLS: Final = 101
 NO_CONTENT: Final = 204
 NOT_MODIFIED: Final = 304
 
+_BODILESS: Final = frozenset({NO_CONTENT, NOT_MODIFIED})  # beside all of 1xx
+
 _MAX_LENGTH_DIGITS: Final = 18  # 10**18 - 1 fits 63 bits; no body is longer
 _MAX_SIZE_DIGITS: Final = 15  # hexadecimal, 60 bits
+_PLAIN_SIZE_LINE: Final = _MAX_SIZE_DIGITS + 2  # with its line end
 _HEX: Final = b"0123456789abcdefABCDEF"
 
 
@@ -26,19 +29,24 @@ class Framing(NamedTuple):
     oddity: str  # what is wrong with what was announced; "" where nothing is
 
 
+_NO_BODY: Final = Framing("none", None, "")
+_UNTIL_CLOSE: Final = Framing("until-close", None, "")
+_CHUNKED: Final = Framing("chunked", None, "")
+
+_new_tuple: Final = tuple.__new__  # as Framing() does, without its call
+
+
 def request_framing(head: Head) -> Framing:
     """How a request's body ends; a request without a usable length has no body."""
-    return _framing(head, "none") if head.lengths or head.codings else Framing("none", None, "")
+    return _framing(head, _NO_BODY)
 
 
 def response_framing(head: Head, status: int, method: str) -> Framing:
     """How the body of a response to ``method`` ends ("" where the request is unknown)."""
-    framing = _framing(head, "until-close") if head.lengths or head.codings else Framing("until-close", None, "")
-    if is_interim(status) or status in {SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED} or method == "HEAD":
+    framing = _framing(head, _UNTIL_CLOSE)
+    if 100 <= status < 200 or status in _BODILESS or method == "HEAD":
         return Framing("none", framing.length, framing.oddity)
-    if is_tunnel(status, method):
-        return Framing("none", None, "")
-    return framing
+    return _NO_BODY if method == "CONNECT" and is_tunnel(status, method) else framing
 
 
 def is_interim(status: int) -> bool:
@@ -51,19 +59,28 @@ def is_tunnel(status: int, method: str) -> bool:
     return status == SWITCHING_PROTOCOLS or (method == "CONNECT" and 200 <= status < 300)
 
 
-def _framing(head: Head, otherwise: str) -> Framing:
-    if len(head.lengths) == 1 and not head.codings:  # nearly always
-        text = head.lengths[0]
-        if len(text) <= _MAX_LENGTH_DIGITS and text.isascii() and text.isdecimal():
-            return Framing("length", int(text), "")
+def _framing(head: Head, otherwise: Framing) -> Framing:
+    _, _, lengths, values, _ = head
+    if not values:  # nearly always
+        if not lengths:
+            return otherwise
+        text = lengths[0]
+        if len(lengths) == 1 and len(text) <= _MAX_LENGTH_DIGITS and text.isdecimal() and text.isascii():
+            return _new_tuple(Framing, ("length", int(text), ""))
+    elif not lengths and values == ["chunked"]:
+        return _CHUNKED
+    return _odd_framing(lengths, values, otherwise.kind)
+
+
+def _odd_framing(lengths: list[str], values: list[str], otherwise: str) -> Framing:
     try:
-        length, oddity = _content_length(head.lengths), ""
+        length, oddity = _content_length(lengths), ""
     except DecodeError as error:
         length, oddity = None, str(error)
-    codings = [c.strip().lower() for value in head.codings for c in value.split(",")]
+    codings = [c.strip().lower() for value in values for c in value.split(",")]
     codings = [c for c in codings if c not in {"", "identity"}]  # RFC 2616 section 3.6: identity changes nothing
     if codings:
-        if head.lengths:
+        if lengths:
             oddity = "Content-Length beside Transfer-Encoding, which decides"
         if codings[-1].partition(";")[0].rstrip() == "chunked":
             return Framing("chunked", length, oddity)
@@ -92,6 +109,28 @@ def _number(text: str) -> int:
     return int(digits or "0")
 
 
+def skip_chunks(data: bytes, position: int) -> tuple[int, int, bool]:
+    """Pass over the whole chunks of plain form that begin at ``position``, the body's end among them.
+
+    Returns:
+        Where the first chunk that is not whole or not plain begins; bytes of the chunks passed; whether the body ended.
+    """
+    passed = 0
+    while True:
+        line_end = data.find(b"\r\n", position, position + _PLAIN_SIZE_LINE)
+        digits = data[position:line_end] if line_end > 0 else b""
+        if not digits or digits.translate(None, _HEX):
+            return position, passed, False
+        size = int(digits, 16)
+        end = line_end + size + 4  # behind two line ends
+        if data[end - 2 : end] != b"\r\n":
+            return position, passed, False
+        position = end
+        passed += size
+        if not size:
+            return position, passed, True
+
+
 def parse_chunk_size(line: bytes | bytearray) -> int:
     """The size in a chunk's first line; extensions are skipped (RFC 9112 section 7.1.1).
 
@@ -100,7 +139,7 @@ def parse_chunk_size(line: bytes | bytearray) -> int:
     """
     digits = line.partition(b";")[0].strip() if b";" in line else line.strip()
     if not digits or digits.translate(None, _HEX):
-        msg = f"a chunk's size is no hexadecimal number: {bytes(digits[:20])!r}"
+        msg = f"a chunk's size is no hexadecimal number but {len(line):,} other bytes"
         raise DecodeError(msg)
     digits = digits.lstrip(b"0")
     if len(digits) > _MAX_SIZE_DIGITS:

@@ -5,6 +5,7 @@ A witness reads what a lenient peer would have read: bare LF, folded lines and b
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from easpcap.limits import MAX_HTTP_FIELDS, MAX_SHARED_HEADERS
@@ -16,10 +17,12 @@ SECRET_FIELDS: Final = frozenset(
 
 _SCHEME_FIELDS: Final = frozenset({"authorization", "proxy-authorization"})
 _REDACTED: Final = "(redacted)"
-_SPECIAL: Final = SECRET_FIELDS | {"content-length", "transfer-encoding"}
 _STATUS_DIGITS: Final = 3
+_LINE_PARTS: Final = 3  # of a request line
 _FOLD: Final = frozenset(" \t")  # what begins a line that continues the one before
 _SHORT: Final = 200  # characters of a header line that is worth remembering
+
+_new_tuple: Final = tuple.__new__  # as Head() does, without its call
 
 #: Fields by their lines: header lines repeat from message to message, and are parsed and kept once.
 _KNOWN: Final[dict[str, tuple[str, str]]] = {}
@@ -68,37 +71,39 @@ def _read_fields(lines: list[str]) -> Head:
     lengths: list[str] = []
     codings: list[str] = []
     oddity = ""
-    add, known = headers.append, _KNOWN.get
-    for line in lines[1 : MAX_HTTP_FIELDS + 1]:
-        field = known(line)
-        if field is None:
-            if line[:1] in _FOLD:
-                return _read_fields(_unfold(lines))
-            name, colon, value = line.partition(":")
-            if not colon:
-                oddity = "a header line without a colon" if line.strip() else oddity
-                continue
-            field = _field(line, name.strip(" \t").lower(), value.strip(" \t\r"))
-            if field[0] == "content-length":
-                lengths.append(field[1])
-            elif field[0] == "transfer-encoding":
-                codings.append(field[1])
-        add(field)
+    known = _KNOWN
+    start, *fields = lines if len(lines) <= MAX_HTTP_FIELDS else lines[: MAX_HTTP_FIELDS + 1]
+    for line in fields:
+        if line in known:
+            headers.append(known[line])
+            continue
+        if line[:1] in _FOLD:
+            return _read_fields(_unfold(lines))
+        name, colon, value = line.partition(":")
+        if not colon:
+            oddity = "a header line without a colon" if line.strip() else oddity
+            continue
+        name, value = name.strip(" \t").lower(), value.strip(" \t\r")
+        if name in SECRET_FIELDS:
+            value = redact(name, value)
+        field = (name, value)
+        headers.append(field)
+        if name == "content-length":
+            lengths.append(value)
+        elif name == "transfer-encoding":
+            codings.append(value)
+        elif len(line) <= _SHORT and name not in SECRET_FIELDS:
+            _remember(line, field)
     if len(lines) > MAX_HTTP_FIELDS + 1:
         oddity = f"more than {MAX_HTTP_FIELDS:,} header lines"
-    return Head(lines[0].rstrip("\r"), headers, lengths, codings, oddity)
+    return _new_tuple(Head, (start.rstrip("\r"), headers, lengths, codings, oddity))
 
 
-def _field(line: str, name: str, value: str) -> tuple[str, str]:
-    """One field; those of no special meaning are remembered by their lines."""
-    if name in _SPECIAL:
-        return (name, redact(name, value) if name in SECRET_FIELDS else value)
-    field = (name, value)
-    if len(line) <= _SHORT:
-        if len(_KNOWN) >= MAX_SHARED_HEADERS:
-            _KNOWN.clear()
-        _KNOWN[line] = field
-    return field
+def _remember(line: str, field: tuple[str, str]) -> None:
+    """Keep a field of no special meaning by its line, so that equal ones are parsed once."""
+    if len(_KNOWN) >= MAX_SHARED_HEADERS:
+        _KNOWN.clear()
+    _KNOWN[line] = field
 
 
 def redact(name: str, value: str) -> str:
@@ -112,6 +117,9 @@ def redact(name: str, value: str) -> str:
 
 def parse_request_line(line: str) -> tuple[str, str, str]:
     """Method, target, version (RFC 9112 section 3); what is not there is ""."""
+    parts = line.split(" ")
+    if len(parts) == _LINE_PARTS and parts[2].startswith("HTTP/") and parts[1].isascii() and parts[1].isprintable():
+        return parts[0], parts[1], parts[2]  # nearly always
     method, _, rest = line.rstrip(" ").partition(" ")
     target, space, version = rest.rpartition(" ")
     if not space or version[:5] != "HTTP/"[: len(version)]:  # of an unfinished line the version may be cut
@@ -121,6 +129,7 @@ def parse_request_line(line: str) -> tuple[str, str, str]:
     return method, target, version
 
 
+@lru_cache(maxsize=64)  # few differ
 def parse_status_line(line: str) -> tuple[str, int, str]:
     """Version, status, reason (RFC 9112 section 4); status 0 where it is no number of three digits."""
     version, _, rest = line.partition(" ")

@@ -31,8 +31,8 @@ class Listener(Protocol):
     def hole(self, direction: int) -> None:
         """Bytes are missing where a message may have begun."""
 
-    def garbage(self, direction: int, data: bytes, offset: int, expected: bool) -> None:
-        """No message begins here; ``expected`` where one should have, since the one before it had ended."""
+    def garbage(self, direction: int, data: bytes) -> None:
+        """``data`` and what follows it are not the beginning of a message."""
 
     def note(self, code: str, direction: int, offset: int, detail: str) -> None:
         """Something odd."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from easpcap.errors import DecodeError
-from easpcap.http.framing import parse_chunk_size
+from easpcap.http.framing import parse_chunk_size, skip_chunks
 from easpcap.http.head import head_end
 from easpcap.limits import MAX_HTTP_CHUNK_LINE, MAX_HTTP_HEAD
 
@@ -37,7 +37,7 @@ LOST, HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER, PASSING = range(8)
 FOREVER: Final = 2**62
 
 _BLANK: Final = b"\r\n"
-_SHOWN: Final = 32  # bytes of garbage that are told
+_LOOKED_AT: Final = 32  # bytes of what begins no message
 
 
 class MessageReader:
@@ -87,10 +87,10 @@ class MessageReader:
         """Read the bytes at ``offset``."""
         if self.slack and self._starts(data, 0):
             self._end_in_gap(offset)
-        position, size = 0, len(data)
+        position, size, steps = 0, len(data), self._STEPS
         try:
             while position < size:
-                position = self._STEPS[self._state](self, data, position, offset)
+                position = steps[self._state](self, data, position, offset)
         except DecodeError as error:
             self._listener.note("http-bad-chunk", self._direction, self.seen, str(error))
             self._lose()
@@ -174,25 +174,15 @@ class MessageReader:
 
     def _resync(self, data: bytes, position: int, base: int) -> int:
         """LOST: look for a head, but only where the bytes begin."""
-        size = len(data)
-        if self._buffer:
-            return self._gather(data, position, base)
-        if position:
-            return size
-        while position < size and data[position] in _BLANK:
-            position += 1
-        if position == size:
-            return size
-        return self._read_head(data, position, base)
+        return len(data) if position and not self._buffer else self._read_head(data, position, base)
 
     def _read_head(self, data: bytes, position: int, base: int) -> int:
         """HEAD: the usual case is a head that lies whole in one piece."""
         if not self._buffer:
-            size = len(data)
-            while position < size and data[position] in _BLANK:
+            while data[position] in _BLANK:
                 position += 1
-            if position == size:
-                return size
+                if position == len(data):
+                    return position
             self.head_offset = base + position
             verdict = self._starts(data, position)
             if verdict:
@@ -201,7 +191,7 @@ class MessageReader:
                     self._take_head(data[position:end], base + end)
                     return end
             elif verdict is False:
-                return self._reject(data[position : position + _SHOWN], size)
+                return self._reject(data[position : position + _LOOKED_AT], len(data), base)
         return self._gather(data, position, base)
 
     def _gather(self, data: bytes, position: int, base: int) -> int:
@@ -213,7 +203,7 @@ class MessageReader:
         if not self._sure:
             verdict = self._starts(buffer, 0)
             if verdict is False:
-                return self._reject(bytes(buffer[:_SHOWN]), len(data))
+                return self._reject(bytes(buffer[:_LOOKED_AT]), len(data), base)
             self._sure = bool(verdict)
         end = head_end(buffer, max(before - 2, 0)) if self._sure else -1
         if end >= 0:
@@ -222,9 +212,8 @@ class MessageReader:
             self._take_head(head, base + position)
             return position
         if len(buffer) == MAX_HTTP_HEAD:
-            self._listener.note(
-                "http-head-too-large", self._direction, self.head_offset, f"over {MAX_HTTP_HEAD:,} bytes"
-            )
+            told = f"over {MAX_HTTP_HEAD:,} bytes"
+            self._listener.note("http-head-too-large", self._direction, self.head_offset, told)
             self._unfinished_head()
             self._lose()
         return len(data)
@@ -235,25 +224,31 @@ class MessageReader:
         self._buffer.clear()
         self._sure = self.in_doubt = False
         self._state = HEAD
-        message = self._listener.begin(self._direction, head, self.head_offset, True)
-        self.message = message
-        framing = message.framing
-        if framing == "chunked":
-            self._state = CHUNK_SIZE
-        elif framing == "none" or (framing == "length" and not message.content_length):
-            self._finish(message, end)
-        else:
+        message = self.message = self._listener.begin(self._direction, head, self.head_offset, True)
+        framing, length = message.framing, message.content_length
+        if framing == "length" and length:
             self._state = BODY
-            self.remaining = self._counted = (message.content_length or 0) if framing == "length" else FOREVER
+            self.remaining = self._counted = length
+        elif framing == "chunked":
+            self._state = CHUNK_SIZE
+        elif framing == "until-close":
+            self._state = BODY
+            self.remaining = self._counted = FOREVER
+        else:
+            self._finish(message, end)
 
-    def _reject(self, data: bytes, size: int) -> int:
+    def _reject(self, data: bytes, size: int, base: int) -> int:
         """What could have been the beginning of a head is none."""
         expected = self._expected
         self._buffer.clear()
         self._sure = self._expected = False
         self.in_doubt = True
         self._state = LOST
-        self._listener.garbage(self._direction, data, self.head_offset, expected)
+        if expected:
+            told = f"{base + size - self.head_offset:,} bytes are neither a message nor the end"
+            self._listener.note("http-not-a-message", self._direction, self.head_offset, told)
+        else:
+            self._listener.garbage(self._direction, data)
         return size
 
     def _unfinished_head(self) -> None:
@@ -270,15 +265,14 @@ class MessageReader:
 
     def _read_body(self, data: bytes, position: int, base: int) -> int:
         """BODY and CHUNK_DATA."""
-        left = len(data) - position
-        if left < self.remaining:
-            self.remaining -= left
-            return len(data)
-        position += self.remaining
+        size, end = len(data), position + self.remaining
+        if size < end:
+            self.remaining = end - size
+            return size
         self.remaining = 0
-        self.seen = base + position
+        self.seen = base + end
         self._end_of_bytes(self.seen)
-        return position
+        return end
 
     def _end_of_bytes(self, end: int) -> None:
         """A body, or a chunk of it, has passed."""
@@ -289,11 +283,19 @@ class MessageReader:
             self._finish(self.message, end)
 
     def _read_chunk_size(self, data: bytes, position: int, base: int) -> int:
+        message = self.message
+        if message is not None and not self._buffer:
+            position, passed, ended = skip_chunks(data, position)
+            message.body_bytes += passed
+            if ended:
+                self.seen = base + position
+                self._finish(message, self.seen)
+            if ended or position == len(data):
+                return position
         line, position = self._line(data, position, base)
         if line is not None:
-            size = parse_chunk_size(line)
-            self.remaining = self._counted = size
-            self._state = CHUNK_DATA if size else TRAILER
+            self.remaining = self._counted = parse_chunk_size(line)
+            self._state = CHUNK_DATA if self.remaining else TRAILER
             self._scanned = 0
         return position
 
@@ -301,8 +303,7 @@ class MessageReader:
         line, position = self._line(data, position, base)
         if line is not None:
             if line.strip():
-                msg = f"a chunk is longer than its size says: {bytes(line[:20])!r}"
-                raise DecodeError(msg)
+                raise DecodeError("a chunk is longer than its size says")
             self._state = CHUNK_SIZE
         return position
 
@@ -342,7 +343,7 @@ class MessageReader:
     def _finish(self, message: Message, end: int) -> None:
         """The passing message ends at ``end``."""
         message.body_bytes += self._counted - self.remaining
-        if message.framing == "length":
+        if self.remaining and message.framing == "length":
             message.missing += self.remaining  # where the end lies in a gap
         message.end_offset = end
         message.last = self._locate(self._direction, self.seen - 1, True)

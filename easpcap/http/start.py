@@ -26,6 +26,7 @@ _MAX_METHOD: Final = 20
 _METHOD_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
 _RESPONSE: Final = b"HTTP/1."
 _VERSION_SIZE: Final = len(b" HTTP/1.1")
+_USUAL_ENDS: Final = (b" HTTP/1.1\r", b" HTTP/1.0\r")
 
 
 def starts_response(data: bytes | bytearray, position: int) -> bool | None:
@@ -40,6 +41,8 @@ def starts_request(data: bytes | bytearray, position: int) -> bool | None:
     end = data.find(b"\n", position, position + MAX_HTTP_START_LINE)
     if end < 0:
         return _may_become_request(data, position)
+    if data.endswith(_USUAL_ENDS, position, end) and bytes(data[position : data.find(b" ", position)]) in METHODS:
+        return True  # nearly always
     line = bytes(data[position:end]).rstrip()
     if line[-_VERSION_SIZE:-1] != b" HTTP/1.":
         return False

@@ -94,7 +94,7 @@ class Analyzer:
             elif conversation is CLOSED:
                 continue
             conversation.feed(event)
-            if conversation.ended == BOTH and type(event) is End:
+            if type(event) is End and conversation.ended == BOTH:
                 self._ended.append(tcp)
 
     def _close_ended(self, now: int) -> None:
@@ -212,14 +212,15 @@ def _first_byte(exchange: Exchange) -> tuple[int, int, int]:
 def _commands(exchanges: list[Exchange]) -> dict[int, Command]:
     """The ActiveSync reading of those exchanges that are ActiveSync; equal requests share one."""
     commands: dict[int, Command] = {}
-    known: dict[tuple[object, ...], Command | None] = {}
+    known: dict[tuple[str, str, int], Command | None] = {}
     for exchange in exchanges:
         request = exchange.request
         if request is not None:
-            like = (request.method, request.target, request.headers)
-            if like not in known:
-                known[like] = parse_command(request.method, request.target, request.header)
-            command = known[like]
+            like = (request.target, request.method, id(request.headers))  # equal headers are kept once
+            if like in known:
+                command = known[like]
+            else:
+                command = known[like] = parse_command(request.method, request.target, request.header)
             if command is not None:
                 commands[exchange.id] = command
     return commands

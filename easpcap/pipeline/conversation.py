@@ -80,13 +80,15 @@ class Conversation:
         self._make_session = make_session
         self._undecided: list[Data | Gap | End] = []
         self._decided = False
-        self._plain_end = [0, 0]
         self._since_prune = 0
 
     # ------------------------------------------------------------------ events of the TCP layer
 
     def feed(self, event: Data | Gap | End | TcpFact) -> None:
         """Take the connection's next event."""
+        if type(event) is Data and self._decided:
+            self._read(event)
+            return
         if isinstance(event, TcpFact):
             self._tcp_fact(event)
             return
@@ -132,33 +134,28 @@ class Conversation:
 
     def _read(self, event: Data | Gap | End) -> None:
         """Pass one event up through TLS, or straight to HTTP."""
-        if self.tls is None:
-            self._plaintext(event)
-        else:
-            for item in self.tls.feed(event):
-                kind = type(item)
-                if kind is Data or kind is Gap or kind is End:
-                    self._plaintext(item)  # type: ignore[arg-type]  # mypy cannot follow the line above
-                elif isinstance(item, Seen):
-                    self._seen(item)
-                elif isinstance(item, Records):
-                    self._records(item)
-                elif isinstance(item, Oddity):
-                    self._note(*item)
+        for item in (event,) if self.tls is None else self.tls.feed(event):
+            kind = type(item)
+            if kind is Data or kind is Gap or kind is End:
+                if self.digests is not None and kind is Data:
+                    self._digest(item)  # type: ignore[arg-type]  # mypy cannot follow the lines above
+                for exchange in self.http.feed(item):  # type: ignore[arg-type]  # nor here
+                    self._keep(exchange)
+            elif isinstance(item, Seen):
+                self._seen(item)
+            elif isinstance(item, Records):
+                self._records(item)
+            elif isinstance(item, Oddity):
+                self._note(*item)
         if type(event) is Data:
-            self._since_prune += len(event.data)
+            self._since_prune += len(event[2])
             if self._since_prune > PRUNE_BYTES:
                 self._prune()
 
-    def _plaintext(self, event: Data | Gap | End) -> None:
-        if type(event) is Data:
-            direction = event.direction
-            self._plain_end[direction] = event.offset + len(event.data)
-            if self.digests is not None:
-                self.digests[direction].update(event.data)
-                self.digested[direction] += len(event.data)
-        for exchange in self.http.feed(event):
-            self._keep(exchange)
+    def _digest(self, event: Data) -> None:
+        if self.digests is not None:
+            self.digests[event.direction].update(event.data)
+            self.digested[event.direction] += len(event.data)
 
     def _prune(self) -> None:
         """Forget the positions that nothing will ask for: behind the open message and behind what was acknowledged."""
@@ -173,12 +170,14 @@ class Conversation:
 
     def _keep(self, exchange: Exchange) -> None:
         """A final exchange: of its header fields only those that anything reads are kept, equal ones once."""
-        for message in (exchange.request, exchange.response):
-            if message is not None:
-                kept = tuple([h for h in message.headers if h[0] in KEPT_HEADERS])
-                message.headers = _SHARED.setdefault(kept, kept)
-        if exchange.request is not None:
-            exchange.request.target = intern(exchange.request.target)
+        request, response = exchange.request, exchange.response
+        if request is not None:
+            kept = tuple([field for field in request.headers if field[0] in KEPT_HEADERS])
+            request.headers = _SHARED.setdefault(kept, kept)
+            request.target = intern(request.target)
+        if response is not None:
+            kept = tuple([field for field in response.headers if field[0] in KEPT_HEADERS])
+            response.headers = _SHARED.setdefault(kept, kept)
         if len(_SHARED) > MAX_SHARED_HEADERS:
             _SHARED.clear()
         self.exchanges.append(exchange)
@@ -187,10 +186,11 @@ class Conversation:
 
     def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:
         """Position of the record (or segment) that brought a plaintext byte: of its first byte, or of its last one."""
-        if self.tls is None:
-            return self.tcp.locate(direction, offset)
-        start, end = self.tls.cipher_span(direction, offset)
-        return self.tcp.locate(direction, end - 1 if last else start)
+        tls = self.tls
+        if tls is not None:
+            start, end = tls.cipher_span(direction, offset)
+            offset = end - 1 if last else start
+        return self.tcp.locate(direction, offset)
 
     def _cipher_offset(self, direction: int, plain: int) -> int:
         return plain if self.tls is None else self.tls.cipher_span(direction, plain)[0]
@@ -217,7 +217,7 @@ class Conversation:
 
     def _client_progress(self, position: Position) -> tuple[int, int]:
         """Plaintext of the client's stream that the server had received at ``position``, and that had been seen."""
-        sent = self._plain_end[TO_SERVER]
+        sent = self.http.seen(TO_SERVER)
         if position.acked is None or self.tls is None:
             return sent, sent
         return min(sent, self.tls.plain_offset(TO_SERVER, position.acked)), sent

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import easpcap
+from easpcap.cli.app import build_app
 from tests.cli.commands import environment
 
 HEAVY = {"numpy", "scapy", "pyshark", "cryptography", "tabulate", "rich"}
@@ -29,6 +30,13 @@ def test_help_and_usage_load_nothing_heavy(arguments):
         f"import sys; sys.argv[1:] = {arguments}\nfrom easpcap.cli import main\ntry: main()\nexcept SystemExit: pass"
     )
     assert not loaded(program) & HEAVY
+
+
+def test_only_the_command_that_is_asked_for_is_built():
+    names = [command.name for command in build_app(["timeline", "--help"]).registered_commands]
+    assert names == ["timeline"]
+    assert len(build_app(["--help"]).registered_commands) > 1
+    assert len(build_app(["bogus"]).registered_commands) > 1
 
 
 def test_every_public_name_can_be_had():

@@ -6,9 +6,12 @@ import csv
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from easpcap.report.columns import CSV_COLUMNS, TABLE_COLUMNS
-from easpcap.report.table import render_csv, render_table
+from easpcap.report.escape import cell
+from easpcap.report.table import _csv_lines, render_csv, render_table
 from tests.report import builders
 
 
@@ -44,6 +47,24 @@ def test_lists_are_numbers_with_blanks_or_json():
     finding = read("".join(render_csv(builders.incident(), "findings")))[0]
     assert finding["connections"] == "2"
     assert finding["evidence"].startswith('[{"input": "trace.pcap", "frame": 58')
+
+
+@given(
+    st.lists(
+        st.none() | st.integers() | st.text(alphabet='a,=+-@"\r\n\t\x1b\xa0é ', max_size=4), min_size=2, max_size=5
+    )
+)
+def test_lines_are_those_of_the_csv_module_whatever_is_in_the_cells(values):
+    columns = [f"c{place}" for place in range(len(values))]
+    (line,) = _csv_lines([dict(zip(columns, values, strict=True))], columns)
+    expected = io.StringIO()
+    csv.writer(expected).writerow(cell(value) if isinstance(value, str) else value for value in values)
+    assert line + "\r\n" == expected.getvalue()
+
+
+def test_a_negative_offset_is_a_number_and_no_formula():
+    (line,) = _csv_lines([{"offset_s": "-0.5", "detail": "-x"}], ("offset_s", "detail"))
+    assert line == "-0.5,'-x"
 
 
 def test_a_byte_order_mark_stands_only_where_asked_for():
