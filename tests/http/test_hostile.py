@@ -139,3 +139,13 @@ def test_two_answers_to_a_head_that_never_ends():
     first, second = sorted(check(talk), key=lambda exchange: exchange.index)
     assert (first.request.target, first.response.body_bytes) == ("/x", 4)
     assert (second.request, second.response.body_bytes) == (None, 5)
+
+
+def test_no_anomaly_repeats_bytes_of_a_body():
+    coded = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    tails = [reply() + b"SECRET text", coded + b"SECRET\r\n", coded + b"2\r\nhiSECRET\r\n", reply() + b"SE"]
+    for tail in tails:
+        talk = Talk().say(C, get()).say(S, tail).say(S, b"CRET")
+        talk.finish()
+        assert [a.code for a in talk.http.anomalies] in (["http-not-a-message"], ["http-bad-chunk"])
+        assert "SE" not in talk.http.anomalies[0].detail
