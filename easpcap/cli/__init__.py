@@ -6,7 +6,7 @@ import gc
 import sys
 
 #: Nearly everything that is loaded and found stays until the end and has no cycles: searching it for garbage is idle.
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ class Conversation:
             kind = type(item)
             if kind is Data or kind is Gap or kind is End:
                 if self.digests is not None and kind is Data:
-                    self._digest(item)  # type: ignore[arg-type]  # mypy cannot follow the lines above
+                    self._add_to_digest(item)  # type: ignore[arg-type]  # mypy cannot follow the lines above
                 for exchange in self.http.feed(item):  # type: ignore[arg-type]  # nor here
                     self._keep(exchange)
             elif isinstance(item, Seen):
@@ -152,7 +152,7 @@ class Conversation:
             if self._since_prune > PRUNE_BYTES:
                 self._prune()
 
-    def _digest(self, event: Data) -> None:
+    def _add_to_digest(self, event: Data) -> None:
         if self.digests is not None:
             self.digests[event.direction].update(event.data)
             self.digested[event.direction] += len(event.data)
