@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from easpcap.record import Record
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 
-@dataclass(slots=True)
-class PacketBatch:
+@dataclass(slots=True, eq=False, repr=False)
+class PacketBatch(Record):
     """One row per TCP packet, in capture order; all columns have the same length.
 
     ``buffer`` holds the bytes the rows point into and is only valid until the next batch is asked for.

@@ -7,39 +7,18 @@ The pipeline fills them, diagnosis adds findings, report renders them. Times are
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
+
+from easpcap.record import Record
 
 if TYPE_CHECKING:
-    from dataclasses import Field
-
     from easpcap.activesync.command import Command
     from easpcap.http.exchange import Exchange
     from easpcap.stream import Endpoint, Position
 
 
-class _Record:
-    """Shown and compared field by field. Once for all: what dataclass writes for each class is paid at every start."""
-
-    __slots__ = ()
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    def _values(self) -> list[Any]:
-        return [getattr(self, name) for name in self.__dataclass_fields__]
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self is other or self._values() == other._values()
-
-    __hash__ = None  # type: ignore[assignment]  # their fields change
-
-
 @dataclass(slots=True, eq=False, repr=False)
-class InputFile(_Record):
+class InputFile(Record):
     """One capture as read."""
 
     path: str
@@ -54,7 +33,7 @@ class InputFile(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class KeyFile(_Record):
+class KeyFile(Record):
     """One key or key log file as given, never its contents."""
 
     path: str
@@ -66,7 +45,7 @@ class KeyFile(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Fact(_Record):
+class Fact(Record):
     """Something that happened at one place of a connection.
 
     ``kind``: tcp-open, zero-window, fin, rst, client-hello, server-hello, certificate, certificate-request,
@@ -81,7 +60,7 @@ class Fact(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Stretch(_Record):
+class Stretch(Record):
     """Consecutive records of one type and direction on an opaque connection: all that can be seen without keys."""
 
     content_type: int  # 20 change_cipher_spec, 21 alert, 22 handshake, 23 application_data
@@ -96,7 +75,7 @@ class Stretch(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Renegotiation(_Record):
+class Renegotiation(Record):
     """A handshake after the first on a connection, or the attempt at one."""
 
     by: str  # server, client
@@ -117,7 +96,7 @@ class Renegotiation(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class TlsSummary(_Record):
+class TlsSummary(Record):
     """The TLS side of a connection."""
 
     version: str | None  # "TLS 1.2"
@@ -134,7 +113,7 @@ class TlsSummary(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Decryption(_Record):
+class Decryption(Record):
     """The verdict: what could be decrypted, else why not and what to do."""
 
     status: str  # decrypted, partial, opaque, plaintext, none
@@ -143,7 +122,7 @@ class Decryption(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Connection(_Record):
+class Connection(Record):
     """One TCP connection, from its first packet to its last."""
 
     id: int
@@ -167,7 +146,7 @@ class Connection(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Anomaly(_Record):
+class Anomaly(Record):
     """Something odd, resolved to a frame where that is known."""
 
     code: str
@@ -178,7 +157,7 @@ class Anomaly(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Evidence(_Record):
+class Evidence(Record):
     """One frame that proves a finding."""
 
     position: Position
@@ -186,7 +165,7 @@ class Evidence(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Finding(_Record):
+class Finding(Record):
     """A conclusion with its proof, what speaks against it, and what to change."""
 
     rule: str
@@ -205,7 +184,7 @@ class Finding(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Cause(_Record):
+class Cause(Record):
     """Findings of one rule, grouped."""
 
     rule: str
@@ -218,7 +197,7 @@ class Cause(_Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Analysis(_Record):
+class Analysis(Record):
     """Everything an analysis says about its inputs."""
 
     inputs: list[InputFile]

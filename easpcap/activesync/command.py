@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.activesync.devices import name_device
 from easpcap.activesync.query import Query, parse_query
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 _ENDPOINTS: Final = ("/microsoft-server-activesync", "/default.eas")
 
 
-@dataclass(slots=True, frozen=True)
-class Command:
+class Command(NamedTuple):
     """What a request asks for, and which device asks; None where it does not say."""
 
     command: str | None  # as in MS-ASHTTP, e.g. "SendMail"; "OPTIONS" for an OPTIONS request

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from easpcap.errors import DecodeError
+from easpcap.record import Record
 from easpcap.wire import Reader
 
 #: Commands by their codes ([MS-ASHTTP] 2.2.1.1.1.1.2).
@@ -28,8 +29,8 @@ _MAX_QUERY: Final = 8192
 _URL_ALPHABET: Final = str.maketrans("-_", "+/")
 
 
-@dataclass(slots=True)
-class Query:
+@dataclass(slots=True, eq=False, repr=False)
+class Query(Record):
     """What the query says; None where it does not."""
 
     command: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from easpcap.cli import status
@@ -38,7 +37,7 @@ def run(render: Render, options: Options) -> int:
 
 
 def _run(render: Render, options: Options) -> int:
-    options = replace(options, traces=tuple(expanded(options.traces)))
+    options = options._replace(traces=tuple(expanded(options.traces)))
     inputs = [*options.traces, *options.keys, *options.key_logs]
     inputs += [options.password_file] if options.password_file is not None else []
     check_output(options.output, inputs)

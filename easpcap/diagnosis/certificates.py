@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import course, evidence
+from easpcap.record import Record
 from easpcap.results import Evidence
 from easpcap.stream import TO_CLIENT
 
@@ -20,8 +21,8 @@ FORBIDDEN = 403  # RFC 9110 section 15.5.4
 FIRST_ERROR = 400
 
 
-@dataclass(slots=True)
-class CertificateQuestion:
+@dataclass(slots=True, eq=False, repr=False)
+class CertificateQuestion(Record):
     """The server asked for a certificate; ``trouble`` says what went wrong after it, None where nothing did."""
 
     when: str  # "in the first handshake", "by renegotiation"

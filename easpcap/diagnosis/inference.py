@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis.hello_request import hello_request_sizes
+from easpcap.record import Record
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ UNFINISHED_RECORD = 2048
 MAX_HIDDEN = 16
 
 
-@dataclass(slots=True)
-class HiddenRenegotiation:
+@dataclass(slots=True, eq=False, repr=False)
+class HiddenRenegotiation(Record):
     """A record of a HelloRequest's exact length after application data had begun, and what stood around it."""
 
     hello: Stretch

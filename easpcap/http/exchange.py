@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from easpcap.record import Record
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from easpcap.stream import Position
 
 
-@dataclass(slots=True)
-class Message:
+@dataclass(slots=True, eq=False, repr=False)
+class Message(Record):
     """What requests and responses have in common."""
 
     version: str  # "HTTP/1.1"
@@ -44,7 +46,7 @@ class Message:
         return None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Request(Message):
     """A request head and what was seen of its body."""
 
@@ -57,7 +59,7 @@ class Request(Message):
         return (self.header("expect") or "").lower() == "100-continue"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Response(Message):
     """A response head and what was seen of its body."""
 
@@ -65,16 +67,16 @@ class Response(Message):
     reason: str = ""
 
 
-@dataclass(slots=True)
-class Interim:
+@dataclass(slots=True, eq=False, repr=False)
+class Interim(Record):
     """A 1xx response (RFC 9110 section 15.2)."""
 
     status: int
     position: Position
 
 
-@dataclass(slots=True)
-class Exchange:
+@dataclass(slots=True, eq=False, repr=False)
+class Exchange(Record):
     """One request with its responses, in the order of requests on its connection (``index`` from 0)."""
 
     connection: int  # id of the connection

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 from easpcap.report.rows import SCHEMA, Row, section_rows, summary_row, tool_row
 from easpcap.report.timeline import timeline_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from easpcap.results import Analysis
 
@@ -25,8 +25,17 @@ SECTION_TYPES = {
 }
 INSPECT_SECTIONS = ("inputs", "keys", "connections", "exchanges", "findings", "anomalies")
 
-# ASCII only: whatever reads it, no control or bidirectional character from the wire reaches a screen by way of JSON.
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(", ", ": "), allow_nan=False).encode
+
+@cache
+def _encoder() -> Callable[[object], str]:
+    """ASCII only: whatever reads it, no control or bidirectional character from the wire reaches a screen."""
+    import json
+
+    return json.JSONEncoder(ensure_ascii=True, separators=(", ", ": "), allow_nan=False).encode
+
+
+def _encode(value: object) -> str:
+    return _encoder()(value)
 
 
 def render_json(analysis: Analysis, sections: Sequence[str] = INSPECT_SECTIONS) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -56,8 +55,7 @@ _EPHEMERAL: Final = ("DHE", "ECDHE", "DH_anon", "ECDH_anon", "PSK_DHE", "ECCPWD"
 _HASHES: Final = ("SHA512", "SHA384", "SHA256", "SHA", "MD5", "SM3")
 
 
-@dataclass(frozen=True, slots=True)
-class CipherSuite:
+class CipherSuite(NamedTuple):
     """One cipher suite, taken apart. An unknown value has its number as name and "unknown" in every part.
 
     ``key_exchange``: as the name spells it (RSA, RSA_EXPORT, DHE_RSA, PSK); "TLS13" where the suite leaves it open.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import course, evidence, remedies
+from easpcap.record import Record
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ KNOWN_LIMITS = (
 )
 
 
-@dataclass(slots=True)
-class Grounds:
+@dataclass(slots=True, eq=False, repr=False)
+class Grounds(Record):
     """What the capture says about the limit that was met."""
 
     size: int  # announced, else seen
@@ -43,8 +44,8 @@ class Grounds:
     proxy: str | None
 
 
-@dataclass(slots=True)
-class Passed:
+@dataclass(slots=True, eq=False, repr=False)
+class Passed(Record):
     """Requests of one kind that the server let through, by size."""
 
     sizes: list[int]
