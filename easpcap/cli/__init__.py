@@ -7,13 +7,10 @@ import gc
 import os
 import sys
 
-#: Nearly everything that is loaded and found stays until the end and has no cycles: searching it for garbage is idle.
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
-
 
 def main() -> None:
     """Run the command line; ends the process with an exit status (docs/output.md)."""
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.disable()  # until there is more than what was loaded, and what is loaded stays
     try:
         from easpcap.cli.app import build_app
 

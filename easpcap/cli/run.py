@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from easpcap.errors import EaspcapError
 if TYPE_CHECKING:
     from easpcap.cli.options import Options, Render
     from easpcap.results import Analysis
+
+#: Most of what is found stays until the end: searching it for garbage more often would be idle.
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 def run(render: Render, options: Options) -> int:
@@ -57,11 +61,19 @@ def _spare_the_start() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def _collect_garbage() -> None:
+    """Collect it from here on, without looking at what was loaded until now."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.enable()
+
+
 def _analyzed(options: Options) -> Analysis:
     password = read_password(options.password_file)
     _spare_the_start()
     from easpcap.pipeline import analyze
 
+    _collect_garbage()
     with progress_bar(options.traces) as progress:
         return analyze(
             options.traces,

@@ -76,7 +76,16 @@ def _csv_lines(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
     for row in rows:
         values = flatten(row)
         texts = [
-            v if type(v) is str else "" if v is None else str(v) if type(v) is int else _csv_text(v) for v in values
+            v
+            if type(v) is str
+            else ""
+            if v is None
+            else str(v)
+            if type(v) is int
+            else "true"
+            if v is True
+            else _csv_text(v)
+            for v in values
         ]
         line = ",".join(texts)
         if not is_plain_line(line):
