@@ -163,7 +163,7 @@ class Conversation:
         for direction in (TO_SERVER, TO_CLIENT):
             keep = self.http.keep_from(direction)
             if self.tls is not None:
-                keep = min(self.tls.cipher_span(direction, keep)[0], self.tls.consumed(direction))
+                keep = min(self.tls.cipher_offset(direction, keep), self.tls.consumed(direction))
                 # A later segment of the other side acknowledges at least as much as the last one did.
                 self.tls.prune(direction, min(keep, self.tcp.acked[direction]))
             self.tcp.prune(direction, keep)
@@ -186,14 +186,12 @@ class Conversation:
 
     def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:
         """Position of the record (or segment) that brought a plaintext byte: of its first byte, or of its last one."""
-        tls = self.tls
-        if tls is not None:
-            start, end = tls.cipher_span(direction, offset)
-            offset = end - 1 if last else start
+        if self.tls is not None:
+            offset = self.tls.cipher_offset(direction, offset, last=last)
         return self.tcp.locate(direction, offset)
 
     def _cipher_offset(self, direction: int, plain: int) -> int:
-        return plain if self.tls is None else self.tls.cipher_span(direction, plain)[0]
+        return plain if self.tls is None else self.tls.cipher_offset(direction, plain)
 
     # ------------------------------------------------------------------ facts
 

@@ -132,13 +132,13 @@ class PositionIndex:
 
     def locate(self, offset: int) -> Position | None:
         """Position of the byte at ``offset``; in a gap or beyond all the one before, else the oldest kept."""
+        if not self._entries:
+            return None
         if offset < self._pruned:
             offset = self._pruned
-        number = bisect_right(self._starts, offset) - 1
-        if number < 0:
-            if not self._entries:
-                return None
-            number = 0
+        number = -1  # most are asked for soon
+        if offset < self._starts[-1]:
+            number = max(bisect_right(self._starts, offset) - 1, 0)
         entry = self._entries[number]
         return entry if type(entry) is Position else entry.locate(self._direction, offset)  # type: ignore[union-attr]  # only a Stretch is left
 

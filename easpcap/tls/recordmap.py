@@ -26,12 +26,18 @@ class RecordMap:
         row = bisect_right(self.ends, cipher_offset)
         return self.plain_ends[row - 1] if row else self._before
 
-    def cipher_span(self, plain_offset: int) -> tuple[int, int] | None:
-        """The [start, end) of the record that holds a plaintext byte; the last record for an offset at the very end."""
-        if not self.ends:
-            return None
-        row = min(bisect_right(self.plain_ends, plain_offset), len(self.ends) - 1)
-        return self.starts[row], self.ends[row]
+    def cipher_offset(self, plain_offset: int, *, last: bool = False) -> int | None:
+        """The first byte, or the last, of the record that holds a plaintext byte; at the very end the last one.
+
+        None: there was no record yet.
+        """
+        ends = self.plain_ends
+        row = bisect_right(ends, plain_offset)
+        if row == len(ends):
+            if not row:
+                return None
+            row -= 1
+        return self.ends[row] - 1 if last else self.starts[row]
 
     def prune(self, cipher_offset: int) -> None:
         """Forget the records that end before ``cipher_offset``; the last one always stays."""

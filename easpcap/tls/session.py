@@ -57,10 +57,14 @@ class TlsSession(Summary):
         """The plaintext offset reached by the complete records that end at or before a TCP stream offset."""
         return self._readers[direction].map.plain_offset(cipher_offset)
 
-    def cipher_span(self, direction: int, plain_offset: int) -> tuple[int, int]:
-        """The TCP stream offsets [start, end) of the record that holds a plaintext byte; at the end the last one's."""
+    def cipher_offset(self, direction: int, plain_offset: int, *, last: bool = False) -> int:
+        """The TCP stream offset of the first byte, or the last, of the record that holds a plaintext byte.
+
+        At the very end it is the last record's; before the first record, where that would stand.
+        """
         reader = self._readers[direction]
-        return reader.map.cipher_span(plain_offset) or (reader.offset, reader.offset)
+        offset = reader.map.cipher_offset(plain_offset, last=last)
+        return reader.offset - last if offset is None else offset
 
     def prune(self, direction: int, cipher_offset: int) -> None:
         """Forget the records that end before a TCP stream offset."""
