@@ -117,6 +117,10 @@ class HttpConversation:
         final, self._final = self._final, []
         return final
 
+    def forget(self) -> None:
+        """Nothing more will come or be asked: cut what refers back here."""
+        del self._readers
+
     # ------------------------------------------------------------------ what is asked
 
     @property

@@ -15,7 +15,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER, End
 from easpcap.tcp.assembler import Assembler
 from easpcap.tls.resumption import SessionCache
 from easpcap.tls.session import TlsSession
-from easpcap.tls.verdict import version_name
+from easpcap.tls.verdict import judge, version_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,6 +121,7 @@ class Analyzer:
         room = MAX_ANOMALIES - len(self._anomalies)
         self._anomalies.extend(conversation.anomalies[:room])
         self._connections.append(self._result(tcp, conversation))
+        conversation.forget()
         tcp.forget()
 
     def _result(self, tcp: TcpConnection, conversation: Conversation) -> Connection:
@@ -151,7 +152,8 @@ class Analyzer:
         if conversation.tls is None:
             return Decryption("plaintext" if any(tcp.payload_bytes) else "none")
         return Decryption(
-            *conversation.tls.verdict(
+            *judge(
+                conversation.tls,
                 truncated=tcp.truncated,
                 gaps=(tcp.gaps[0], tcp.gaps[1]),
                 seen=(tcp.seen[0], tcp.seen[1]),

@@ -114,6 +114,13 @@ class Conversation:
         for code, direction, offset, detail in self.tcp.anomalies:
             self._note(code, direction, offset, detail)
 
+    def forget(self) -> None:
+        """Nothing more will be asked: cut what refers back, so that the memory is free at once."""
+        self.http.forget()
+        if self.tls is not None:
+            self.tls.forget()
+        del self.http, self._tracker
+
     def _decide(self, event: Data | Gap | End) -> None:
         """Hold events back until the first bytes tell TLS from clear text."""
         self._undecided.append(event)

@@ -24,7 +24,7 @@ from easpcap.tls.records import (
 )
 from easpcap.tls.resumption import SessionCache
 from easpcap.tls.summary import Summary
-from easpcap.tls.verdict import SSL2, Verdict, judge
+from easpcap.tls.verdict import SSL2
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -74,19 +74,9 @@ class TlsSession(Summary):
         """The TCP stream offset of the first byte that is not part of a finished record."""
         return self._readers[direction].offset
 
-    def verdict(
-        self,
-        *,
-        truncated: bool,
-        gaps: tuple[int, int],
-        seen: tuple[bool, bool],
-        key_log_given: bool,
-        keys_given: bool,
-    ) -> Verdict:
-        """Status, reason and detail of the decryption (see verdict.judge)."""
-        return judge(
-            self, truncated=truncated, gaps=gaps, seen=seen, key_log_given=key_log_given, keys_given=keys_given
-        )
+    def forget(self) -> None:
+        """Nothing more will come: cut what refers back here."""
+        del self._machine
 
     # -- events in -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from pathlib import Path
 
@@ -108,3 +109,22 @@ def test_secrets_inside_a_capture_are_used_and_named(tmp_path):
     analysis = analyze([str(carried)])
     assert {c.decryption.status for c in analysis.connections} == {"decrypted"}
     assert [(key.kind, key.path) for key in analysis.keys] == [("embedded-key-log", str(carried))]
+
+
+def test_a_closed_connection_needs_no_garbage_collector_to_be_gone():
+    gc.collect()
+    gc.disable()
+    try:
+        analysis = analyze([str(CAPTURES[0])], keys=[str(KEY)])
+        left = {type(thing).__name__ for thing in gc.get_objects()}
+    finally:
+        gc.enable()
+    assert analysis.connections
+    assert not left & {
+        "Conversation",
+        "HttpConversation",
+        "MessageReader",
+        "TlsSession",
+        "HandshakeMachine",
+        "Reassembler",
+    }

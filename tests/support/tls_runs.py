@@ -9,6 +9,7 @@ from itertools import pairwise
 from easpcap.stream import Anomaly, Data, End, Gap
 from easpcap.tls.keys import KeyRing
 from easpcap.tls.session import Records, Seen, SessionCache, TlsSession
+from easpcap.tls.verdict import judge
 from tests.support.tls_peer import server_private_key
 
 SERVER = ("192.0.2.1", 443)
@@ -67,7 +68,7 @@ class Outcome:
         return self.of(Records)
 
     def verdict(self, *, truncated=False, gaps=(0, 0), seen=(True, True), log=False, keys=True):
-        return self.session.verdict(truncated=truncated, gaps=gaps, seen=seen, key_log_given=log, keys_given=keys)
+        return judge(self.session, truncated=truncated, gaps=gaps, seen=seen, key_log_given=log, keys_given=keys)
 
 
 def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None):
