@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from easpcap.cli import status
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Most of what is found stays until the end: searching it for garbage more often would be idle.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
+
+#: How long a thread may keep the others waiting. An RSA operation takes a fraction of Python's own five milliseconds.
+_SWITCH_SECONDS = 0.0005
 
 
 def run(render: Render, options: Options) -> int:
@@ -61,8 +65,9 @@ def _spare_the_start() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _collect_garbage() -> None:
-    """Collect it from here on, without looking at what was loaded until now."""
+def _set_the_pace() -> None:
+    """Collect garbage from here on, without looking at what was loaded; let the threads beside the reading breathe."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     gc.enable()
@@ -73,7 +78,7 @@ def _analyzed(options: Options) -> Analysis:
     _spare_the_start()
     from easpcap.pipeline import analyze
 
-    _collect_garbage()
+    _set_the_pace()
     with progress_bar(options.traces) as progress:
         return analyze(
             options.traces,

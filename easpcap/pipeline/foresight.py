@@ -6,11 +6,12 @@ found here (a key exchange behind a client certificate, or split over segments) 
 
 from __future__ import annotations
 
+import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Iterator
 
     from easpcap.batch import PacketBatch
     from easpcap.tls.keys import KeyRing
@@ -26,24 +27,83 @@ class Foresight:
 
     def __init__(self, keyring: KeyRing) -> None:
         self._keyring = keyring
-        self._executor: Executor | None = None
+        self._worker: Worker | None = None
 
     def look(self, batch: PacketBatch) -> None:
         """Begin to decrypt the key exchanges of a batch."""
         if len(batch) < LEAST_ROWS or not self._keyring.has_private_keys:
             return
-        if self._executor is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="easpcap-rsa")
+        if self._worker is None:
+            self._worker = Worker()
         for encrypted in key_exchanges(batch):
-            self._keyring.foresee(encrypted, self._executor)
+            self._keyring.foresee(encrypted, self._worker.submit)
 
     def close(self) -> None:
         """Nothing more will be read."""
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-            self._executor = None
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+
+class Worker:
+    """A thread that does one thing after the other; to load concurrent.futures takes as long as 50 RSA operations."""
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="easpcap-rsa", daemon=True)
+        self._thread.start()
+
+    def submit(self, function: Callable[..., bytes | None], *arguments: object) -> Task:
+        """Have ``function`` called some time."""
+        task = Task(function, arguments)
+        self._tasks.put(task)
+        return task
+
+    def close(self) -> None:
+        """Leave undone what has not begun, and end."""
+        self._closing = True
+        self._tasks.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None and not self._closing:
+            task.run()
+
+
+class Task:
+    """A call that another thread makes."""
+
+    __slots__ = ("_arguments", "_done", "_error", "_function", "_given_up", "_value")
+
+    def __init__(self, function: Callable[..., bytes | None], arguments: tuple[object, ...]) -> None:
+        self._function, self._arguments = function, arguments
+        self._value: bytes | None = None
+        self._error: Exception | None = None
+        self._given_up = False
+        self._done = threading.Lock()
+        self._done.acquire()  # held until the call has been made
+
+    def run(self) -> None:
+        """Make the call, unless nobody wants its result any more."""
+        try:
+            if not self._given_up:
+                self._value = self._function(*self._arguments)
+        except Exception as error:  # noqa: BLE001  # it is raised where the result is asked for
+            self._error = error
+        finally:
+            self._done.release()
+
+    def cancel(self) -> None:
+        """Nobody will ask for the result."""
+        self._given_up = True
+
+    def result(self) -> bytes | None:
+        """What the call gave, as soon as it has; or what it raised."""
+        with self._done:
+            if self._error is not None:
+                raise self._error
+            return self._value
 
 
 def key_exchanges(batch: PacketBatch) -> Iterator[bytes]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import easpcap.limits as limits
 from easpcap.tls.certificate import PublicKey, certificate_fingerprint, certificate_public_key
 from easpcap.tls.key_log import MASTER, PREMASTER, SESSION, BadLine, parse_key_log
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -18,6 +18,16 @@ __all__ = ["KeyRing", "certificate_fingerprint"]
 
 _PREMASTER_SIZE: Final = 48  # RFC 5246 section 7.4.7.1
 _MAX_CACHED_CERTIFICATES: Final = 1024
+
+
+class Ahead(Protocol):
+    """A decryption that was begun before it was asked for."""
+
+    def result(self) -> bytes | None:
+        """The premaster secret, as soon as it is there."""
+
+    def cancel(self) -> object:
+        """It will not be asked for."""
 
 
 class _PrivateKey(NamedTuple):
@@ -38,7 +48,7 @@ class KeyRing:
         self._logs = 0
         self._by_label: dict[str, dict[bytes, tuple[bytes, int]]] = {MASTER: {}, PREMASTER: {}, SESSION: {}}
         self._decrypted: OrderedDict[tuple[str, bytes], bytes | None] = OrderedDict()
-        self._ahead: OrderedDict[bytes, Future[bytes | None]] = OrderedDict()  # by ciphertext, of the only key
+        self._ahead: OrderedDict[bytes, Ahead] = OrderedDict()  # by ciphertext, of the only key
         self._certificates: OrderedDict[bytes, PublicKey | None] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -121,10 +131,13 @@ class KeyRing:
         public = self._public_key(certificate)
         return next((private.source for private in self._private if _fits(private, public)), None)
 
-    def foresee(self, encrypted: bytes, executor: Executor) -> None:
-        """Have an encrypted premaster secret decrypted before it is asked for, where only one key can be meant."""
+    def foresee(self, encrypted: bytes, submit: Callable[..., Ahead]) -> None:
+        """Have an encrypted premaster secret decrypted before it is asked for, where only one key can be meant.
+
+        ``submit`` takes a function and its arguments and calls it some time, in another thread.
+        """
         if len(self._private) == 1 and self._private[0].size == len(encrypted) and encrypted not in self._ahead:
-            self._ahead[encrypted] = executor.submit(_decrypt, self._private[0], encrypted)
+            self._ahead[encrypted] = submit(_decrypt, self._private[0], encrypted)
             if len(self._ahead) > limits.MAX_CACHED_PREMASTERS:
                 self._ahead.popitem(last=False)[1].cancel()
 

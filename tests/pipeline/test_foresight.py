@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+
+import pytest
 
 from easpcap.capture import open_capture
 from easpcap.keyfiles import load_keys
 from easpcap.pipeline import foresight
-from easpcap.pipeline.foresight import key_exchanges
+from easpcap.pipeline.foresight import Worker, key_exchanges
 from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, read, told
 from tests.support.batches import Packet, batch
 
@@ -47,12 +49,35 @@ def test_what_was_foreseen_is_what_is_found():
     plain, ahead = load_keys([KEY])[0], load_keys([KEY])[0]
     encrypted = [one for rows in open_capture(path) for one in key_exchanges(rows)]
     assert encrypted
-    with ThreadPoolExecutor(1) as executor:
-        for one in encrypted:
-            ahead.foresee(one, executor)
-            ahead.foresee(one, executor)
-        for one in encrypted:
-            assert ahead.premasters(one, None) == plain.premasters(one, None)
+    worker = Worker()
+    for one in encrypted:
+        ahead.foresee(one, worker.submit)
+        ahead.foresee(one, worker.submit)
+    for one in encrypted:
+        assert ahead.premasters(one, None) == plain.premasters(one, None)
+    worker.close()
+
+
+def test_a_worker_gives_back_what_its_calls_gave_or_raised():
+    worker = Worker()
+    first, broken, last = worker.submit(bytes, 3), worker.submit(bytes.fromhex, "no"), worker.submit(bytes, 1)
+    assert (first.result(), last.result()) == (b"\0\0\0", b"\0")
+    with pytest.raises(ValueError, match="hexadecimal"):
+        broken.result()
+    worker.close()
+
+
+def test_a_worker_does_not_begin_what_nobody_wants_any_more():
+    done = []
+    worker = Worker()
+    held = threading.Lock()
+    with held:
+        worker.submit(held.acquire)  # keeps the worker waiting
+        worker.submit(done.append, "cancelled").cancel()
+        last = worker.submit(done.append, "wanted")
+    last.result()
+    worker.close()
+    assert done == ["wanted"]
 
 
 def test_an_analysis_with_foresight_says_the_same(monkeypatch):
