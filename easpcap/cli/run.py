@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from easpcap.results import Analysis
 
 #: Most of what is found stays until the end: searching it for garbage more often would be idle.
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+_OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 #: How long a thread may keep the others waiting. An RSA operation takes a fraction of Python's own five milliseconds.
 _SWITCH_SECONDS = 0.0005
