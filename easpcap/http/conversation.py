@@ -127,6 +127,12 @@ class HttpConversation:
         return False if self._off else (self.protocol == "http/1" or None)
 
     @property
+    def awaits_tunnel(self) -> bool:
+        """Whether the oldest request without a response is a CONNECT."""
+        exchange = self._unanswered[0] if self._unanswered else None
+        return exchange is not None and exchange.request is not None and exchange.request.method == "CONNECT"
+
+    @property
     def next_index(self) -> int:
         """How many exchanges the connection has had, those before this conversation included."""
         return self._next_index

@@ -104,6 +104,8 @@ class Conversation:
             missing = f"{event[2]:,} bytes {_to(event[0])} are missing"
             self._note("gap", event[0], event[1], missing)
             self._tell(Fact("gap", event[0], self.tcp.locate(event[0], event[1]), missing))
+            if self.tls is None and event[0] == TO_CLIENT and self.http.awaits_tunnel:  # the answer may be missing
+                self._decided = False
         if self._decided:
             self._read(event)
         else:
@@ -127,8 +129,9 @@ class Conversation:
 
     def _decide(self, event: Data | Gap | End) -> None:
         """Hold events back until the first bytes tell TLS from clear text; watch the clear text for TLS behind it."""
-        if self._prologue is None and self.http.tunnel:
-            self._prologue = _prologue((self.http.seen(TO_SERVER), self.http.seen(TO_CLIENT)), self.http.tunnel)
+        if self._prologue is None and self.http.protocol is not None:
+            http = self.http
+            self._prologue = _prologue((http.seen(TO_SERVER), http.seen(TO_CLIENT)), http.tunnel or "HTTP CONNECT")
         if self._prologue is not None:
             self._watched(self._prologue, self._prologue.feed(event))
             return
@@ -159,7 +162,7 @@ class Conversation:
             self._read(event)
         if prologue.begins is not None:
             self._begin_tls(prologue.begins, prologue.held)
-        elif prologue.over or (self.http.protocol is not None and not self.http.tunnel):
+        elif self._prologue is prologue and (prologue.over or (self.http.protocol and not prologue.tunnel)):
             self._decided, self._prologue = True, None
 
     def _begin_tls(self, begins: Beginning, held: list[Data | Gap | End]) -> None:

@@ -38,13 +38,13 @@ class Prologue:
     """
 
     __slots__ = (
-        "_asked", "_left", "_reached", "_speaker", "_trial", "_tunnel", "_words", "begins", "held",
+        "_asked", "_left", "_reached", "_speaker", "_trial", "_words", "begins", "held", "tunnel",
     )  # fmt: skip
 
     def __init__(self, starts: tuple[int, int] = (0, 0), tunnel: str = "") -> None:
         self.begins: Beginning | None = None
         self.held: list[Event] = []  # once TLS begins: its first events
-        self._tunnel = tunnel
+        self.tunnel = tunnel
         self._reached = [*starts]
         self._words = [b"", b""]  # the last ones of each direction, since the other one spoke
         self._speaker: int | None = None
@@ -113,8 +113,8 @@ class Prologue:
         """From this event on it may be TLS: hold it back."""
         direction, other = trial.direction, 1 - trial.direction
         trial.other = self._reached[other]
-        if self._tunnel and not any(self._words):
-            trial.announcement = Announcement(self._tunnel, TUNNEL)
+        if self.tunnel and not any(self._words):
+            trial.announcement = Announcement(self.tunnel, TUNNEL)
         else:
             answer = self._words[other] if self._speaker != direction else b""
             trial.announcement = announced(self._words[direction], answer)
@@ -159,20 +159,29 @@ class Prologue:
         at = trial.hello_at if begins_client_hello(trial.hello) else trial.at
         starts = (trial.other, at) if direction else (at, trial.other)
         after = trial.announcement.name
-        if self._tunnel and after != self._tunnel:
-            after = f"{self._tunnel}, {after}" if after else self._tunnel
+        if self.tunnel and after != self.tunnel:
+            after = f"{self.tunnel}, {after}" if after else self.tunnel
         self.begins = Beginning(direction, starts, after)
         clear = [event for event in self.held if event[0] == direction and event[1] < at]
         self.held = [event for event in self.held if event[0] != direction or event[1] >= at]
         return clear
 
     def _release(self) -> list[Event]:
-        """What is held is clear text, and its last event may begin something new."""
+        """What is held is clear text, but what the last speaker said may begin something new."""
         held, self.held = self.held, []
         self._trial = None
-        for event in held[:-1] or held:
+        last = held[-1]
+        run = len(held) - 1
+        while type(last) is Data and run and type(held[run - 1]) is Data and held[run - 1][0] == last.direction:
+            run -= 1
+        for event in held[:run] or held:
             self._note(event)
-        return held[:-1] + self.feed(held[-1]) if len(held) > 1 else held
+        if not run:
+            return held
+        if type(last) is Data:
+            said = b"".join(event.data for event in held[run:] if type(event) is Data)
+            last = Data(last.direction, held[run][1], said)
+        return held[:run] + self.feed(last)
 
 
 class _Trial:

@@ -43,7 +43,7 @@ _TAGGED_STARTTLS: Final = rb"^[^\s]{1,64} (?i:STARTTLS)" + _LINE
 _STLS: Final = rb"^(?i:STLS)" + _LINE
 _AUTH_TLS: Final = rb"^(?i:AUTH (?:TLS|SSL|TLS-C|TLS-P))" + _LINE
 _XMPP: Final = rb"<starttls\b[^<>]{0,200}xmpp-tls[^<>]{0,200}(?:/>|>\s{0,200}</starttls\s{0,200}>)\s{0,200}"
-_POSTGRESQL: Final = rb"\A\x00\x00\x00\x08\x04\xd2\x16\x2f"
+_POSTGRESQL: Final = rb"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 #: 32 bytes, the first packet after the greeting: capabilities with CLIENT_SSL (0x0800) and CLIENT_PROTOCOL_41 (0x0200),
 #: greatest packet, character set, and 23 bytes of filler, of which MariaDB uses the last four.
 _CAPABILITIES: Final = b"[" + b"".join(b"\\x%02x" % byte for byte in range(256) if byte & 0x0A == 0x0A) + b"]"
