@@ -43,11 +43,12 @@ _TAGGED_STARTTLS: Final = rb"^[^\s]{1,64} (?i:STARTTLS)" + _LINE
 _STLS: Final = rb"^(?i:STLS)" + _LINE
 _AUTH_TLS: Final = rb"^(?i:AUTH (?:TLS|SSL|TLS-C|TLS-P))" + _LINE
 _XMPP: Final = rb"<starttls\b[^<>]{0,200}xmpp-tls[^<>]{0,200}(?:/>|>\s{0,200}</starttls\s{0,200}>)\s{0,200}"
-_POSTGRESQL: Final = rb"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+_POSTGRESQL: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 #: 32 bytes, the first packet after the greeting: capabilities with CLIENT_SSL (0x0800) and CLIENT_PROTOCOL_41 (0x0200),
 #: greatest packet, character set, and 23 bytes of filler, of which MariaDB uses the last four.
 _CAPABILITIES: Final = b"[" + b"".join(b"\\x%02x" % byte for byte in range(256) if byte & 0x0A == 0x0A) + b"]"
-_MYSQL: Final = rb"\A\x20\x00\x00\x01." + _CAPABILITIES + rb".{7}\x00{19}.{4}"
+_MYSQL_BEGINS: Final = b"\x20\x00\x00\x01"
+_MYSQL: Final = rb"\A" + _MYSQL_BEGINS + b"." + _CAPABILITIES + rb".{7}\x00{19}.{4}"
 
 
 @cache
@@ -77,8 +78,10 @@ def _talks() -> tuple[_Talk, ...]:
     )
 
 
-#: Commands behind which a ClientHello may stand in the same breath: because no answer is due, or none was captured.
-_COMMAND: Final = _pattern(b"|".join((_TAGGED_STARTTLS, _STARTTLS, _STLS, _AUTH_TLS, _XMPP, _POSTGRESQL, _MYSQL)))
+@cache
+def _commands() -> re.Pattern[bytes]:
+    """Behind these a ClientHello may stand in the same breath: because no answer is due, or none was captured."""
+    return _pattern(b"|".join((_TAGGED_STARTTLS, _STARTTLS, _STLS, _AUTH_TLS, _XMPP, _POSTGRESQL, _MYSQL)))
 
 
 def announced(asked: bytes, answer: bytes) -> Announcement:
@@ -96,7 +99,10 @@ def announced(asked: bytes, answer: bytes) -> Announcement:
 
 def command_end(words: bytes, start: int) -> int | None:
     """Where behind ``start`` the first command ends that asks for TLS; None where none does."""
-    for command in _COMMAND.finditer(words):
+    lower = words.lower()
+    if not (b"tls" in lower or b"ssl" in lower or _POSTGRESQL in words or words.startswith(_MYSQL_BEGINS)):
+        return None  # nearly always, and a hundred times as fast
+    for command in _commands().finditer(words):
         if command.end() > start:
             return command.end()
     return None
