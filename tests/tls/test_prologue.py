@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from functools import cache
+from itertools import pairwise
 
 import pytest
 
@@ -335,3 +337,57 @@ def test_ends_are_passed_on_in_their_place():
     watch.take(End(TO_CLIENT, CLEAR_LENGTHS[S], "fin")).take(End(TO_SERVER, CLEAR_LENGTHS[C] + len(client), "fin"))
     assert [type(event) for event in watch.clear[-3:]] == [Data, End, End]
     assert watch.finish().begins is None
+
+
+# ---------------------------------------------------------------------- anything at all
+
+
+def any_story(chance):
+    """Turns of what matters here, in any order, whole or in part; None for lost bytes."""
+    client, server = hellos()
+    words = [data for story in AGREED.values() for _, data in story]
+    words += [
+        client,
+        server,
+        client[:20],
+        server[:20],
+        b"\x16",
+        b"\x16\x03",
+        b"\x80",
+        b"\x15\x03\x01\x00\x02\x01\x00",
+        b"\n",
+    ]
+    story = []
+    for _ in range(chance.randrange(1, 12)):
+        data = b"".join(chance.choice(words) for _ in range(chance.randrange(1, 3)))
+        story.append((chance.choice((C, S)), data, chance.random() < 0.15))
+    return story
+
+
+def told(story, chance=None):
+    watch = Watch()
+    for direction, data, lost in story:
+        if lost:
+            watch.lose(direction, data)
+            continue
+        marks = {0, len(data)} | ({chance.randrange(len(data)) for _ in range(4)} if chance else set())
+        watch.say([(direction, data[a:b]) for a, b in pairwise(sorted(marks))])
+    return watch.finish()
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_whatever_is_said_nothing_is_lost_and_pieces_change_nothing(seed):
+    chance = random.Random(seed)
+    story = any_story(chance)
+    whole, cut = told(story), told(story, chance)
+    assert whole.begins == cut.begins
+    for watch in (whole, cut):
+        for direction in (C, S):
+            events = [e for e in [*watch.clear, *watch.prologue.held] if e.direction == direction]
+            assert watch.text(events, direction) == b"".join(d for to, d, lost in story if to == direction and not lost)
+            at = 0
+            for event in events:
+                assert event.offset == at
+                at += len(event.data) if type(event) is Data else event.length
+        if watch.begins is not None:
+            assert all(event.offset >= watch.begins.starts[event.direction] for event in watch.prologue.held)
