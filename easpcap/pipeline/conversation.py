@@ -7,6 +7,7 @@ from sys import intern
 from typing import TYPE_CHECKING
 
 from easpcap.http.conversation import HttpConversation
+from easpcap.http.start import starts_request, starts_response
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_SHARED_HEADERS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
 from easpcap.pipeline.renegotiation import RenegotiationTracker
 from easpcap.results import Anomaly, Fact, Renegotiation, Stretch
@@ -147,6 +148,8 @@ class Conversation:
         if is_tls:
             self._decided = True
             self.tls = self._make_session((0, 0))
+        elif self._begins_http():
+            self._decided = True
         else:
             self._prologue = _prologue((0, 0), "")
         events, self._undecided = self._undecided, []
@@ -155,6 +158,12 @@ class Conversation:
                 self._read(event)
             else:
                 self._decide(event)
+
+    def _begins_http(self) -> bool:
+        """Whether the first bytes are a message's, so that only a tunnel may hold TLS (see _keep)."""
+        first = next((event for event in self._undecided if type(event) is Data), None)
+        starts = starts_request if first is not None and first.direction == TO_SERVER else starts_response
+        return first is not None and bool(starts(first.data, 0))
 
     def _watched(self, prologue: Prologue, clear: Sequence[Data | Gap | End]) -> None:
         """Read the clear text before TLS, and go over to TLS where it begins; in HTTP only a tunnel may hold it."""

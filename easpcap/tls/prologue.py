@@ -84,7 +84,7 @@ class Prologue:
                 event = Data(direction, offset, data)
                 return clear + self._suspect(_Trial(direction, offset, lost=False), event)
             said = b"" if turn else self._words[direction]
-            end = command_end(said + data, len(said))
+            end = command_end(said + data[:MAX_PROLOGUE_BYTES], len(said))
             self._asked = end is not None
             here = len(data) if end is None else end - len(said)
             clear.append(Data(direction, offset, data[:here]))
