@@ -73,6 +73,15 @@ MAX_CONNECTION_ANOMALIES = 100
 #: Bytes held back until the first ones tell TLS from clear text.
 MAX_UNDECIDED_BYTES = 64
 
+#: Bytes of clear text of a connection (both directions) in which the beginning of TLS is looked for.
+MAX_PROLOGUE_BYTES = 256 * 2**10
+
+#: Last words of one direction that are remembered meanwhile.
+MAX_PROLOGUE_WORDS = 512
+
+#: Bytes held back until it is certain that TLS begins with them.
+MAX_PROLOGUE_HELD_BYTES = 64 * 2**10
+
 #: Bytes of one connection after which the positions behind its open messages are forgotten.
 PRUNE_BYTES = 256 * 2**10
 

@@ -48,8 +48,9 @@ class KeyFile(Record):
 class Fact(Record):
     """Something that happened at one place of a connection.
 
-    ``kind``: tcp-open, zero-window, fin, rst, client-hello, server-hello, certificate, certificate-request,
-    client-certificate, handshake-done, hello-request, renegotiation-done, alert, close-notify, gap, capture-end.
+    ``kind``: tcp-open, zero-window, fin, rst, tls-begin (behind clear text), client-hello, server-hello, certificate,
+    certificate-request, client-certificate, handshake-done, hello-request, renegotiation-done, alert, close-notify,
+    gap, capture-end.
     """
 
     kind: str

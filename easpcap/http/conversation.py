@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.http.exchange import Exchange, Interim, Message, Request, Response
-from easpcap.http.framing import is_interim, is_tunnel, request_framing, response_framing
+from easpcap.http.framing import SWITCHING_PROTOCOLS, is_interim, is_tunnel, request_framing, response_framing
 from easpcap.http.head import parse_head, parse_request_line, parse_status_line
 from easpcap.http.outcome import Closing, Endings
 from easpcap.http.reader import MessageReader
@@ -45,16 +45,18 @@ class HttpConversation:
     Args:
         connection: its id, which the exchanges carry.
         locate: where a delivered byte was captured; called as boundaries pass.
+        first_index: how many exchanges the connection had before.
     """
 
     __slots__ = (
         "_client_gone_at", "_connection", "_endings", "_final", "_garbage", "_held", "_late", "_latest", "_locate",
-        "_next_index", "_off", "_opened", "_readers", "_unanswered", "anomalies", "protocol",
+        "_next_index", "_off", "_opened", "_readers", "_unanswered", "anomalies", "protocol", "tunnel",
     )  # fmt: skip
 
-    def __init__(self, connection: int, locate: Locate) -> None:
+    def __init__(self, connection: int, locate: Locate, first_index: int = 0) -> None:
         self.anomalies: list[Anomaly] = []
         self.protocol: str | None = None  # "http/1" or "h2", once it is known
+        self.tunnel = ""  # what made the rest of the connection another protocol: a CONNECT, or an upgrade
         self._connection = connection
         self._locate = locate
         self._readers = (
@@ -71,7 +73,7 @@ class HttpConversation:
         self._client_gone_at = NEVER  # offset of the server's stream at which the client gave up
         self._garbage = [0, 0]  # pieces of each direction that began no message
         self._off = False
-        self._next_index = 0
+        self._next_index = first_index
 
     # ------------------------------------------------------------------ what comes in
 
@@ -127,6 +129,17 @@ class HttpConversation:
     def is_http(self) -> bool | None:
         """Whether these bytes are HTTP/1.x; None while it is not known."""
         return False if self._off else (self.protocol == "http/1" or None)
+
+    @property
+    def awaits_tunnel(self) -> bool:
+        """Whether the oldest request without a response is a CONNECT."""
+        exchange = self._unanswered[0] if self._unanswered else None
+        return exchange is not None and exchange.request is not None and exchange.request.method == "CONNECT"
+
+    @property
+    def next_index(self) -> int:
+        """How many exchanges the connection has had, those before this conversation included."""
+        return self._next_index
 
     @property
     def pending(self) -> list[Exchange]:
@@ -321,6 +334,7 @@ class HttpConversation:
         exchange = self._unanswered.pop(0)
         request = exchange.request
         if is_tunnel(response.status, request.method if request is not None else ""):
+            self.tunnel = "HTTP upgrade" if response.status == SWITCHING_PROTOCOLS else "HTTP CONNECT"
             self._stop()
         if response.head_offset >= self._client_gone_at:
             self._late.append(exchange)

@@ -104,8 +104,8 @@ class Analyzer:
             self._close(ended.popleft())
 
     def _open(self, tcp: TcpConnection) -> Conversation:
-        def session() -> TlsSession:
-            return TlsSession(self.keyring, self._cache, tcp.server)
+        def session(at: tuple[int, int]) -> TlsSession:
+            return TlsSession(self.keyring, self._cache, tcp.server, at)
 
         return Conversation(tcp, session, digest=self._digest)
 

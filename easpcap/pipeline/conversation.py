@@ -7,6 +7,7 @@ from sys import intern
 from typing import TYPE_CHECKING
 
 from easpcap.http.conversation import HttpConversation
+from easpcap.http.start import starts_request, starts_response
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_SHARED_HEADERS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
 from easpcap.pipeline.renegotiation import RenegotiationTracker
 from easpcap.results import Anomaly, Fact, Renegotiation, Stretch
@@ -16,11 +17,12 @@ from easpcap.tcp.assembler import TcpFact
 from easpcap.tls.session import Records, Seen, TlsSession, looks_like_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from easpcap.http.exchange import Exchange
     from easpcap.stream import Position
     from easpcap.tcp.assembler import TcpConnection
+    from easpcap.tls.prologue import Beginning, Prologue
 
 APPLICATION_DATA = 23
 
@@ -61,10 +63,14 @@ _SHARED: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
 class Conversation:
     """Reads one connection's events in causal order and keeps what the results need of them.
 
-    ``make_session`` builds the TLS session when the first bytes look like TLS.
+    ``make_session`` builds the TLS session that begins at the given TCP stream offsets of both directions: at the first
+    bytes, where they look like TLS, or behind clear text. ``http`` then reads what TLS carries; what the clear text
+    carried is kept.
     """
 
-    def __init__(self, tcp: TcpConnection, make_session: Callable[[], TlsSession], *, digest: bool) -> None:
+    def __init__(
+        self, tcp: TcpConnection, make_session: Callable[[tuple[int, int]], TlsSession], *, digest: bool
+    ) -> None:
         self.tcp = tcp
         self.tls: TlsSession | None = None
         self.http = HttpConversation(tcp.id, self._locate_plain)
@@ -79,7 +85,8 @@ class Conversation:
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._make_session = make_session
         self._undecided: list[Data | Gap | End] = []
-        self._decided = False
+        self._decided = False  # no TLS begins any more that has not begun
+        self._prologue: Prologue | None = None  # while TLS may begin behind clear text
         self._since_prune = 0
 
     # ------------------------------------------------------------------ events of the TCP layer
@@ -98,6 +105,8 @@ class Conversation:
             missing = f"{event[2]:,} bytes {_to(event[0])} are missing"
             self._note("gap", event[0], event[1], missing)
             self._tell(Fact("gap", event[0], self.tcp.locate(event[0], event[1]), missing))
+            if self.tls is None and event[0] == TO_CLIENT and self.http.awaits_tunnel:  # the answer may be missing
+                self._decided = False
         if self._decided:
             self._read(event)
         else:
@@ -105,14 +114,19 @@ class Conversation:
 
     def finish(self) -> None:
         """No more events: say what was left open."""
-        if not self._decided:
+        if self._undecided:
             self._settle(is_tls=False)
+        if self._prologue is not None:
+            self._watched(self._prologue, self._prologue.finish())
+        self._finish_http()
+        for code, direction, offset, detail in self.tcp.anomalies:
+            self._note(code, direction, offset, detail)
+
+    def _finish_http(self) -> None:
         for exchange in self.http.finish():
             self._keep(exchange)
         for code, direction, offset, detail in self.http.anomalies:
             self._note(code, direction, self._cipher_offset(direction, offset), detail)
-        for code, direction, offset, detail in self.tcp.anomalies:
-            self._note(code, direction, offset, detail)
 
     def forget(self) -> None:
         """Nothing more will be asked: cut what refers back, so that the memory is free at once."""
@@ -122,7 +136,13 @@ class Conversation:
         del self.http, self._tracker
 
     def _decide(self, event: Data | Gap | End) -> None:
-        """Hold events back until the first bytes tell TLS from clear text."""
+        """Hold events back until the first bytes tell TLS from clear text; watch the clear text for TLS behind it."""
+        if self._prologue is None and self.http.protocol is not None:
+            http = self.http
+            self._prologue = _prologue((http.seen(TO_SERVER), http.seen(TO_CLIENT)), http.tunnel or "HTTP CONNECT")
+        if self._prologue is not None:
+            self._watched(self._prologue, self._prologue.feed(event))
+            return
         self._undecided.append(event)
         if type(event) is not Data:
             return
@@ -132,11 +152,48 @@ class Conversation:
         self._settle(is_tls=bool(verdict))
 
     def _settle(self, *, is_tls: bool) -> None:
-        self._decided = True
         if is_tls:
-            self.tls = self._make_session()
+            self._decided = True
+            self.tls = self._make_session((0, 0))
+        elif self._begins_http():
+            self._decided = True
+        else:
+            self._prologue = _prologue((0, 0), "")
         events, self._undecided = self._undecided, []
         for event in events:
+            if self._decided:
+                self._read(event)
+            else:
+                self._decide(event)
+
+    def _begins_http(self) -> bool:
+        """Whether the first bytes are a message's, so that only a tunnel may hold TLS (see _keep)."""
+        first = next((event for event in self._undecided if type(event) is Data), None)
+        starts = starts_request if first is not None and first.direction == TO_SERVER else starts_response
+        return first is not None and bool(starts(first.data, 0))
+
+    def _watched(self, prologue: Prologue, clear: Sequence[Data | Gap | End]) -> None:
+        """Read the clear text before TLS, and go over to TLS where it begins; in HTTP only a tunnel may hold it."""
+        for event in clear:
+            self._read(event)
+        if prologue.begins is not None:
+            self._begin_tls(prologue.begins, prologue.held)
+        elif self._prologue is prologue and (prologue.over or (self.http.protocol and not prologue.tunnel)):
+            self._decided, self._prologue = True, None
+
+    def _begin_tls(self, begins: Beginning, held: list[Data | Gap | End]) -> None:
+        """The clear text is over: from here on HTTP is what TLS carries, and so is the digest."""
+        self._finish_http()
+        self._decided, self._prologue = True, None
+        self.tls = self._make_session(begins.starts)
+        self.http = HttpConversation(self.tcp.id, self._locate_plain, self.http.next_index)
+        self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
+        if self.digests is not None:
+            self.digests, self.digested = [hashlib.sha256(), hashlib.sha256()], [0, 0]
+        direction = begins.direction
+        position = self.tcp.locate(direction, begins.starts[direction])
+        self._tell(Fact("tls-begin", direction, position, f"TLS begins after {begins.after or 'clear text'}"))
+        for event in held:
             self._read(event)
 
     def _read(self, event: Data | Gap | End) -> None:
@@ -188,6 +245,8 @@ class Conversation:
         if len(_SHARED) > MAX_SHARED_HEADERS:
             _SHARED.clear()
         self.exchanges.append(exchange)
+        if self.http.tunnel and self.tls is None:
+            self._decided, self._prologue = False, None
 
     # ------------------------------------------------------------------ places
 
@@ -266,6 +325,12 @@ class Conversation:
             return None
         to_server, to_client = (digest.hexdigest() for digest in self.digests)
         return (self.digested[TO_SERVER], to_server), (self.digested[TO_CLIENT], to_client)
+
+
+def _prologue(starts: tuple[int, int], tunnel: str) -> Prologue:
+    from easpcap.tls.prologue import Prologue  # where everything is TLS from its first byte on it is not needed
+
+    return Prologue(starts, tunnel)
 
 
 def _to(direction: int) -> str:

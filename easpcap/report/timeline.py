@@ -49,6 +49,7 @@ COLUMNS = (
 #: Facts that are events of the timeline, and what an event of the same segment comes after. The rest is told by these.
 FACT_EVENTS = {
     "tcp-open": "tcp-open",
+    "tls-begin": "tls-begin",
     "client-hello": "client-hello",
     "server-hello": "server-hello",
     "certificate-request": "certificate-request",
@@ -66,6 +67,7 @@ FACT_EVENTS = {
 #: Events that one segment brings stand in the order of their layers: handshake, HTTP, then what closes.
 _PLACE_IN_SEGMENT = {
     "tcp-open": 0,
+    "tls-begin": 0,
     "client-hello": 1,
     "server-hello": 2,
     "certificate-request": 3,

@@ -54,7 +54,8 @@ class Lost(NamedTuple):
 class DirectionReader:
     """The records of one direction.
 
-    ``offset``: TCP stream offset of the first byte that is not part of a finished record. ``plain``: plaintext offset.
+    ``base``: TCP stream offset at which TLS begins. ``offset``: that of the first byte that is not part of a finished
+    record. ``plain``: plaintext offset.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class DirectionReader:
         "_pieces",
         "_size",
         "_tries_left",
+        "base",
         "candidates",
         "closed",
         "direction",
@@ -81,9 +83,9 @@ class DirectionReader:
         "version",
     )
 
-    def __init__(self, direction: int) -> None:
+    def __init__(self, direction: int, base: int = 0) -> None:
         self.direction = direction
-        self.offset = 0
+        self.base = self.offset = base
         self.plain = 0
         self.mode = Mode.PLAIN
         self.version = 0  # of the records to be expected; 0: any
@@ -147,9 +149,9 @@ class DirectionReader:
         return dropped
 
     def take_ssl2_hello(self) -> bytes | None:
-        """The hello in SSLv2 format that the stream begins with; b"" where it has none, None where bytes lack."""
+        """The hello in SSLv2 format that TLS begins with; b"" where it has none, None where bytes lack."""
         data = self._buffer[self._at :]
-        if not data or self.offset or not data[0] & 0x80:
+        if not data or self.offset != self.base or not data[0] & 0x80:
             return b""
         known = looks_like_ssl2(data)
         if known is False:
@@ -158,7 +160,8 @@ class DirectionReader:
         if len(data) < size:
             self._needed = size
             return None
-        self._at = self.offset = size
+        self._at += size
+        self.offset += size
         self.records += 1
         return data[:size]
 

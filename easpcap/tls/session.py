@@ -41,13 +41,13 @@ __all__ = ["Records", "Seen", "SessionCache", "TlsEvent", "TlsSession", "looks_l
 class TlsSession(Summary):
     """Turns the ciphertext of both directions, fed in causal order, into plaintext and facts.
 
-    ``cache`` is shared by all connections; ``server`` is the endpoint that session ids belong to. The summary's fields
-    are valid at any time. Where no key fits, Records tell the outline of what could not be opened.
+    ``cache`` is shared by all connections; ``server`` is the endpoint that session ids belong to; ``at`` are the TCP
+    stream offsets at which TLS begins. The summary's fields are valid at any time. Records outline what no key opens.
     """
 
-    def __init__(self, keyring: KeyRing, cache: SessionCache, server: Hashable) -> None:
+    def __init__(self, keyring: KeyRing, cache: SessionCache, server: Hashable, at: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
-        self._readers = (DirectionReader(TO_SERVER), DirectionReader(TO_CLIENT))
+        self._readers = (DirectionReader(TO_SERVER, at[0]), DirectionReader(TO_CLIENT, at[1]))
         self._finder = KeyFinder(keyring, cache, server)
         self._machine = HandshakeMachine(self._finder, self)
         self._anomalies_left = MAX_CONNECTION_ANOMALIES
@@ -285,7 +285,7 @@ class TlsSession(Summary):
         hello = reader.take_ssl2_hello()
         if not hello:
             return hello is None
-        place = Place(reader.direction, 0, reader.offset, 0, encrypted=False)
+        place = Place(reader.direction, reader.base, reader.offset, 0, encrypted=False)
         if hello[2] == SSL2_SERVER_HELLO:
             self.version, self.server_hello_seen = SSL2, True
             for each in self._readers:

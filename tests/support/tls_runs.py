@@ -71,17 +71,18 @@ class Outcome:
         return judge(self.session, truncated=truncated, gaps=gaps, seen=seen, key_log_given=log, keys_given=keys)
 
 
-def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None):
+def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None, at=(0, 0)):
     """Feed flights in order; ``step`` cuts them into pieces of so many bytes (0: not at all).
 
-    ``lost`` = (direction, start, end) leaves those stream bytes out and tells of it by a Gap.
+    ``lost`` = (direction, start, end) leaves those stream bytes out and tells of it by a Gap. ``at`` are the offsets at
+    which TLS begins.
     """
     keyring = ring_with_key() if keyring is None else keyring
-    outcome = Outcome(TlsSession(keyring, SessionCache() if cache is None else cache, SERVER))
-    offsets = [0, 0]
+    outcome = Outcome(TlsSession(keyring, SessionCache() if cache is None else cache, SERVER, at))
+    offsets = [*at]
     for direction, flight in flights:
-        for at in range(0, len(flight), step or len(flight) or 1):
-            piece = flight[at : at + step] if step else flight
+        for begin in range(0, len(flight), step or len(flight) or 1):
+            piece = flight[begin : begin + step] if step else flight
             for event in _without(lost, Data(direction, offsets[direction], piece)):
                 outcome.events += outcome.session.feed(event)
             offsets[direction] += len(piece)

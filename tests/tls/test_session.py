@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
 from easpcap.tls.keys import KeyRing
-from easpcap.tls.session import SessionCache, TlsSession
+from easpcap.tls.session import Records, Seen, SessionCache, TlsSession
 from tests.support.tls_peer import record_session, record_tlslite
 from tests.support.tls_runs import pieces, ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript
@@ -498,10 +498,36 @@ def test_an_sslv2_hello_may_begin_the_handshake():
     script.client_random, script.transcript = challenge.rjust(32, b"\0"), body
     list(steps)
     script.data(TO_SERVER, b"old and new")
-    for step in (0, 1, 5):
-        outcome = run(script.flights, step=step)
+    for step, at in ((0, (0, 0)), (1, (0, 0)), (5, (0, 0)), (0, (70, 3000)), (1, (70, 3000))):
+        outcome = run(script.flights, step=step, at=at)
         assert outcome.plaintext[0] == b"old and new"
         assert outcome.session.version == 0x0301
+        assert (outcome.seen[0].offset, outcome.seen[0].end) == (at[0], at[0] + len(script.flights[0][1]))
+
+
+AT = (70, 3000)
+
+
+@pytest.mark.parametrize("keyring", [None, KeyRing()], ids=["key", "no-key"])
+@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.parametrize("lost", [None, (TO_SERVER, 20, 60), (TO_SERVER, 2000, 2600), (TO_CLIENT, 100, 300)])
+def test_behind_clear_text_all_is_said_at_the_offsets_of_the_connection(lost, step, keyring):
+    script, _ = long_body()
+    here = run(script.flights, keyring, lost=lost, step=step)
+    moved = lost and (lost[0], lost[1] + AT[lost[0]], lost[2] + AT[lost[0]])
+    there = run(script.flights, keyring, lost=moved, step=step, at=AT)
+    assert there.plaintext == here.plaintext
+    assert there.gaps == here.gaps
+    assert there.codes == here.codes
+    for kind in (Seen, Records):
+        places = [(e.direction, e.offset + AT[e.direction], e.end + AT[e.direction]) for e in here.of(kind)]
+        assert [(e.direction, e.offset, e.end) for e in there.of(kind)] == places
+    for direction, base in enumerate(AT):
+        assert there.session.consumed(direction) == here.session.consumed(direction) + base
+        for place in (0, 1, 700, 10**6):
+            span = there.session.cipher_span(direction, place)
+            assert span == tuple(end + base for end in here.session.cipher_span(direction, place))
+            assert there.session.plain_offset(direction, place + base) == here.session.plain_offset(direction, place)
 
 
 def test_what_begins_in_the_clear_is_skipped():

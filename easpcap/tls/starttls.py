@@ -1,0 +1,108 @@
+"""What client and server say in the clear before they begin TLS, protocol by protocol.
+
+Only the last words of either side count: what the client said before its ClientHello, and the server's answer to it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final, NamedTuple
+
+#: How sure the clear text makes it that TLS comes next.
+NOTHING, ASKED, TUNNEL, AGREED = range(4)
+
+
+class Announcement(NamedTuple):
+    """What clear text announces: nothing; TLS was asked for; any protocol may follow; TLS was agreed on."""
+
+    name: str
+    level: int
+
+
+class _Talk(NamedTuple):
+    name: str
+    asks: str  # what the client's words alone are called
+    level: int  # once the server has agreed
+    asked: re.Pattern[bytes]  # the client's last words
+    agreed: re.Pattern[bytes] | None  # the server's answer; None: there is none
+
+
+def _talk(name: str, asked: bytes, agreed: bytes | None, level: int = AGREED) -> _Talk:
+    asks = "STARTTLS" if b"STARTTLS" in asked else name  # several protocols have the same command
+    return _Talk(name, asks, level, _pattern(asked), None if agreed is None else _pattern(agreed))
+
+
+def _pattern(text: bytes) -> re.Pattern[bytes]:
+    return re.compile(text, re.MULTILINE | re.DOTALL)
+
+
+_LINE: Final = rb"[ \t]*\r?\n"
+_STARTTLS: Final = rb"^(?i:STARTTLS)" + _LINE
+_TAGGED_STARTTLS: Final = rb"^[^\s]{1,64} (?i:STARTTLS)" + _LINE
+_STLS: Final = rb"^(?i:STLS)" + _LINE
+_AUTH_TLS: Final = rb"^(?i:AUTH (?:TLS|SSL|TLS-C|TLS-P))" + _LINE
+_XMPP: Final = rb"<starttls\b[^<>]{0,200}xmpp-tls[^<>]{0,200}(?:/>|>\s{0,200}</starttls\s{0,200}>)\s{0,200}"
+_POSTGRESQL: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+#: 32 bytes, the first packet after the greeting: capabilities with CLIENT_SSL (0x0800) and CLIENT_PROTOCOL_41 (0x0200),
+#: greatest packet, character set, and 23 bytes of filler, of which MariaDB uses the last four.
+_CAPABILITIES: Final = b"[" + b"".join(b"\\x%02x" % byte for byte in range(256) if byte & 0x0A == 0x0A) + b"]"
+_MYSQL_BEGINS: Final = b"\x20\x00\x00\x01"
+_MYSQL: Final = rb"\A" + _MYSQL_BEGINS + b"." + _CAPABILITIES + rb".{7}\x00{19}.{4}"
+
+
+@cache
+def _talks() -> tuple[_Talk, ...]:
+    """Compiled only where a handshake may begin: most clear text has none."""
+    return (
+        _talk("SMTP STARTTLS", _STARTTLS + rb"\Z", rb"^220[ \r\n-]"),  # RFC 3207
+        _talk("NNTP STARTTLS", _STARTTLS + rb"\Z", rb"^382[ \r\n]"),  # RFC 4642
+        _talk("ManageSieve STARTTLS", _STARTTLS + rb"\Z", rb"^OK\b"),  # RFC 5804 section 2.2
+        _talk("IRC STARTTLS", _STARTTLS + rb"\Z", rb"^(?::\S+ )?670 "),
+        _talk("IMAP STARTTLS", _TAGGED_STARTTLS + rb"\Z", rb"^[^\s*+]\S* OK\b"),  # RFC 9051 section 6.2.1
+        _talk("POP3 STLS", _STLS + rb"\Z", rb"^\+OK"),  # RFC 2595 section 4
+        _talk("FTP AUTH TLS", _AUTH_TLS + rb"\Z", rb"^[23]34[ \r\n-]"),  # RFC 4217; 334 in its drafts
+        _talk("XMPP STARTTLS", _XMPP + rb"\Z", rb"<proceed\b[^<>]*xmpp-tls"),  # RFC 6120 section 5.4
+        # RFC 4511 section 4.14: an ExtendedRequest of this name, an ExtendedResponse with resultCode success
+        _talk("LDAP StartTLS", rb"\x77.{1,5}\x80\x161\.3\.6\.1\.4\.1\.1466\.20037", rb"\x78.{1,5}\x0a\x01\x00"),
+        _talk("PostgreSQL SSLRequest", _POSTGRESQL + rb"\Z", rb"\AS\Z"),
+        _talk("MySQL SSLRequest", _MYSQL + rb"\Z", None),
+        # [MS-RDPBCGR] 2.2.1.1 and 2.2.1.2: RDP_NEG_REQ, and an RDP_NEG_RSP that selects a protocol that begins with TLS
+        _talk(
+            "RDP negotiation",
+            rb"\A\x03\x00...\xe0.*\x01.\x08\x00.{4}",
+            rb"\A\x03\x00\x00\x13\x0e\xd0.{5}\x02.\x08\x00[\x01\x02\x04\x08\x10]\x00\x00\x00\Z",
+        ),
+        _talk("SOCKS5", rb"\A\x05\x01\x00[\x01\x03\x04]", rb"\A\x05\x00\x00[\x01\x03\x04]", TUNNEL),  # RFC 1928
+        _talk("SOCKS4", rb"\A\x04\x01.{6}.*\x00\Z", rb"\A\x00\x5a.{6}\Z", TUNNEL),
+    )
+
+
+@cache
+def _commands() -> re.Pattern[bytes]:
+    """Behind these a ClientHello may stand in the same breath: because no answer is due, or none was captured."""
+    return _pattern(b"|".join((_TAGGED_STARTTLS, _STARTTLS, _STLS, _AUTH_TLS, _XMPP, _POSTGRESQL, _MYSQL)))
+
+
+def announced(asked: bytes, answer: bytes) -> Announcement:
+    """What the client's last words and the server's answer (b"": not captured, or none yet) announce."""
+    unanswered = Announcement("", NOTHING)
+    for talk in _talks():
+        if not talk.asked.search(asked):
+            continue
+        if talk.agreed is None or talk.agreed.search(answer):
+            return Announcement(talk.name, talk.level)
+        if not answer and talk.level == AGREED:
+            unanswered = Announcement(talk.asks, ASKED)
+    return unanswered
+
+
+def command_end(words: bytes, start: int) -> int | None:
+    """Where behind ``start`` the first command ends that asks for TLS; None where none does."""
+    lower = words.lower()
+    if not (b"tls" in lower or b"ssl" in lower or _POSTGRESQL in words or words.startswith(_MYSQL_BEGINS)):
+        return None  # nearly always, and a hundred times as fast
+    for command in _commands().finditer(words):
+        if command.end() > start:
+            return command.end()
+    return None
