@@ -186,7 +186,9 @@ class Conversation:
         self._finish_http()
         self._decided, self._prologue = True, None
         self.tls = self._make_session(begins.starts)
-        self.http = HttpConversation(self.tcp.id, self._locate_plain, self.http.next_index)
+        before = self.http
+        self.http = HttpConversation(self.tcp.id, self._locate_plain, before.next_index)
+        before.forget()
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         if self.digests is not None:
             self.digests, self.digested = [hashlib.sha256(), hashlib.sha256()], [0, 0]

@@ -525,8 +525,9 @@ def test_behind_clear_text_all_is_said_at_the_offsets_of_the_connection(lost, st
     for direction, base in enumerate(AT):
         assert there.session.consumed(direction) == here.session.consumed(direction) + base
         for place in (0, 1, 700, 10**6):
-            span = there.session.cipher_span(direction, place)
-            assert span == tuple(end + base for end in here.session.cipher_span(direction, place))
+            for last in (False, True):
+                offset = here.session.cipher_offset(direction, place, last=last)
+                assert there.session.cipher_offset(direction, place, last=last) == offset + base
             assert there.session.plain_offset(direction, place + base) == here.session.plain_offset(direction, place)
 
 
