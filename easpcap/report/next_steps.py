@@ -74,12 +74,12 @@ _WHICH_IS_BOUND: Final = How(
 
 STEPS: Final[dict[str, Step]] = {
     "no-key": Step(
-        "Give the private key of this certificate with --key; a key log of the client (--key-log) does as well.",
+        "Give the private key of the certificate above with --key; a key log of the client (--key-log) does as well.",
         _EXPORT,
     ),
     "key-mismatch": Step(
-        "Export the key of the certificate shown here, not of an older or another one: its thumbprint must be the "
-        "one above (a renewed certificate usually has a new key).",
+        "Export the key of the certificate above, not of an older or another one: its thumbprint "
+        "tells them apart (a renewed certificate usually has a new key).",
         (_WHICH_IS_BOUND, *_EXPORT),
     ),
     "forward-secrecy": Step(

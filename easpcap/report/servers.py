@@ -86,6 +86,7 @@ class KeyUse(NamedTuple):
     fits: bool  # the certificate of any
     opened: int  # connections
     reasons: list[str]  # why connections with a certificate that it fits were not opened
+    by_others: int  # how many of those connections another key or key log opened
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -248,6 +249,7 @@ def _use(source: int, key: KeyFile, servers: list[Server], by_id: dict[int, Conn
         fitted.update(identity for certificate in fitting for identity in certificate.connections)
         if fitting or not opened.isdisjoint(server.connections):
             concerned.append(server)
-    closed = [by_id[identity].decryption for identity in sorted(fitted - opened)]
-    reasons = Counter(verdict.reason for verdict in closed if verdict.reason is not None)
-    return KeyUse(key, concerned, bool(fitted), len(opened), [reason for reason, _ in reasons.most_common()])
+    verdicts = [by_id[identity].decryption for identity in sorted(fitted - opened)]
+    by_others = sum(verdict.status in OPENED for verdict in verdicts)
+    reasons = Counter(verdict.reason for verdict in verdicts if verdict.reason is not None)
+    return KeyUse(key, concerned, bool(fitted), len(opened), [reason for reason, _ in reasons.most_common()], by_others)

@@ -77,7 +77,7 @@ def _key(use: KeyUse, found: Preflight) -> str:
     name = shown(path_text(key.path))
     if key.kind == "unusable":
         whose = f"; it belongs to the certificate of {_ends(use.servers)}, whose private key it lacks" * use.fits
-        return f"{name}: CANNOT BE USED: {shown(key.error or 'no key')}{whose}"
+        return f"{name}: cannot be used: {shown(key.error or 'no key')}{whose}"
     kind = ", ".join(word for word in (_KINDS.get(key.kind, key.kind), shown(key.detail)) if word)
     warning = f" ({shown(key.error)})" if key.error else ""
     use_of_it = _log_use(use) if key.fingerprint is None else _private_key_use(use, found)
@@ -87,7 +87,7 @@ def _key(use: KeyUse, found: Preflight) -> str:
 def _log_use(use: KeyUse) -> str:
     if use.opened:
         return f"opens {count(use.opened, 'connection')} of {_ends(use.servers)}"
-    return "OPENS NOTHING: it has no line for any connection in this capture"
+    return "opens nothing: it has no line for any connection in this capture"
 
 
 def _private_key_use(use: KeyUse, found: Preflight) -> str:
@@ -96,7 +96,9 @@ def _private_key_use(use: KeyUse, found: Preflight) -> str:
         fits = f"fits the certificate of {_ends(use.servers)}"
         if use.opened:
             return f"{fits}, {opened}"
-        why = f" ({', '.join(use.reasons)})" if use.reasons else ", there was nothing to decrypt"
+        if use.by_others:
+            return f"{fits}; {count(use.by_others, 'connection')} there opened by another key or key log, none by this"
+        why = f" ({', '.join(use.reasons)})" if use.reasons else ": there was nothing to decrypt"
         return f"{fits}: it is the right key, but opens nothing{why}"
     if use.opened:
         return f"{opened} of {_ends(use.servers)}"
@@ -105,8 +107,8 @@ def _private_key_use(use: KeyUse, found: Preflight) -> str:
     blind = sum(not server.certificates for server in found.servers)
     if blind == len(found.servers):
         return "opens nothing; whether it fits cannot be told, since no certificate was seen"
-    unless = f", unless one of the {count(blind, 'server')} that showed no certificate" if blind else ""
-    return f"FITS NO SERVER in this capture{unless}"
+    unless = f" whose certificate was seen ({blind:,} showed none)" if blind else ""
+    return f"fits no server in this capture{unless}"
 
 
 def _ends(servers: Sequence[Server]) -> str:
@@ -137,7 +139,9 @@ def _result_lines(found: Preflight, layout: Layout) -> Iterator[str]:
     else:
         text = "no key was given, and without one nothing can be decrypted"
     needed = _needed(found, secured - opened)
-    yield from layout.labelled("Result", f"{text}: {needed}", style="yellow" if opened else "red")
+    yield from layout.labelled(
+        "Result", f"{text}{'; ' if opened else ': '}{needed}", style="yellow" if opened else "red"
+    )
 
 
 def _needed(found: Preflight, closed: int) -> str:
@@ -148,7 +152,7 @@ def _needed(found: Preflight, closed: int) -> str:
         for number, what in (
             (found.by_private_key, "the server's private key"),
             (found.by_key_log, "a key log, or another capture without forward secrecy"),
-            (other, "another capture or setting, named below"),
+            (other, "another capture, as said below"),
         )
         if number
     ]
@@ -222,7 +226,7 @@ def _fitting(certificate: SeenCertificate, found: Preflight) -> str:
     if certificate.facts.key_type not in {"RSA", None}:
         return "no private key decrypts anything here: a key of this type only signs"
     given = any(use.key.fingerprint is not None and use.key.kind != "unusable" for use in found.keys)
-    return "NONE of the keys given fits" if given else "no private key given"
+    return "none of the keys given fits" if given else "no private key given"
 
 
 def _suite_lines(server: Server, layout: Layout) -> Iterator[str]:
