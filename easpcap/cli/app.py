@@ -13,7 +13,7 @@ from easpcap.cli.options import shared_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = ("inspect", "timeline", "connections", "exchanges", "findings")
+_COMMANDS = ("inspect", "keys", "timeline", "connections", "exchanges", "findings")
 
 _HELP = """Read captures of Exchange ActiveSync over TLS with the server's key, and say why mail does not go out.
 
@@ -53,6 +53,8 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     for name in asked_for if set(asked_for) & set(_COMMANDS) else _COMMANDS:
         command = import_module(f"easpcap.cli.{name}")
         app.command(name, help=command.__doc__, short_help=command.SUMMARY)(
-            shared_options(command.render, command.DEFAULT_FORMAT)
+            shared_options(
+                command.render, command.DEFAULT_FORMAT, tells_of_keys=getattr(command, "TELLS_OF_KEYS", False)
+            )
         )
     return app

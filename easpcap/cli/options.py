@@ -70,8 +70,8 @@ _Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order m
 _Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
 
 
-def shared_options(render: Render, default_format: Format) -> Callable[..., None]:
-    """A command that takes these options and writes what ``render`` yields."""
+def shared_options(render: Render, default_format: Format, *, tells_of_keys: bool = False) -> Callable[..., None]:
+    """A command that takes these options and writes what ``render`` yields; ``tells_of_keys`` as for ``run``."""
 
     def command(
         traces: _Traces,
@@ -99,6 +99,6 @@ def shared_options(render: Render, default_format: Format) -> Callable[..., None
             bom=bom,
             debug=debug,
         )
-        raise typer.Exit(run(render, options))
+        raise typer.Exit(run(render, options, tells_of_keys=tells_of_keys))
 
     return command

@@ -25,10 +25,13 @@ _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 _SWITCH_SECONDS = 0.0005
 
 
-def run(render: Render, options: Options) -> int:
-    """Run one command; whatever happens ends in an exit status and at most a line on standard error."""
+def run(render: Render, options: Options, *, tells_of_keys: bool = False) -> int:
+    """Run one command; whatever happens ends in an exit status and at most a line on standard error.
+
+    ``tells_of_keys``: its output is about the key files, and is written even where none of them can be used.
+    """
     try:
-        return _run(render, options)
+        return _run(render, options, tells_of_keys=tells_of_keys)
     except EaspcapError as error:
         say(str(error))
         return status.UNUSABLE
@@ -44,7 +47,7 @@ def run(render: Render, options: Options) -> int:
         return status.UNUSABLE
 
 
-def _run(render: Render, options: Options) -> int:
+def _run(render: Render, options: Options, *, tells_of_keys: bool) -> int:
     options = options._replace(traces=tuple(expanded(options.traces)))
     inputs = [*options.traces, *options.keys, *options.key_logs]
     inputs += [options.password_file] if options.password_file is not None else []
@@ -55,7 +58,7 @@ def _run(render: Render, options: Options) -> int:
         if key.error is None:
             continue
         say(f"{'' if outcome == status.UNUSABLE else 'warning: '}{key.path}: {key.error}")
-    if outcome != status.UNUSABLE:
+    if outcome != status.UNUSABLE or tells_of_keys:
         write_output(render(analysis, options), options.output)
     return outcome
 

@@ -9,7 +9,7 @@ from easpcap.report.rows import SCHEMA, Row, section_rows, summary_row, tool_row
 from easpcap.report.timeline import timeline_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from easpcap.results import Analysis
 
@@ -22,6 +22,7 @@ SECTION_TYPES = {
     "findings": "finding",
     "anomalies": "anomaly",
     "timeline": "entry",
+    "servers": "server",
 }
 INSPECT_SECTIONS = ("inputs", "keys", "connections", "exchanges", "findings", "anomalies")
 
@@ -40,25 +41,36 @@ def _encode(value: object) -> str:
 
 def render_json(analysis: Analysis, sections: Sequence[str] = INSPECT_SECTIONS) -> Iterator[str]:
     """One JSON object with the named sections, one row a line; the whole of ``inspect`` ends in a summary."""
-    yield f'{{"schema": {_encode(SCHEMA)},\n"tool": {_encode(tool_row())}'
-    for section in sections:
+    rows = {section: _rows(analysis, section) for section in sections}
+    return json_pieces(SCHEMA, rows, summary_row(analysis) if len(sections) > 1 else None)
+
+
+def json_pieces(schema: str, sections: Mapping[str, Iterable[Row]], summary: Row | None) -> Iterator[str]:
+    """A document of any schema: who says so, the sections, the summary."""
+    yield f'{{"schema": {_encode(schema)},\n"tool": {_encode(tool_row())}'
+    for section, rows in sections.items():
         yield f",\n{_encode(section)}: ["
-        yield from _separated(_rows(analysis, section))
+        yield from _separated(rows)
         yield "]"
-    if len(sections) > 1:
-        yield f',\n"summary": {_encode(summary_row(analysis))}'
+    if summary is not None:
+        yield f',\n"summary": {_encode(summary)}'
     yield "}\n"
 
 
 def render_jsonl(analysis: Analysis, sections: Sequence[str] = INSPECT_SECTIONS) -> Iterator[str]:
     """The same rows, one a line, each with its ``type``."""
-    for section in sections:
+    rows = {section: _rows(analysis, section) for section in sections}
+    return jsonl_pieces(SCHEMA, rows, summary_row(analysis) if len(sections) > 1 else None)
+
+
+def jsonl_pieces(schema: str, sections: Mapping[str, Iterable[Row]], summary: Row | None) -> Iterator[str]:
+    """The rows of any schema; the summary says which."""
+    for section, rows in sections.items():
         kind = SECTION_TYPES[section]
-        for row in _rows(analysis, section):
+        for row in rows:
             yield _encode({"type": kind, **row}) + "\n"
-    if len(sections) > 1:
-        summary = {"type": "summary", "schema": SCHEMA, "tool": tool_row(), **summary_row(analysis)}
-        yield _encode(summary) + "\n"
+    if summary is not None:
+        yield _encode({"type": "summary", "schema": schema, "tool": tool_row(), **summary}) + "\n"
 
 
 def _rows(analysis: Analysis, section: str) -> Iterable[Row]:

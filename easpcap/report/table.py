@@ -61,9 +61,13 @@ def _values_of(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
 
 def render_csv(analysis: Analysis, section: str, *, bom: bool = False) -> Iterator[str]:
     """A header row and one row each, lines ended by CRLF; empty means unknown."""
-    columns = CSV_COLUMNS[section]
+    return csv_pieces(_rows(analysis, section), CSV_COLUMNS[section], bom=bom)
+
+
+def csv_pieces(rows: Iterable[Row], columns: Sequence[str], *, bom: bool = False) -> Iterator[str]:
+    """The dotted ``columns`` of any rows, in the same form."""
     yield (_BOM if bom else "") + ",".join(columns) + _LINE_END
-    lines = _csv_lines(_rows(analysis, section), columns)
+    lines = _csv_lines(rows, columns)
     while piece := list(islice(lines, _ROWS_A_PIECE)):
         piece.append("")
         yield _LINE_END.join(piece)

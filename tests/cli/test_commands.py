@@ -1,4 +1,4 @@
-"""The five commands and their formats."""
+"""The commands and their formats."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_output_is_plain_and_100_wide_where_it_is_no_terminal(easpcap_main):
 def test_version_and_help():
     assert easpcap("--version").stdout.startswith(b"easpcap 0.")
     shown = easpcap("--help").stdout.decode()
-    for command in ("inspect", "timeline", "connections", "exchanges", "findings"):
+    for command in ("inspect", "keys", "timeline", "connections", "exchanges", "findings"):
         assert command in shown
 
 

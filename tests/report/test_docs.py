@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from easpcap.cli import status
-from easpcap.report import timeline
+from easpcap.report import server_rows, timeline
 from easpcap.report.columns import CSV_COLUMNS
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +18,12 @@ NAMED = set(re.findall(r"[a-z0-9_]+(?:-[a-z0-9_]+)*", DOCS))
 SOURCES = "\n".join(path.read_text() for path in (ROOT / "easpcap").rglob("*.py"))
 
 
-def test_every_field_of_the_schema_is_named():
-    schema = json.loads((ROOT / "docs/schema/easpcap.inspect.1.json").read_text())
+SCHEMAS = sorted((ROOT / "docs" / "schema").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.stem)
+def test_every_field_of_the_schema_is_named(path):
+    schema = json.loads(path.read_text())
     fields = set(schema["properties"])
     for definition in schema["$defs"].values():
         fields |= set(definition.get("properties", ()))
@@ -27,15 +31,16 @@ def test_every_field_of_the_schema_is_named():
 
 
 def test_every_value_of_an_enumeration_is_named():
-    text = (ROOT / "docs/schema/easpcap.inspect.1.json").read_text()
+    text = "".join(path.read_text() for path in SCHEMAS)
     values = {value for found in re.findall(r'"enum": \[([^\]]*)\]', text) for value in re.findall(r'"([^"]+)"', found)}
     assert len(values) > 30
     assert values <= NAMED
 
 
-@pytest.mark.parametrize("section", CSV_COLUMNS)
+@pytest.mark.parametrize("section", [*CSV_COLUMNS, "keys"])
 def test_every_column_is_named(section):
-    assert {name for column in CSV_COLUMNS[section] for name in column.split(".")} <= NAMED
+    columns = CSV_COLUMNS.get(section, server_rows.CSV_COLUMNS)
+    assert {name for column in columns for name in column.split(".")} <= NAMED
 
 
 def test_every_event_of_the_timeline_is_named():

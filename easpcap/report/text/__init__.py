@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.report.text.conversations import conversation_lines
 from easpcap.report.text.decryption import decryption_lines
-from easpcap.report.text.findings import finding_lines
 from easpcap.report.text.layout import Layout
 from easpcap.report.text.reading import input_lines, quality_lines
 
@@ -26,6 +24,9 @@ def render_text(analysis: Analysis, layout: Layout | None = None, *, arguments: 
         layout: width and colour; 100 columns without colour where not given.
         arguments: captures and key options as a command line has them, for the commands that lead further.
     """
+    from easpcap.report.text.conversations import conversation_lines  # not needed by the other reports for people
+    from easpcap.report.text.findings import finding_lines
+
     layout = layout or Layout()
     yield from input_lines(analysis, layout)
     yield from decryption_lines(analysis, layout)
