@@ -48,7 +48,9 @@ class KeyFinder:
         if agreement.extended_master and not negotiation.intact:
             return  # RFC 7627 section 4: needs every message so far
         encrypted = encrypted_premaster(body, version)
-        for premaster, source in self._keyring.premasters(encrypted, negotiation.certificate):
+        ring, by_key = self._keyring, negotiation.opened_by_private_key
+        found = ring.premasters(encrypted, negotiation.certificate) if by_key else ring.logged_premasters(encrypted)
+        for premaster, source in found:
             if agreement.extended_master:
                 master = extended_master_secret(version, chosen, premaster, negotiation.transcript)
             else:

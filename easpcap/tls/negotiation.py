@@ -97,6 +97,14 @@ class Negotiation:
         self._transcript = bytearray()
         self.intact = True  # the transcript is whole
 
+    @property
+    def opened_by_private_key(self) -> bool:
+        """Whether the server's private key is what opens this handshake.
+
+        Not where a ServerKeyExchange brought another RSA key, as export suites do (RFC 2246 section 7.4.3).
+        """
+        return self.agreement is not None and self.agreement.suite.rsa_key_transport and not self.ephemeral_key
+
     def agree(self, hello: ServerHello) -> Agreement:
         """Settle version, suite and randoms by the ServerHello."""
         offered = self.client_hello.extensions if self.client_hello else hello.extensions

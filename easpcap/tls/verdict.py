@@ -117,7 +117,8 @@ def opaque_reason(negotiation: Negotiation, *, key_log_given: bool, keys_given: 
     if negotiation.failed:
         by_wrong_key = negotiation.key_fits is not True and not key_log_given and not negotiation.abbreviated
         return "key-mismatch" if by_wrong_key else "mac-failure"
-    if agreement.version >= TLS13 or not suite.forward_secret:
+    ephemeral = suite.forward_secret or (suite.rsa_key_transport and negotiation.ephemeral_key)
+    if agreement.version >= TLS13 or not ephemeral:
         return _key_reason(negotiation, agreement, key_log_given=key_log_given, keys_given=keys_given)
     return "forward-secrecy"
 
