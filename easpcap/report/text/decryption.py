@@ -113,6 +113,8 @@ def _idle_keys(analysis: Analysis, layout: Layout) -> Iterator[str]:
     for key in [key for key in analysis.keys if not opened.intersection(key.matches)][:_KEYS_SHOWN]:
         if key.kind == "unusable":
             yield from layout.labelled("", f"{shown(path_text(key.path))} cannot be used: {shown(key.error or '')}")
+        elif key.kind == "folder":
+            yield from layout.labelled("", f"{shown(path_text(key.path))}: {shown(key.detail)}")
         elif key.matches:
             where = count(len(key.matches), "connection")
             yield from layout.labelled("", f"{_key(key)} fits the certificate of {where}: it is the right key")
