@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import easpcap.limits as limits
 from easpcap.tls.certificate import PublicKey, certificate_fingerprint, certificate_public_key
-from easpcap.tls.key_log import MASTER, PREMASTER, SESSION, BadLine, parse_key_log
+from easpcap.tls.key_log import MASTER, PREMASTER, PREMASTER_BY_RANDOM, SESSION, BadLine, parse_key_log
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -105,6 +105,10 @@ class KeyRing:
         """What a key log alone says of an encrypted premaster secret."""
         logged = self._by_label[PREMASTER].get(encrypted[:8])
         return [] if logged is None else [logged]
+
+    def premaster_by_random(self, client_random: bytes) -> tuple[bytes, int] | None:
+        """The premaster secret, of any key exchange, that a key log gives for a ClientHello's random."""
+        return self.secrets(client_random, PREMASTER_BY_RANDOM)
 
     def master_secret(self, client_random: bytes) -> tuple[bytes, int] | None:
         """The master secret that a key log gives for a ClientHello's random."""

@@ -71,6 +71,7 @@ class Negotiation:
         "renegotiation",
         "session_id",
         "ticket",
+        "unsupported",
         "verified",
     )
 
@@ -89,6 +90,7 @@ class Negotiation:
         self.candidates: list[Candidate] = []
         self.key_fits: bool | None = None  # whether a private key given fits the certificate; None: no certificate seen
         self.proven: Candidate | None = None
+        self.unsupported = False  # secrets are known, but not how such records are opened
         self.failed = False  # candidates were tried, and none opened the first record
         self.changed = [False, False]
         self.finished = [False, False]
@@ -161,6 +163,7 @@ class Negotiation:
             if agreement.client_random is not None:
                 found += [(candidate, self._protection(agreement, candidate, direction)) for candidate in candidates]
         except UnsupportedSuite:
+            self.unsupported = True
             return []
         if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not self.proven:
             found.append((Candidate(b"", None), Bare(agreement.suite)))

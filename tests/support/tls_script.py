@@ -32,6 +32,7 @@ class TlsScript:
         self.flights = []
         self.plaintext = [bytearray(), bytearray()]
         self.key_log = ""
+        self.premaster = b""
         self.premaster_line = ""
         self.writers = [None, None]
         self.master = b""
@@ -160,6 +161,7 @@ class TlsScript:
             body = body if self.version == 0x0300 else _vector(2, body)
         else:
             body = _vector(1, os.urandom(65))
+        self.premaster = premaster
         self._message(TO_SERVER, 16, body)
         if self.extended_master:
             self.master = extended_master_secret(self.version, self.suite, premaster, self.transcript)

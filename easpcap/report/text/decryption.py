@@ -101,6 +101,8 @@ def _reasons(analysis: Analysis, layout: Layout) -> Iterator[str]:
         details = Counter(c.decryption.detail for c in connections if c.decryption.detail)
         detail = shown(details.most_common(1)[0][0]) if details else ""
         many = len(connections)
+        if many > 1:  # frames are those of one connection only
+            detail = detail.partition(" The first record not decrypted")[0]
         where = f"connection {connections[0].id}" if many == 1 else f"{many:,} connections"
         kind = "not" if status == "opaque" else "only in part"
         why = detail or f"{REASON_WORDS.get(reason, reason)}."
