@@ -37,7 +37,7 @@ class KeyFile(Record):
     """One key or key log file as given, never its contents."""
 
     path: str
-    kind: str  # rsa-private-key, key-log, unusable, ...
+    kind: str  # rsa-private-key, key-log, folder, unusable, ...
     fingerprint: str | None  # sha256 of the SubjectPublicKeyInfo, hex
     detail: str  # "RSA 2048", "17 secrets"
     matches: list[int] = field(default_factory=list)  # ids of connections it opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode, encodebytes
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,17 @@ USABLE = {
     "text around": (b"Bag Attributes\n    friendlyName: x\n" + server_key_pem() + b"-- \nthe end", None),
     "indented": (b"\n".join(b"    " + line for line in server_key_pem().splitlines()), None),
     "CRLF": (server_key_pem().replace(b"\n", b"\r\n"), None),
+    "CR": (server_key_pem().replace(b"\n", b"\r"), None),
+    "one line": (server_key_pem().replace(b"\n", b" "), None),
+    "blank lines": (server_key_pem().replace(b"\n", b"\r\n\r\n"), None),
+    "quoted mail": (b"\n".join(b"> " + line for line in server_key_pem().splitlines()), None),
+    "JSON": (b'{"key": "' + server_key_pem().replace(b"\n", b"\\n") + b'"}', None),
+    "XML": (b"<k>" + server_key_pem().replace(b"\n", b"&#13;\n") + b"</k>", None),
+    "base64 of PKCS #8 DER": (encodebytes(private(Encoding.DER, PrivateFormat.PKCS8)), None),
+    "base64 of PKCS #12": (encodebytes(p12(PASSWORD)), PASSWORD),
     "UTF-8 with BOM": (b"\xef\xbb\xbf" + server_key_pem(), None),
     "UTF-16": (server_key_pem().decode().encode("utf-16"), None),
+    "UTF-16 big-endian": (b"\xfe\xff" + server_key_pem().decode().encode("utf-16-be"), None),
     "UTF-16 without BOM": (server_key_pem().decode().encode("utf-16-le"), None),
 }
 
@@ -141,7 +151,12 @@ UNUSABLE = {
     "damaged PEM": (lambda: server_key_pem().replace(b"MII", b"MIJ", 1), "damaged"),
     "cut DER": (lambda: private(Encoding.DER, PrivateFormat.PKCS8)[:900], "damaged"),
     "cut PKCS #12": (lambda: p12()[:900], "a PKCS #12 file"),
-    "another PEM": (lambda: b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "a PEM file, but not"),
+    "CRL": (lambda: b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "a list of revoked certificates"),
+    "another PEM": (lambda: b"-----BEGIN MESSAGE-----\nAAAA\n-----END MESSAGE-----\n", "a PEM file, but not"),
+    "PVK": (lambda: b"\x1e\xf1\xb5\xb0" + bytes(50), "a Microsoft PVK key"),
+    "key blob": (lambda: b"\x07\x02\x00\x00\x00\xa4\x00\x00RSA2" + bytes(50), "a Microsoft key blob"),
+    "XML key": (lambda: b"<RSAKeyValue><Modulus>AA==</Modulus></RSAKeyValue>", "an RSA key in XML"),
+    "base64 of a certificate": (lambda: b64encode(server_certificate_der()), "a certificate without its private key"),
 }
 
 
@@ -223,10 +238,9 @@ def test_a_key_log_without_secrets_is_unusable(load):
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
-    _, files = load_keys([tmp_path, tmp_path / "absent", "nul\0byte"])
-    assert [file.kind for file in files] == ["unusable"] * 3
-    assert "a directory" in files[0].error
-    assert files[1].error == "no such file"
+    _, files = load_keys([tmp_path / "absent", "nul\0byte"])
+    assert [file.kind for file in files] == ["unusable"] * 2
+    assert files[0].error == "no such file"
 
 
 def test_a_file_too_large_is_not_read_to_its_end(load, monkeypatch):

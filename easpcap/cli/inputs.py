@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -30,6 +31,15 @@ def expanded(traces: Sequence[str]) -> list[str]:
         else:
             paths.append(trace)
     return paths
+
+
+def files_in_folders(paths: Sequence[str]) -> list[str]:
+    """The files of those paths that are folders: a folder of keys is as many inputs."""
+    found: list[str] = []
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):  # no folder, or none that can be read
+            found.extend(str(file) for file in Path(path).iterdir())
+    return found
 
 
 def read_password(password_file: str | None) -> bytes | None:

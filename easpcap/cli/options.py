@@ -51,7 +51,8 @@ _Traces = Annotated[
     list[str], typer.Argument(metavar="TRACE", help="Captures (pcap, pcapng, also gzip); - is standard input.")
 ]
 _Keys = Annotated[
-    list[str] | None, typer.Option("--key", "-k", metavar="FILE", help="Private key: PEM, DER, PKCS#12. Repeatable.")
+    list[str] | None,
+    typer.Option("--key", "-k", metavar="FILE", help="Private key (PEM, DER, PKCS#12), or a folder. Repeatable."),
 ]
 _KeyLogs = Annotated[
     list[str] | None, typer.Option("--key-log", metavar="FILE", help="NSS key log (SSLKEYLOGFILE). Repeatable.")

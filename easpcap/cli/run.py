@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from easpcap.cli import status
-from easpcap.cli.inputs import expanded, read_password
+from easpcap.cli.inputs import expanded, files_in_folders, read_password
 from easpcap.cli.messages import say
 from easpcap.cli.output import check_output, write_output
 from easpcap.cli.progress import progress_bar
@@ -51,6 +51,7 @@ def _run(render: Render, options: Options, *, tells_of_keys: bool) -> int:
     options = options._replace(traces=tuple(expanded(options.traces)))
     inputs = [*options.traces, *options.keys, *options.key_logs]
     inputs += [options.password_file] if options.password_file is not None else []
+    inputs += files_in_folders([*options.keys, *options.key_logs])
     check_output(options.output, inputs)
     analysis = _analyzed(options)
     outcome = status.exit_status(analysis, options)

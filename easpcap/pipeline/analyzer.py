@@ -9,13 +9,14 @@ from easpcap.activesync.command import parse_command
 from easpcap.diagnosis import diagnose
 from easpcap.limits import ENDED_LINGER_NS, MAX_ANOMALIES, MAX_ENDED_CONNECTIONS, MAX_FACTS
 from easpcap.pipeline.conversation import Conversation
+from easpcap.pipeline.decryption import decryption
 from easpcap.pipeline.foresight import Foresight
-from easpcap.results import Analysis, Connection, Decryption, Fact, TlsSummary
+from easpcap.results import Analysis, Connection, Fact, TlsSummary
 from easpcap.stream import TO_CLIENT, TO_SERVER, End
 from easpcap.tcp.assembler import Assembler
 from easpcap.tls.resumption import SessionCache
 from easpcap.tls.session import TlsSession
-from easpcap.tls.verdict import judge, version_name
+from easpcap.tls.verdict import version_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,27 +140,13 @@ class Analyzer:
             gaps=(tcp.gaps[0], tcp.gaps[1]),
             closed_by=tcp.closed_by,
             tls=_tls_summary(conversation),
-            decryption=self._verdict(tcp, conversation),
+            decryption=decryption(tcp, conversation, self.keyring),
             exchanges=conversation.exchanges,
             facts=conversation.facts,
             stretches=conversation.stretches,
             key_sources=frozenset(conversation.tls.key_sources) if conversation.tls else frozenset(),
             digest=conversation.digest(),
             last_data=[_last_byte(tcp, TO_SERVER), _last_byte(tcp, TO_CLIENT)],
-        )
-
-    def _verdict(self, tcp: TcpConnection, conversation: Conversation) -> Decryption:
-        if conversation.tls is None:
-            return Decryption("plaintext" if any(tcp.payload_bytes) else "none")
-        return Decryption(
-            *judge(
-                conversation.tls,
-                truncated=tcp.truncated,
-                gaps=(tcp.gaps[0], tcp.gaps[1]),
-                seen=(tcp.seen[0], tcp.seen[1]),
-                key_log_given=self.keyring.has_key_log,
-                keys_given=self.keyring.has_private_keys,
-            )
         )
 
     def _match_keys(self, connections: list[Connection]) -> None:

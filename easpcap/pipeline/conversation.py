@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.http.conversation import HttpConversation
 from easpcap.http.start import starts_request, starts_response
@@ -57,6 +57,15 @@ KEPT_HEADERS = frozenset(
     }
 )
 
+
+class Stop(NamedTuple):
+    """Where the first record stands that could not be decrypted, although some before it could."""
+
+    direction: int
+    offset: int  # of the record in its TCP stream
+    frame: int
+
+
 _SHARED: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
 
 
@@ -82,6 +91,8 @@ class Conversation:
         self.digests = [hashlib.sha256(), hashlib.sha256()] if digest else None
         self.digested = [0, 0]
         self.ended = 0  # directions that have ended
+        self.stopped: Stop | None = None
+        self.went_on = False  # something was decrypted behind that place
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._make_session = make_session
         self._undecided: list[Data | Gap | End] = []
@@ -200,9 +211,13 @@ class Conversation:
 
     def _read(self, event: Data | Gap | End) -> None:
         """Pass one event up through TLS, or straight to HTTP."""
+        if type(event) is Gap and self.tls is not None:
+            self._stop(event[0], self.tls.consumed(event[0]))
         for item in (event,) if self.tls is None else self.tls.feed(event):
             kind = type(item)
             if kind is Data or kind is Gap or kind is End:
+                if self.stopped is not None and kind is Data and item[0] == self.stopped.direction:
+                    self.went_on = True
                 if self.digests is not None and kind is Data:
                     self._add_to_digest(item)  # type: ignore[arg-type]  # mypy cannot follow the lines above
                 for exchange in self.http.feed(item):  # type: ignore[arg-type]  # nor here
@@ -212,6 +227,8 @@ class Conversation:
             elif isinstance(item, Records):
                 self._records(item)
             elif isinstance(item, Oddity):
+                if item.code == "tls-bad-mac":
+                    self._stop(item.direction, item.offset)
                 self._note(*item)
         if type(event) is Data:
             self._since_prune += len(event[2])
@@ -292,6 +309,8 @@ class Conversation:
         """Records of an opaque connection, merged while their type and direction stay the same."""
         last = self.stretches[-1] if self.stretches else None
         end = self.tcp.locate(records.direction, records.end - 1)
+        if records.content_type == APPLICATION_DATA:
+            self._stop(records.direction, records.offset)
         same = last is not None and (last.content_type, last.direction) == (records.content_type, records.direction)
         if last is not None and same and records.content_type == APPLICATION_DATA:
             last.last, last.end_offset = end, records.end
@@ -311,6 +330,12 @@ class Conversation:
                     records.last_fragment_size,
                 )
             )
+
+    def _stop(self, direction: int, offset: int) -> None:
+        """A record was not decrypted; the first one behind decrypted ones is remembered."""
+        if self.stopped is None and self.tls is not None and any(self.tls.application_records):
+            frame = self.tcp.locate(direction, offset).frame
+            self.stopped = Stop(direction, offset, frame)
 
     def _tell(self, fact: Fact) -> None:
         if len(self.facts) < MAX_FACTS:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What a line gives besides the labels of RFC 9850: premaster by encrypted premaster, master secret by session id.
+#: What a line gives besides the labels of RFC 9850: premaster by encrypted premaster or by
+#: client random, master secret by session id.
 PREMASTER: Final = "RSA"
+PREMASTER_BY_RANDOM: Final = "PMS_CLIENT_RANDOM"
 SESSION: Final = "Session-ID"
 MASTER: Final = "CLIENT_RANDOM"
 
@@ -30,7 +32,7 @@ _TLS13_LABELS: Final = frozenset(
 )
 
 _SESSION_LINE: Final = re.compile(r"RSA Session-ID:([0-9a-fA-F]*) Master-Key:([0-9a-fA-F]*)")
-_SIZES: Final = {MASTER: (32, 48), PREMASTER: (8, 48), SESSION: (None, 48)}
+_SIZES: Final = {MASTER: (32, 48), PREMASTER: (8, 48), PREMASTER_BY_RANDOM: (32, None), SESSION: (None, 48)}
 
 
 class Secret(NamedTuple):
@@ -81,7 +83,7 @@ def _label(text: str) -> str | None:
     """The label a line begins with, if it is one we know."""
     if text.startswith("RSA Session-ID:"):
         return SESSION
-    label = text.partition(" ")[0]
+    label = text.split(None, 1)[0] if text else ""
     return label if label in _SIZES or label in _TLS13_LABELS else None
 
 

@@ -43,17 +43,27 @@ class KeyFinder:
         if agreement is None or negotiation.candidates or agreement.version >= TLS13:
             return
         version, chosen, client_random = agreement.version, agreement.suite, agreement.client_random
-        if not chosen.rsa_key_transport or client_random is None:
+        if client_random is None:
             return
         if agreement.extended_master and not negotiation.intact:
             return  # RFC 7627 section 4: needs every message so far
-        encrypted = encrypted_premaster(body, version)
-        for premaster, source in self._keyring.premasters(encrypted, negotiation.certificate):
+        for premaster, source in self._premasters(negotiation, encrypted_premaster(body, version)):
             if agreement.extended_master:
                 master = extended_master_secret(version, chosen, premaster, negotiation.transcript)
             else:
                 master = master_secret(version, chosen, premaster, client_random, agreement.server_random)
             negotiation.candidates.append(Candidate(master, source))
+
+    def _premasters(self, negotiation: Negotiation, encrypted: bytes) -> list[tuple[bytes, int]]:
+        """What the premaster secret may be; ``encrypted`` only means something where the client encrypted it."""
+        agreement, ring = negotiation.agreement, self._keyring
+        logged = ring.premaster_by_random(agreement.client_random) if agreement and agreement.client_random else None
+        if logged is not None:
+            return [logged]
+        if negotiation.opened_by_private_key:
+            return ring.premasters(encrypted, negotiation.certificate)
+        rsa = agreement is not None and agreement.suite.rsa_key_transport
+        return ring.logged_premasters(encrypted) if rsa else []
 
     def by_resumption(self, negotiation: Negotiation) -> str | None:
         """The handshake turned out to be abbreviated: find its session; how it was resumed (None: cannot be told)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import easpcap.limits as limits
 from easpcap.tls.certificate import PublicKey, certificate_fingerprint, certificate_public_key
-from easpcap.tls.key_log import MASTER, PREMASTER, SESSION, BadLine, parse_key_log
+from easpcap.tls.key_log import MASTER, PREMASTER, PREMASTER_BY_RANDOM, SESSION, BadLine, parse_key_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,15 +104,21 @@ class KeyRing:
         key may give 48 random bytes (implicit rejection of PKCS #1 v1.5 errors), so that only Finished or a MAC proves
         a candidate. ``encrypted`` is the ciphertext without its length.
         """
-        candidates = []
-        logged = self._by_label[PREMASTER].get(encrypted[:8])
-        if logged is not None:
-            candidates.append(logged)
+        candidates = self.logged_premasters(encrypted)
         for private in self._fitting(encrypted, certificate):
             premaster = self._decrypt(private, encrypted)
             if premaster is not None:
                 candidates.append((premaster, private.source))
         return candidates
+
+    def logged_premasters(self, encrypted: bytes) -> list[tuple[bytes, int]]:
+        """What a key log alone says of an encrypted premaster secret."""
+        logged = self._by_label[PREMASTER].get(encrypted[:8])
+        return [] if logged is None else [logged]
+
+    def premaster_by_random(self, client_random: bytes) -> tuple[bytes, int] | None:
+        """The premaster secret, of any key exchange, that a key log gives for a ClientHello's random."""
+        return self.secrets(client_random, PREMASTER_BY_RANDOM)
 
     def master_secret(self, client_random: bytes) -> tuple[bytes, int] | None:
         """The master secret that a key log gives for a ClientHello's random."""

@@ -71,6 +71,7 @@ class Negotiation:
         "renegotiation",
         "session_id",
         "ticket",
+        "unsupported",
         "verified",
     )
 
@@ -89,6 +90,7 @@ class Negotiation:
         self.candidates: list[Candidate] = []
         self.key_fits: bool | None = None  # whether a private key given fits the certificate; None: no certificate seen
         self.proven: Candidate | None = None
+        self.unsupported = False  # secrets are known, but not how such records are opened
         self.failed = False  # candidates were tried, and none opened the first record
         self.changed = [False, False]
         self.finished = [False, False]
@@ -96,6 +98,14 @@ class Negotiation:
         self._keys: dict[Candidate, tuple[EpochKeys, EpochKeys]] = {}
         self._transcript = bytearray()
         self.intact = True  # the transcript is whole
+
+    @property
+    def opened_by_private_key(self) -> bool:
+        """Whether the server's private key is what opens this handshake.
+
+        Not where a ServerKeyExchange brought another RSA key, as export suites do (RFC 2246 section 7.4.3).
+        """
+        return self.agreement is not None and self.agreement.suite.rsa_key_transport and not self.ephemeral_key
 
     def agree(self, hello: ServerHello) -> Agreement:
         """Settle version, suite and randoms by the ServerHello."""
@@ -153,6 +163,7 @@ class Negotiation:
             if agreement.client_random is not None:
                 found += [(candidate, self._protection(agreement, candidate, direction)) for candidate in candidates]
         except UnsupportedSuite:
+            self.unsupported = True
             return []
         if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not self.proven:
             found.append((Candidate(b"", None), Bare(agreement.suite)))

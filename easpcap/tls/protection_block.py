@@ -34,6 +34,10 @@ _ALGORITHMS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
     "AES_256_CBC": algorithms.AES,
     "3DES_EDE_CBC": legacy.TripleDES,
     "DES_CBC": lambda key: legacy.TripleDES(key * 3),  # EDE with one key thrice is DES
+    "DES40_CBC": lambda key: legacy.TripleDES(key * 3),
+    "DES_CBC_40": lambda key: legacy.TripleDES(key * 3),
+    "RC2_CBC_40": legacy.RC2,  # 128 effective bits: only the secret that the key is made of is short
+    "RC2_CBC_56": legacy.RC2,
     "IDEA_CBC": legacy.IDEA,
     "SEED_CBC": legacy.SEED,
     "CAMELLIA_128_CBC": legacy.Camellia,

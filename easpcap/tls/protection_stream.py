@@ -13,6 +13,7 @@ from easpcap.tls.protection_mac import (
     lost_records,
     scratch_buffer,
 )
+from easpcap.tls.suites import CIPHERS
 
 if TYPE_CHECKING:
     from easpcap.tls.protection import Protection
@@ -27,7 +28,7 @@ def stream_protection(version: int, suite: CipherSuite, keys: EpochKeys) -> Prot
     if suite.mac == "NULL":
         return Unprotected()
     mac = RecordMac(version, suite.mac, keys.mac_key)
-    return StreamCipher(keys.key, mac) if suite.cipher == "RC4_128" else NullCipher(mac)
+    return StreamCipher(keys.key, mac) if CIPHERS[suite.cipher].kind == "stream" else NullCipher(mac)
 
 
 class Unprotected:

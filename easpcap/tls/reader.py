@@ -139,6 +139,12 @@ class DirectionReader:
         """Bytes of an unfinished record."""
         return self._size if self._pieces else 0
 
+    def peek(self, size: int) -> bytes:
+        """The next bytes, which stay; empty where fewer are there, and then more are waited for."""
+        found = self._buffer[self._at : self._at + size]
+        self._needed = size
+        return found if len(found) == size else b""
+
     def drop(self) -> int:
         """Forget the bytes not read yet, and count them."""
         dropped = self.waiting + len(self._buffer) - self._at

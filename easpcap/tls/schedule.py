@@ -6,7 +6,7 @@ from hashlib import md5, sha1
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.tls.keyed_hash import hash_state, hmac_states
-from easpcap.tls.suites import CIPHERS, MAC_SIZES, UnsupportedSuite
+from easpcap.tls.suites import CIPHERS, EXPORT_KEYS, MAC_SIZES, UnsupportedSuite
 
 if TYPE_CHECKING:
     from easpcap.tls.suites import CipherSuite
@@ -70,6 +70,8 @@ def epoch_keys(
     if shape is None or not suite.decryptable:
         raise UnsupportedSuite(suite.name)
     mac, key, iv = MAC_SIZES[suite.mac], shape.key, shape.fixed_iv
+    if suite.export:
+        key = EXPORT_KEYS[suite.cipher]
     if shape.kind == "block" and version >= TLS11:
         iv = 0  # RFC 4346 section 6.2.3.2: every record brings its own
     size = 2 * (mac + key + iv)
@@ -79,7 +81,43 @@ def epoch_keys(
     else:
         block = prf(version, suite, master, b"key expansion", randoms, size)
     macs, keys, ivs = block[: 2 * mac], block[2 * mac : 2 * (mac + key)], block[2 * (mac + key) :]
-    return EpochKeys(macs[:mac], keys[:key], ivs[:iv]), EpochKeys(macs[mac:], keys[key:], ivs[iv:])
+    both = EpochKeys(macs[:mac], keys[:key], ivs[:iv]), EpochKeys(macs[mac:], keys[key:], ivs[iv:])
+    if not suite.export:
+        return both
+    expand = _ssl3_export if version == SSL3 else _tls_export
+    return expand(version, suite, both, client_random, server_random)
+
+
+def _ssl3_export(
+    _version: int, suite: CipherSuite, both: tuple[EpochKeys, EpochKeys], client_random: bytes, server_random: bytes
+) -> tuple[EpochKeys, EpochKeys]:
+    """The final keys and IVs of an export suite: MD5 over both randoms, one's own first (RFC 6101 section 6.2.2.1)."""
+    size = CIPHERS[suite.cipher].key
+    client, server = (
+        EpochKeys(
+            keys.mac_key,
+            md5(keys.key + randoms, usedforsecurity=False).digest()[:size],
+            md5(randoms, usedforsecurity=False).digest()[: len(keys.iv)],
+        )
+        for keys, randoms in zip(both, (client_random + server_random, server_random + client_random), strict=True)
+    )
+    return client, server
+
+
+def _tls_export(
+    version: int, suite: CipherSuite, both: tuple[EpochKeys, EpochKeys], client_random: bytes, server_random: bytes
+) -> tuple[EpochKeys, EpochKeys]:
+    """The same by the PRF (RFC 2246 section 6.3.1); RFC 4346 dropped these suites, but OpenSSL went on with them."""
+    randoms = client_random + server_random
+    size, iv = CIPHERS[suite.cipher].key, len(both[0].iv)
+    ivs = prf(version, suite, b"", b"IV block", randoms, 2 * iv) if iv else b""
+    client, server = (
+        EpochKeys(keys.mac_key, prf(version, suite, keys.key, label, randoms, size), part)
+        for keys, label, part in zip(
+            both, (b"client write key", b"server write key"), (ivs[:iv], ivs[iv:]), strict=True
+        )
+    )
+    return client, server
 
 
 def prf(version: int, suite: CipherSuite, secret: bytes, label: bytes, seed: bytes, size: int) -> bytes:

@@ -8,6 +8,7 @@ from easpcap.errors import DecodeError
 from easpcap.limits import MAX_CONNECTION_ANOMALIES
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 from easpcap.tls import handshake as hs
+from easpcap.tls import ssl2
 from easpcap.tls.alerts import CLOSE_NOTIFY
 from easpcap.tls.events import Place, Records, Seen, TlsEvent
 from easpcap.tls.keyfinding import KeyFinder
@@ -24,7 +25,6 @@ from easpcap.tls.records import (
 )
 from easpcap.tls.resumption import SessionCache
 from easpcap.tls.summary import Summary
-from easpcap.tls.verdict import SSL2
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -137,8 +137,7 @@ class TlsSession(Summary):
             elif reader.mode is Mode.OPAQUE:
                 self._count_opaque(reader, *reader.read_opaque(events))
             elif reader.mode is Mode.FOREIGN:
-                self.opaque_bytes[reader.direction] += reader.drop()
-                self.opaque_records[reader.direction] |= 1
+                ssl2.pass_over(self, reader)
                 return
             elif not reader.records and self._read_ssl2_hello(reader, events):
                 return
@@ -287,10 +286,10 @@ class TlsSession(Summary):
             return hello is None
         place = Place(reader.direction, reader.base, reader.offset, 0, encrypted=False)
         if hello[2] == SSL2_SERVER_HELLO:
-            self.version, self.server_hello_seen = SSL2, True
+            ssl2.see_server_hello(self, hello[2:])
             for each in self._readers:
                 each.close_epoch(Mode.FOREIGN)
-            events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": SSL2}))
+            events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": ssl2.VERSION}))
         elif reader.direction == TO_SERVER:
             try:
                 self._facts(events, self._machine.take_ssl2_hello(hello[2:], place))

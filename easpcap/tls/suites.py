@@ -31,6 +31,12 @@ class CipherShape(NamedTuple):
 CIPHERS: Final[dict[str, CipherShape]] = {
     "NULL": CipherShape("null", 0, 0),
     "RC4_128": CipherShape("stream", 16, 0),
+    "RC4_56": CipherShape("stream", 16, 0),
+    "RC4_40": CipherShape("stream", 16, 0),
+    "RC2_CBC_56": CipherShape("block", 16, 8),
+    "RC2_CBC_40": CipherShape("block", 16, 8),
+    "DES40_CBC": CipherShape("block", 8, 8),
+    "DES_CBC_40": CipherShape("block", 8, 8),
     "DES_CBC": CipherShape("block", 8, 8),
     "3DES_EDE_CBC": CipherShape("block", 24, 8),
     "IDEA_CBC": CipherShape("block", 16, 8),
@@ -48,10 +54,23 @@ CIPHERS: Final[dict[str, CipherShape]] = {
     "CHACHA20_POLY1305": CipherShape("aead", 32, 12, 0, 16),
 }
 
+#: Bytes of the key block from which an export suite's key is made: RFC 6101 appendix C.3, RFC 2246 appendix C, and
+#: draft-ietf-tls-56-bit-ciphersuites-01 for the suites of 1024-bit export keys.
+EXPORT_KEYS: Final[dict[str, int]] = {
+    "RC4_40": 5,
+    "RC2_CBC_40": 5,
+    "DES40_CBC": 5,
+    "DES_CBC_40": 5,
+    "RC4_56": 7,
+    "RC2_CBC_56": 7,
+    "DES_CBC": 8,
+}
+
 #: Bytes of the MAC and of its key (RFC 5246 section 6.2.3.1).
 MAC_SIZES: Final[dict[str, int]] = {"NULL": 0, "AEAD": 0, "MD5": 16, "SHA": 20, "SHA256": 32, "SHA384": 48}
 
 _EPHEMERAL: Final = ("DHE", "ECDHE", "DH_anon", "ECDH_anon", "PSK_DHE", "ECCPWD", "ECJPAKE")
+_RSA_TRANSPORT: Final = frozenset({"RSA", "RSA_EXPORT", "RSA_EXPORT1024", "RSA_FIPS"})
 _HASHES: Final = ("SHA512", "SHA384", "SHA256", "SHA", "MD5", "SM3")
 
 
@@ -71,8 +90,16 @@ class CipherSuite(NamedTuple):
 
     @property
     def rsa_key_transport(self) -> bool:
-        """Whether the server's RSA private key alone opens it (not RSA_EXPORT, not RSA_PSK)."""
-        return self.key_exchange == "RSA"
+        """Whether the client encrypts the premaster secret, and nothing else goes into it (not RSA_PSK).
+
+        An export suite may encrypt it with a short-lived key: see Negotiation.opened_by_private_key.
+        """
+        return self.key_exchange in _RSA_TRANSPORT
+
+    @property
+    def export(self) -> bool:
+        """Whether its keys are cut to what could once be exported, and expanded again."""
+        return "EXPORT" in self.key_exchange
 
     @property
     def forward_secret(self) -> bool:
@@ -81,11 +108,11 @@ class CipherSuite(NamedTuple):
 
     @property
     def decryptable(self) -> bool:
-        """Whether cipher and MAC can be computed here, given the keys. Export suites cut their keys differently: no."""
+        """Whether cipher and MAC can be computed here, given the keys."""
         return (
             self.cipher in CIPHERS
             and self.mac in MAC_SIZES
-            and "EXPORT" not in self.key_exchange
+            and (not self.export or self.cipher in EXPORT_KEYS)
             and (self.mac != "NULL" or self.name == "TLS_NULL_WITH_NULL_NULL")
         )
 

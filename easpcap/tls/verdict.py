@@ -22,8 +22,8 @@ _DETAILS: Final[dict[str, str]] = {
     "(snapshot length 0).",
     "resumed-session-not-captured": "This connection resumes a TLS session whose first handshake is not in the "
     "capture; add the capture that holds it, or start capturing before the client's first connection.",
-    "unsupported-suite": "This cipher suite or protocol version cannot be decrypted here; let client and server agree "
-    "on another one, such as TLS_RSA_WITH_AES_128_CBC_SHA.",
+    "unsupported-suite": "{} cannot be decrypted here; let client and server agree on another cipher suite, such as "
+    "TLS_RSA_WITH_AES_128_CBC_SHA.",
     "forward-secrecy": "The key exchange is ephemeral, and no private key opens it; take a key log on the client "
     "(SSLKEYLOGFILE), or allow only cipher suites with RSA key exchange while capturing.",
     "needs-key-log": "This connection can only be opened with a key log; take one on the client (SSLKEYLOGFILE).",
@@ -112,12 +112,13 @@ def opaque_reason(negotiation: Negotiation, *, key_log_given: bool, keys_given: 
         origin = negotiation.origin
         return origin.reason if origin and origin.reason else "resumed-session-not-captured"
     suite = agreement.suite
-    if not suite.decryptable and agreement.version < TLS13:
+    if (negotiation.unsupported or not suite.decryptable) and agreement.version < TLS13:
         return "unsupported-suite"
     if negotiation.failed:
         by_wrong_key = negotiation.key_fits is not True and not key_log_given and not negotiation.abbreviated
         return "key-mismatch" if by_wrong_key else "mac-failure"
-    if agreement.version >= TLS13 or not suite.forward_secret:
+    ephemeral = suite.forward_secret or (suite.rsa_key_transport and negotiation.ephemeral_key)
+    if agreement.version >= TLS13 or not ephemeral:
         return _key_reason(negotiation, agreement, key_log_given=key_log_given, keys_given=keys_given)
     return "forward-secrecy"
 
@@ -141,4 +142,18 @@ def _detail(reason: str, summary: Summary, *, key_log_given: bool) -> str:
         return _TLS13_LATER
     if reason == "forward-secrecy" and key_log_given:
         return f"{_LOG_LACKS} {_DETAILS['key-log-lacks-session'].partition('; ')[2].capitalize()}"
+    if reason == "unsupported-suite":
+        return _DETAILS[reason].format(_unsupported(summary))
     return _DETAILS[reason]
+
+
+def _unsupported(summary: Summary) -> str:
+    """What it is that cannot be decrypted."""
+    agreement = summary.unopened.agreement if summary.unopened else None
+    suite = agreement.suite if agreement else summary.suite
+    name = suite.name if suite else "This cipher suite"
+    if summary.version == SSL2:
+        return f"SSL 2.0 ({name})" if suite else "SSL 2.0"
+    if suite is not None and suite.decryptable and agreement is not None:
+        return f"{name} in this form ({version_name(agreement.version)}, compression method {agreement.compression})"
+    return name

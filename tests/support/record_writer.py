@@ -29,7 +29,7 @@ class RecordWriter:
         self.encrypt_then_mac, self.padding = encrypt_then_mac, padding
         self.sequence = 0
         self._last_block = keys.iv
-        self._rc4 = Cipher(legacy.ARC4(keys.key), None).encryptor() if suite.cipher == "RC4_128" else None
+        self._rc4 = Cipher(legacy.ARC4(keys.key), None).encryptor() if suite.cipher.startswith("RC4") else None
 
     def record(self, content_type, plaintext):
         """A whole record with its header."""
@@ -92,8 +92,10 @@ def block_algorithm(name, key):
             return algorithms.AES(key)
         case "3DES":
             return legacy.TripleDES(key)
-        case "DES":
+        case "DES" | "DES40":
             return legacy.TripleDES(key + key + key)
+        case "RC2":
+            return legacy.RC2(key)
         case "IDEA":
             return legacy.IDEA(key)
         case "SEED":

@@ -116,3 +116,17 @@ def pieces(flights, cuts):
         parts += [(direction, flight[a:b]) for a, b in pairwise(inner)]
         position += len(flight)
     return parts
+
+
+def flipped(flights, direction, at, bit):
+    """The flights with one bit of a direction's stream changed."""
+    changed, offset = [], 0
+    for sent, flight in flights:
+        if sent == direction and offset <= at < offset + len(flight):
+            damaged = bytearray(flight)
+            damaged[at - offset] ^= 1 << bit
+            changed.append((sent, bytes(damaged)))
+        else:
+            changed.append((sent, flight))
+        offset += len(flight) if sent == direction else 0
+    return changed

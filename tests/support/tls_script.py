@@ -26,9 +26,14 @@ class TlsScript:
     def __init__(self, version=0x0303, suite_value=0x002F, *, extended_master=False, encrypt_then_mac=False):
         self.version, self.suite = version, suite(suite_value)
         self.extended_master, self.encrypt_then_mac = extended_master, encrypt_then_mac
+        self.key = server_private_key()
+        self.certificates = [server_certificate_der()]
+        self.short_lived_key = None  # an RSA key for a ServerKeyExchange, as export suites have it
         self.flights = []
         self.plaintext = [bytearray(), bytearray()]
         self.key_log = ""
+        self.premaster = b""
+        self.premaster_line = ""
         self.writers = [None, None]
         self.master = b""
         self.fragment_size = 2**14
@@ -83,9 +88,12 @@ class TlsScript:
         yield "client-hello"
         self._server_hello(session_id, ticket=bool(ticket))
         certificate = server_certificate_der()
-        chain = _vector(3, _vector(3, certificate))
-        self._message(TO_CLIENT, 11, chain)
-        if not self.suite.rsa_key_transport:
+        if self.certificates is not None:
+            chain = _vector(3, b"".join(_vector(3, each) for each in self.certificates))
+            self._message(TO_CLIENT, 11, chain)
+        if self.short_lived_key is not None:
+            self._message(TO_CLIENT, 12, _rsa_parameters(self.short_lived_key))
+        elif not self.suite.rsa_key_transport:
             self._message(TO_CLIENT, 12, b"\3\0\x17" + _vector(1, os.urandom(65)) + _vector(2, os.urandom(256)))
         if ask_certificate:
             self._message(TO_CLIENT, 13, _vector(1, b"\1") + _vector(2, b""))
@@ -147,10 +155,13 @@ class TlsScript:
     def _key_exchange(self):
         premaster = struct.pack(">H", self.version) + os.urandom(46)
         if self.suite.rsa_key_transport:
-            body = server_private_key().public_key().encrypt(premaster, padding.PKCS1v15())
+            key = self.short_lived_key or self.key
+            body = key.public_key().encrypt(premaster, padding.PKCS1v15())
+            self.premaster_line = f"RSA {body[:8].hex()} {premaster.hex()}\n"
             body = body if self.version == 0x0300 else _vector(2, body)
         else:
             body = _vector(1, os.urandom(65))
+        self.premaster = premaster
         self._message(TO_SERVER, 16, body)
         if self.extended_master:
             self.master = extended_master_secret(self.version, self.suite, premaster, self.transcript)
@@ -174,6 +185,13 @@ class TlsScript:
         raw = bytes([message_type]) + _vector(3, body)
         self.transcript += raw
         self.send(direction, HANDSHAKE, raw)
+
+
+def _rsa_parameters(key):
+    """A ServerKeyExchange with an RSA key (RFC 2246 section 7.4.3); the signature is of no use to anybody."""
+    numbers = key.public_key().public_numbers()
+    modulus, exponent = (n.to_bytes((n.bit_length() + 7) // 8, "big") for n in (numbers.n, numbers.e))
+    return _vector(2, modulus) + _vector(2, exponent) + _vector(2, bytes(256))
 
 
 def _vector(prefix, data):

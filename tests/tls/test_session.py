@@ -13,7 +13,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
 from easpcap.tls.keys import KeyRing
 from easpcap.tls.session import Records, Seen, SessionCache, TlsSession
 from tests.support.tls_peer import record_session, record_tlslite
-from tests.support.tls_runs import pieces, ring_with_key, ring_with_log, run
+from tests.support.tls_runs import flipped, pieces, ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript
 
 LINES = b"".join(b"line %05d of a body that never repeats\r\n" % number for number in range(400))
@@ -404,19 +404,6 @@ def test_a_flipped_bit_anywhere_never_raises_and_never_lies(place, bit, directio
     script = renegotiated()
     outcome = run(flipped(script.flights, direction, int(place * script.offsets[direction]), bit))
     assert_true_pieces(script, outcome)
-
-
-def flipped(flights, direction, at, bit):
-    changed, offset = [], 0
-    for sent, flight in flights:
-        if sent == direction and offset <= at < offset + len(flight):
-            damaged = bytearray(flight)
-            damaged[at - offset] ^= 1 << bit
-            changed.append((sent, bytes(damaged)))
-        else:
-            changed.append((sent, flight))
-        offset += len(flight) if sent == direction else 0
-    return changed
 
 
 def assert_true_pieces(script, outcome):

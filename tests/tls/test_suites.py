@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easpcap.tls.suite_table import DEPLOYED, REGISTERED
-from easpcap.tls.suites import CIPHERS, MAC_SIZES, suite
+from easpcap.tls.suites import CIPHERS, EXPORT_KEYS, MAC_SIZES, suite
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_a_signalling_value_is_no_suite():
     assert not suite(0x00FF).decryptable
 
 
-def test_only_plain_rsa_is_opened_by_the_private_key_alone():
+def test_only_rsa_key_transport_can_be_opened_by_a_private_key_alone():
     opened = {found.name.partition("_WITH_")[0] for found in map(suite, REGISTERED) if found.rsa_key_transport}
-    assert opened == {"TLS_RSA"}
+    assert opened == {"TLS_RSA", "TLS_RSA_EXPORT"}
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,18 @@ def test_ephemeral_key_exchanges_are_forward_secret(value, forward_secret):
     assert suite(value).forward_secret is forward_secret
 
 
-@pytest.mark.parametrize("value", [0x0003, 0x0008, 0x0062, 0xC03C, 0xC07A, 0x00C6, 0xC100])
-def test_export_and_exotic_ciphers_are_not_decryptable(value):
+@pytest.mark.parametrize("value", [0xC03C, 0xC07A, 0x00C6, 0xC100])
+def test_exotic_ciphers_are_not_decryptable_but_named(value):
     assert not suite(value).decryptable
+    assert suite(value).name.startswith("TLS_")
+
+
+@pytest.mark.parametrize("value", [value for value in REGISTERED | DEPLOYED if "EXPORT" in suite(value).name])
+def test_every_export_suite_is_decryptable(value):
+    found = suite(value)
+    assert found.decryptable
+    assert found.export
+    assert EXPORT_KEYS[found.cipher] <= CIPHERS[found.cipher].key
 
 
 def test_every_decryptable_suite_has_its_sizes():

@@ -101,6 +101,8 @@ def _reasons(analysis: Analysis, layout: Layout) -> Iterator[str]:
         details = Counter(c.decryption.detail for c in connections if c.decryption.detail)
         detail = shown(details.most_common(1)[0][0]) if details else ""
         many = len(connections)
+        if many > 1:  # frames are those of one connection only
+            detail = detail.partition(" The first record not decrypted")[0]
         where = f"connection {connections[0].id}" if many == 1 else f"{many:,} connections"
         kind = "not" if status == "opaque" else "only in part"
         why = detail or f"{REASON_WORDS.get(reason, reason)}."
@@ -113,6 +115,8 @@ def _idle_keys(analysis: Analysis, layout: Layout) -> Iterator[str]:
     for key in [key for key in analysis.keys if not opened.intersection(key.matches)][:_KEYS_SHOWN]:
         if key.kind == "unusable":
             yield from layout.labelled("", f"{shown(path_text(key.path))} cannot be used: {shown(key.error or '')}")
+        elif key.kind == "folder":
+            yield from layout.labelled("", f"{shown(path_text(key.path))}: {shown(key.detail)}")
         elif key.matches:
             where = count(len(key.matches), "connection")
             yield from layout.labelled("", f"{_key(key)} fits the certificate of {where}: it is the right key")

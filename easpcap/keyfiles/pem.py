@@ -1,0 +1,53 @@
+"""Finds the keys and certificates in a text, whatever stands around them and whatever happened to their lines."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from typing import Final
+
+_BEGIN: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+_ESCAPES: Final = re.compile(r"\\[nrt]|&#[xX]?[0-9a-fA-F]{1,4};")
+_NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=]+")
+_BARE: Final = re.compile(r"MI[A-Za-z0-9+/\s]+={0,2}\s*")  # a DER SEQUENCE of 128 bytes or more begins so
+_LINE: Final = 64  # RFC 7468 section 2
+
+
+def holds_pem(text: str) -> bool:
+    """Whether a PEM block begins anywhere in the text."""
+    return _BEGIN.search(text) is not None
+
+
+def pem_blocks(text: str) -> list[tuple[str, bytes]]:
+    """The PEM blocks (RFC 7468) of a text, by label; empty bytes where the END line is missing.
+
+    Quoting, indentation, blank lines, and line breaks that a program wrote as backslash and n are mended.
+    """
+    blocks = []
+    for begin in _BEGIN.finditer(text):
+        label = begin[1]
+        end = text.find(f"-----END {label}-----", begin.end())
+        inside = text[begin.end() : end] if end >= 0 else ""
+        blocks.append((label, b"" if end < 0 or "-----BEGIN" in inside else _mended(label, inside)))
+    return blocks
+
+
+def bare_base64(text: str) -> bytes | None:
+    """The DER file that a text is, where it is nothing but its base64."""
+    if _BARE.fullmatch(text.strip()) is None:
+        return None
+    try:
+        return b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        return None
+
+
+def _mended(label: str, inside: str) -> bytes:
+    headers = [line.strip() for line in inside.splitlines() if ": " in line]  # RFC 1421 section 4.6, of OpenSSL
+    body = inside
+    if headers:
+        body = body[body.rfind(headers[-1]) + len(headers[-1]) :]
+    data = _NOT_BASE64.sub("", _ESCAPES.sub("", body))
+    lines = [data[at : at + _LINE] for at in range(0, len(data), _LINE)]
+    head = [*headers, ""] if headers else []
+    return "\n".join([f"-----BEGIN {label}-----", *head, *lines, f"-----END {label}-----", ""]).encode()

@@ -1,0 +1,301 @@
+"""Every reason of the verdict from bytes: with a capture through the whole program where frames are spoken of."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from easpcap.capture import open_capture
+from easpcap.pipeline import Analyzer
+from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls.keys import KeyRing
+from easpcap.tls.suite_table import DEPLOYED, REGISTERED
+from easpcap.tls.suites import suite
+from tests.support.packets import pcap_bytes
+from tests.support.tls_peer import record_session, server_private_key
+from tests.support.tls_runs import flipped, ring_with_key, ring_with_log, run
+from tests.support.tls_script import TlsScript
+from tests.support.wire_of import packets_of
+
+NO_KEY = KeyRing()
+
+
+def talk(version=0x0303, value=0x002F, **options):
+    script = TlsScript(version, value, **options).full(session_id=b"s" * 32)
+    script.data(TO_SERVER, b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    script.data(TO_CLIENT, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    return script
+
+
+def analysed(flights, keyring=None, *, leave_out=(), snap=None):
+    """The connection as the whole program sees it; ``leave_out`` names frames that the capture lacks."""
+    packets = [packet for number, packet in enumerate(packets_of(flights), 1) if number not in leave_out]
+    if snap:
+        packets = [(number * 1000, packet[:snap], len(packet)) for number, packet in enumerate(packets)]
+    analyzer = Analyzer(ring_with_key() if keyring is None else keyring)
+    for batch in open_capture(io.BytesIO(pcap_bytes(packets))):
+        analyzer.feed(batch)
+    [connection] = analyzer.finish().connections
+    return connection
+
+
+def verdict(*arguments, **options):
+    decryption = analysed(*arguments, **options).decryption
+    return decryption.status, decryption.reason
+
+
+def other_key():
+    ring = KeyRing()
+    ring.add_private_key(rsa.generate_private_key(65537, 2048), 0)
+    return ring
+
+
+def other_log():
+    return ring_with_log(f"CLIENT_RANDOM {'11' * 32} {'22' * 48}\n")
+
+
+# -- one capture for each reason -------------------------------------------------------------------------------------
+
+
+def test_decrypted_plaintext_and_none():
+    script = talk()
+    assert verdict(script.flights) == ("decrypted", None)
+    assert verdict(TlsScript().full().flights) == ("none", None)
+    assert verdict([(TO_SERVER, b"GET / HTTP/1.1\r\n\r\n")]) == ("plaintext", None)
+
+
+def test_handshake_not_captured():
+    script = talk()
+    later = [flight for flight in script.flights if flight[1][0] == 23]
+    assert verdict(later) == ("opaque", "handshake-not-captured")
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_one_direction_missing(direction):
+    flights = talk().flights
+    lacking = {n for n, packet in enumerate(packets_of(flights), 1) if from_direction(packet) == direction}
+    assert verdict(flights, leave_out=lacking) == ("opaque", "one-direction-missing")
+
+
+def from_direction(packet):
+    """By the source port behind an Ethernet and an IPv4 header."""
+    return TO_SERVER if packet[34:36] == (50000).to_bytes(2, "big") else TO_CLIENT
+
+
+def test_gap_and_truncated_packets():
+    flights = talk(extended_master=True).flights
+    assert verdict(flights, leave_out={5}) == ("opaque", "gap")  # the ServerHello
+    assert verdict(flights, snap=200) == ("opaque", "truncated-packets")
+
+
+def test_resumed_session_not_captured():
+    first = talk()
+    script = TlsScript().abbreviated(first.master, session_id=b"s" * 32)
+    script.data(TO_SERVER, b"GET / HTTP/1.1\r\n\r\n")
+    assert verdict(script.flights) == ("opaque", "resumed-session-not-captured")
+
+
+@pytest.mark.parametrize("value", [0xC03C, 0xC050, 0xC07A, 0xC100, 0xC0FE])
+def test_unsupported_suites_are_named(value):
+    script = talk()
+    chosen = value.to_bytes(2, "big")
+    flights = [
+        (way, flight.replace(b"s" * 32 + b"\x00\x2f\x00", b"s" * 32 + chosen + b"\x00", 1))
+        for way, flight in script.flights
+    ]
+    decryption = analysed(flights).decryption
+    assert (decryption.status, decryption.reason) == ("opaque", "unsupported-suite")
+    assert decryption.detail.startswith(f"{suite(value).name} cannot be decrypted here")
+
+
+def test_an_unknown_compression_method_is_unsupported_and_named():
+    script = talk()
+    flights = [
+        (way, flight.replace(b"s" * 32 + b"\x00\x2f\x00", b"s" * 32 + b"\x00\x2f\x40", 1))
+        for way, flight in script.flights
+    ]
+    decryption = analysed(flights).decryption
+    assert (decryption.status, decryption.reason) == ("opaque", "unsupported-suite")
+    assert "TLS_RSA_WITH_AES_128_CBC_SHA in this form (TLS 1.2, compression method 64)" in decryption.detail
+
+
+def test_forward_secrecy_with_and_without_a_key_log():
+    flights = record_session(0x0303, "ECDHE-RSA-AES128-GCM-SHA256").flights
+    without, beside = analysed(flights).decryption, analysed(flights, other_log()).decryption
+    assert (without.status, without.reason) == (beside.status, beside.reason) == ("opaque", "forward-secrecy")
+    assert without.detail != beside.detail
+    assert "no line for this connection" in beside.detail
+
+
+def test_key_log_reasons():
+    flights = record_session(0x0304).flights
+    assert verdict(flights) == ("opaque", "needs-key-log")
+    assert verdict(flights, other_log()) == ("opaque", "key-log-lacks-session")
+
+
+def test_key_reasons():
+    flights = talk().flights
+    assert verdict(flights, NO_KEY) == ("opaque", "no-key")
+    assert verdict(flights, other_key()) == ("opaque", "key-mismatch")
+
+
+def test_mac_failure():
+    script = talk()
+    wrong = ring_with_log(f"CLIENT_RANDOM {script.client_random.hex()} {'22' * 48}\n")
+    assert verdict(script.flights, wrong) == ("opaque", "mac-failure")
+
+
+# -- by key exchange -------------------------------------------------------------------------------------------------
+
+EXCHANGES = {
+    0x000D: "needs-key-log",  # DH_DSS, static
+    0x0031: "needs-key-log",  # DH_RSA
+    0xC004: "needs-key-log",  # ECDH_ECDSA
+    0xC00E: "needs-key-log",  # ECDH_RSA
+    0x008C: "needs-key-log",  # PSK
+    0x0094: "needs-key-log",  # RSA_PSK
+    0x0090: "forward-secrecy",  # DHE_PSK
+    0xC035: "forward-secrecy",  # ECDHE_PSK
+    0x0018: "forward-secrecy",  # DH_anon with RC4
+    0xC018: "forward-secrecy",  # ECDH_anon
+    0x0033: "forward-secrecy",  # DHE_RSA
+    0xC013: "forward-secrecy",  # ECDHE_RSA
+    0x001F: "needs-key-log",  # Kerberos
+    0xC01D: "needs-key-log",  # SRP
+}
+
+
+@pytest.mark.parametrize("value", EXCHANGES)
+def test_other_key_exchanges_need_the_key_log_and_are_opened_by_it(value):
+    script = talk(value=value)
+    assert verdict(script.flights) == ("opaque", EXCHANGES[value])
+    opened = run(script.flights, ring_with_log(script.key_log))
+    assert opened.plaintext == (bytes(script.plaintext[0]), bytes(script.plaintext[1]))
+    by_session = f"RSA Session-ID:{(b's' * 32).hex()} Master-Key:{script.master.hex()}\n"
+    assert run(script.flights, ring_with_log(by_session)).plaintext == opened.plaintext
+    by_premaster = f"PMS_CLIENT_RANDOM {script.client_random.hex()} {script.premaster.hex()}\n"
+    assert run(script.flights, ring_with_log(by_premaster)).plaintext == opened.plaintext
+
+
+@pytest.mark.parametrize("extended", [True, False])
+def test_openssl_without_certificates_is_opened_by_the_key_log(extended):
+    for ciphers in ("AECDH-AES128-SHA", "AECDH-AES256-SHA", "AECDH-NULL-SHA"):
+        recording = record_session(0x0303, ciphers, extended_master_secret=extended)
+        assert run(recording.flights, ring_with_log(recording.key_log)).plaintext == recording.plaintext
+
+
+def test_every_suite_of_the_registry_is_named():
+    for value in REGISTERED | DEPLOYED:
+        assert suite(value).name.startswith(("TLS_", "SSL_"))
+
+
+# -- certificates that are cut or absent -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("certificates", [None, [], [b"0\x82\x03"], [b""]])
+def test_without_a_readable_certificate_the_keys_that_fit_by_size_are_tried(certificates):
+    script = TlsScript()
+    script.certificates = certificates
+    script.full()
+    script.data(TO_SERVER, b"body")
+    ring = KeyRing()
+    ring.add_private_key(rsa.generate_private_key(65537, 1024), 0)
+    ring.add_private_key(rsa.generate_private_key(65537, 2048), 1)
+    ring.add_private_key(server_private_key(), 2)
+    outcome = run(script.flights, ring)
+    assert outcome.plaintext[0] == b"body"
+    assert outcome.session.key_sources == {2}
+
+
+# -- where it stopped ------------------------------------------------------------------------------------------------
+
+
+def body(number):
+    return b"%04d" % number * 400
+
+
+def upload(*, renegotiate=False):
+    """Twelve records, each in frames of its own, with a renegotiation in the middle where asked for."""
+    script = TlsScript().full()
+    starts = []
+    for number in range(12):
+        if renegotiate and number == 8:
+            script.full(ask_certificate=True)
+        starts.append(script.data(TO_SERVER, body(number)))
+    return script, starts
+
+
+def test_a_partial_verdict_names_the_frame_where_decryption_stopped():
+    script, starts = upload()
+    frame = frame_of(script.flights, starts[3])
+    script.flights = flipped(script.flights, TO_SERVER, starts[3] + 20, 0)
+    decryption = analysed(script.flights).decryption
+    assert (decryption.status, decryption.reason) == ("partial", "mac-failure")
+    said = f"begins in frame {frame}, {starts[3]:,} bytes into the stream to the server; later records were decrypted"
+    assert said in decryption.detail
+
+
+def test_decryption_goes_on_behind_a_gap_and_through_a_later_full_handshake():
+    script, starts = upload(renegotiate=True)
+    lost = frame_of(script.flights, starts[3])
+    connection = analysed(script.flights, leave_out={lost})
+    decryption = connection.decryption
+    assert (decryption.status, decryption.reason) == ("partial", "gap")
+    assert "The first record not decrypted begins in frame" in decryption.detail
+    assert "later records were decrypted again" in decryption.detail
+    [renegotiation] = connection.tls.renegotiations
+    assert renegotiation.outcome == "full"
+
+
+def test_the_last_frame_missing_is_where_it_stopped_for_good():
+    script, starts = upload()
+    script.data(TO_CLIENT, b"HTTP/1.1 200 OK\r\n\r\n")
+    decryption = analysed(script.flights, leave_out={frame_of(script.flights, starts[11])}).decryption
+    assert decryption.status == "partial"
+    assert f"{starts[11]:,} bytes into the stream to the server" in decryption.detail
+
+
+def frame_of(flights, offset):
+    """The frame that holds a byte of the stream to the server; three open the connection."""
+    frame, at = 3, 0
+    for way, flight in flights:
+        for begin in range(0, len(flight), 1400):
+            frame += 1
+            size = len(flight[begin : begin + 1400])
+            if way == TO_SERVER and at <= offset < at + size:
+                return frame
+            at += size if way == TO_SERVER else 0
+    raise AssertionError(offset)
+
+
+# -- which handshake -------------------------------------------------------------------------------------------------
+
+
+def renegotiated():
+    script = TlsScript(0x0303, 0xC02F).full()
+    first = script.key_log
+    script.data(TO_SERVER, b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n")
+    script.hello_request()
+    script.full(ask_certificate=True)
+    script.data(TO_SERVER, b"body")
+    script.data(TO_CLIENT, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    return script, first, script.key_log.removeprefix(first)
+
+
+def test_the_handshake_whose_line_is_missing_is_named():
+    script, first, second = renegotiated()
+    assert analysed(script.flights, ring_with_log(first + second)).decryption.status == "decrypted"
+    later = analysed(script.flights, ring_with_log(first)).decryption
+    assert (later.status, later.reason) == ("partial", "forward-secrecy")
+    assert "the secrets of its second handshake, a renegotiation" in later.detail
+    assert "The first record not decrypted begins in frame" in later.detail
+    earlier = analysed(script.flights, ring_with_log(second)).decryption
+    assert (earlier.status, earlier.reason) == ("opaque", "forward-secrecy")
+    assert "the secrets of its first handshake; a later one is hidden" in earlier.detail
+
+
+def test_with_one_handshake_none_is_named():
+    script = talk(value=0xC02F)
+    assert "handshake" not in analysed(script.flights, other_log()).decryption.detail
