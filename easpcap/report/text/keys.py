@@ -30,7 +30,7 @@ _LABEL_WIDTH: Final = 13
 _KINDS: Final = {
     "rsa-private-key": "private key",
     "key-log": "key log",
-    "embedded-key-log": "key log in the capture",
+    "embedded-key-log": "key log",
 }
 _UNSEEN_WORDS: Final = {
     "resumed": "a resumed session does not send it",
