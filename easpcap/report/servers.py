@@ -195,6 +195,8 @@ def _fits(key: KeyFile, facts: CertificateFacts, connections: Sequence[int]) -> 
 def _why_unseen(connection: Connection, tls: TlsSummary) -> str:
     """Why a connection showed no certificate of its server."""
     reason, suite = connection.decryption.reason, tls.cipher_suite or ""
+    if tls.version == "SSL 2.0":
+        return "unsupported-version"
     if tls.resumed is not None or reason == "resumed-session-not-captured":
         return "resumed"
     if tls.version == "TLS 1.3":

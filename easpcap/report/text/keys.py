@@ -36,6 +36,7 @@ _UNSEEN_WORDS: Final = {
     "resumed": "a resumed session does not send it",
     "encrypted": "TLS 1.3 sends it encrypted, and only a key log shows it",
     "none-sent": "this key exchange, anonymous or by a pre-shared key, needs none",
+    "unsupported-version": "SSL 2.0 is recognised here, but not read",
     "unanswered": "the server's answer to the client is not in the capture",
     "unfinished": "the handshake ended before it came",
 }
@@ -156,7 +157,7 @@ def _needed(found: Preflight, closed: int) -> str:
         )
         if number
     ]
-    return listed(parts)
+    return "; ".join(parts)
 
 
 def _server_lines(server: Server, found: Preflight, layout: Layout) -> Iterator[str]:
@@ -224,7 +225,7 @@ def _fitting(certificate: SeenCertificate, found: Preflight) -> str:
         named = [shown(path_text(path)) for path in certificate.keys]
         return f"{listed(named)} {'fits' if len(named) == 1 else 'fit'}"
     if certificate.facts.key_type not in {"RSA", None}:
-        return "no private key decrypts anything here: a key of this type only signs"
+        return "no private key helps here: one of this type opens nothing, a key log does"
     given = any(use.key.fingerprint is not None and use.key.kind != "unusable" for use in found.keys)
     return "none of the keys given fits" if given else "no private key given"
 
