@@ -50,6 +50,7 @@ class Obstacle(NamedTuple):
     reason: str
     connections: list[int]
     partial: int  # how many of them were decrypted in part
+    detail: str | None  # what the verdict on the first of them says
     step: Step
 
 
@@ -225,6 +226,7 @@ def _obstacles(connections: list[Connection], certificates: list[SeenCertificate
                 reason=reason,
                 connections=ids,
                 partial=sum(connection.decryption.status == "partial" for connection in group),
+                detail=group[0].decryption.detail,
                 step=next_step(reason, _one_thumbprint(ids, certificates), group[0].decryption.detail),
             )
         )

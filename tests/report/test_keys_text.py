@@ -138,3 +138,14 @@ def test_a_certificate_given_for_a_key_says_whose_it_is():
     given = KeyFile("server.crt", "unusable", "ab" * 32, "", matches=[0], error="a certificate without its private key")
     report = " ".join(text(analysed(connection, keys=[given])).split())
     assert "it belongs to the certificate of 198.51.100.1:443, whose private key it lacks" in report
+
+
+def test_a_connection_decrypted_in_part_says_what_its_verdict_says():
+    partly = connected(0, status="partial", reason="gap")
+    assert "connection 0 only in part (gap): what the verdict says" in text(analysed(partly))
+
+
+def test_a_folder_of_keys_is_one_line_and_its_files_follow():
+    folder = KeyFile("keys", "folder", None, "1 of 3 files usable")
+    report = text(analysed(connected(0), keys=[folder, builders.key_file()]))
+    assert "Keys        keys: 1 of 3 files usable\n            server.pem (private key, RSA 2048): fits" in report

@@ -79,6 +79,8 @@ def _key(use: KeyUse, found: Preflight) -> str:
     if key.kind == "unusable":
         whose = f"; it belongs to the certificate of {_ends(use.servers)}, whose private key it lacks" * use.fits
         return f"{name}: cannot be used: {shown(key.error or 'no key')}{whose}"
+    if key.kind == "folder":  # the files in it follow, each for itself
+        return f"{name}: {shown(key.detail)}"
     kind = ", ".join(word for word in (_KINDS.get(key.kind, key.kind), shown(key.detail)) if word)
     warning = f" ({shown(key.error)})" if key.error else ""
     use_of_it = _log_use(use) if key.fingerprint is None else _private_key_use(use, found)
@@ -261,8 +263,10 @@ def _decryption(server: Server) -> str:
 
 
 def _obstacle(obstacle: Obstacle) -> str:
-    words = _REASON_WORDS.get(obstacle.reason, "")
     many = len(obstacle.connections)
+    words = _REASON_WORDS.get(obstacle.reason, "")
+    if many == 1 and (obstacle.partial or not words):  # the verdict knows where decryption stopped
+        words = shown(obstacle.detail or words)
     where = f"connection {obstacle.connections[0]}" if many == 1 else f"{many:,} connections"
     kind = "not" if not obstacle.partial else "only in part" if obstacle.partial == many else "not or only in part"
     return f"{where} {kind} ({obstacle.reason}){f': {words}' if words else ''}"
