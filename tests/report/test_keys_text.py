@@ -145,6 +145,12 @@ def test_a_connection_decrypted_in_part_says_what_its_verdict_says():
     assert "connection 0 only in part (gap): what the verdict says" in text(analysed(partly))
 
 
+def test_the_same_key_in_another_file_is_called_the_same():
+    twin = builders.key_file(path="copy.pem")
+    report = text(analysed(connected(0), keys=[builders.key_file(), twin]))
+    assert "copy.pem (private key, RSA 2048): the same key as server.pem\n" in report
+
+
 def test_a_folder_of_keys_is_one_line_and_its_files_follow():
     folder = KeyFile("keys", "folder", None, "1 of 3 files usable")
     report = text(analysed(connected(0), keys=[folder, builders.key_file()]))

@@ -95,12 +95,16 @@ def _log_use(use: KeyUse) -> str:
 
 def _private_key_use(use: KeyUse, found: Preflight) -> str:
     opened = f"opens {count(use.opened, 'connection')}"
+    if use.same_as is not None and not use.opened:
+        return f"the same key as {shown(path_text(use.same_as))}"
     if use.fits:
         fits = f"fits the certificate of {_ends(use.servers)}"
         if use.opened:
             return f"{fits}, {opened}"
         if use.by_others:
-            return f"{fits}; {count(use.by_others, 'connection')} there opened by another key or key log, none by this"
+            return (
+                f"{fits}; opens nothing itself, {count(use.by_others, 'connection')} there opened by other keys or logs"
+            )
         why = f" ({', '.join(use.reasons)})" if use.reasons else ": there was nothing to decrypt"
         return f"{fits}: it is the right key, but opens nothing{why}"
     if use.opened:
