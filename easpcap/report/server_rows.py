@@ -133,6 +133,7 @@ def _obstacle(obstacle: Obstacle) -> Row:
         "reason": obstacle.reason,
         "connections": obstacle.connections,
         "partial": obstacle.partial,
+        "detail": obstacle.detail,
         "next_step": obstacle.step.what,
         "how": [{"where": how.where, "commands": list(how.commands)} for how in obstacle.step.how],
     }

@@ -50,6 +50,7 @@ class Obstacle(NamedTuple):
     reason: str
     connections: list[int]
     partial: int  # how many of them were decrypted in part
+    detail: str | None  # what the verdict on the first of them says
     step: Step
 
 
@@ -78,6 +79,13 @@ class Server(Record):
         return sum(self.statuses[status] for status in OPENED)
 
 
+class _Given(NamedTuple):
+    """A key file as given, and the connections it was matched with."""
+
+    key: KeyFile
+    matches: frozenset[int]
+
+
 class KeyUse(NamedTuple):
     """What a key file is good for in this capture."""
 
@@ -87,6 +95,7 @@ class KeyUse(NamedTuple):
     opened: int  # connections
     reasons: list[str]  # why connections with a certificate that it fits were not opened
     by_others: int  # how many of those connections another key or key log opened
+    same_as: str | None  # path of an earlier file with the same key
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -108,13 +117,14 @@ def preflight(analysis: Analysis) -> Preflight:
     for connection in analysis.connections:
         groups.setdefault(connection.server, []).append(connection)
     facts: dict[bytes, CertificateFacts] = {}
+    given = [_Given(key, frozenset(key.matches)) for key in analysis.keys]
     secure = [(end, group) for end, group in groups.items() if any(c.tls is not None for c in group)]
-    servers = [_server(endpoint, group, analysis.keys, facts) for endpoint, group in secure]
+    servers = [_server(endpoint, group, given, facts) for endpoint, group in secure]
     servers.sort(key=lambda server: (-len(server.connections), server.connections[0]))
     by_id = {connection.id: connection for connection in analysis.connections}
     result = Preflight(
         servers=servers,
-        keys=[_use(source, key, servers, by_id) for source, key in enumerate(analysis.keys)],
+        keys=[_use(source, given, servers, by_id) for source in range(len(given))],
         servers_without_tls=len(groups) - len(servers),
         connections_without_tls=sum(connection.tls is None for connection in analysis.connections),
     )
@@ -136,11 +146,11 @@ def _private_key_would_open(tls: TlsSummary, reason: str) -> bool:
 
 
 def _server(
-    endpoint: Endpoint, group: list[Connection], keys: Sequence[KeyFile], facts: dict[bytes, CertificateFacts]
+    endpoint: Endpoint, group: list[Connection], given: Sequence[_Given], facts: dict[bytes, CertificateFacts]
 ) -> Server:
     found = [(connection, connection.tls) for connection in group if connection.tls is not None]
     suites = Counter((tls.version, tls.cipher_suite) for _, tls in found)
-    certificates = _certificates(found, keys, facts)
+    certificates = _certificates(found, given, facts)
     unseen = Counter(_why_unseen(connection, tls) for connection, tls in found if tls.server_certificate is None)
     return Server(
         endpoint=endpoint,
@@ -160,7 +170,7 @@ def _distinct(texts: Iterable[str | None]) -> list[str]:
 
 
 def _certificates(
-    found: list[tuple[Connection, TlsSummary]], keys: Sequence[KeyFile], facts: dict[bytes, CertificateFacts]
+    found: list[tuple[Connection, TlsSummary]], given: Sequence[_Given], facts: dict[bytes, CertificateFacts]
 ) -> list[SeenCertificate]:
     """In the order in which they were first shown."""
     shown: dict[bytes, list[tuple[Connection, TlsSummary]]] = {}
@@ -179,22 +189,24 @@ def _certificates(
                 server_names=_distinct(tls.server_name for _, tls in group),
                 first_time=min(connection.first.time_ns for connection, _ in group),
                 last_time=max(connection.last.time_ns for connection, _ in group),
-                keys=_distinct(key.path for key in keys if key.kind != "unusable" and _fits(key, facts[der], ids)),
+                keys=_distinct(g.key.path for g in given if g.key.kind != "unusable" and _fits(g, facts[der], ids)),
             )
         )
     return certificates
 
 
-def _fits(key: KeyFile, facts: CertificateFacts, connections: Sequence[int]) -> bool:
+def _fits(given: _Given, facts: CertificateFacts, connections: Sequence[int]) -> bool:
     """By the fingerprint of the first key in the file, or of any of them by the connections it was matched with."""
-    if key.fingerprint is None:  # a key log
+    if given.key.fingerprint is None:  # a key log
         return False
-    return key.fingerprint == facts.fingerprint or not set(key.matches).isdisjoint(connections)
+    return given.key.fingerprint == facts.fingerprint or not given.matches.isdisjoint(connections)
 
 
 def _why_unseen(connection: Connection, tls: TlsSummary) -> str:
     """Why a connection showed no certificate of its server."""
     reason, suite = connection.decryption.reason, tls.cipher_suite or ""
+    if tls.version == "SSL 2.0":
+        return "unsupported-version"
     if tls.resumed is not None or reason == "resumed-session-not-captured":
         return "resumed"
     if tls.version == "TLS 1.3":
@@ -223,6 +235,7 @@ def _obstacles(connections: list[Connection], certificates: list[SeenCertificate
                 reason=reason,
                 connections=ids,
                 partial=sum(connection.decryption.status == "partial" for connection in group),
+                detail=group[0].decryption.detail,
                 step=next_step(reason, _one_thumbprint(ids, certificates), group[0].decryption.detail),
             )
         )
@@ -235,7 +248,7 @@ def _one_thumbprint(connections: list[int], certificates: list[SeenCertificate])
     return shown.pop() if len(shown) == 1 else None
 
 
-def _use(source: int, key: KeyFile, servers: list[Server], by_id: dict[int, Connection]) -> KeyUse:
+def _use(source: int, given: list[_Given], servers: list[Server], by_id: dict[int, Connection]) -> KeyUse:
     """What the key file with this source number is good for."""
     opened = {
         identity
@@ -245,11 +258,21 @@ def _use(source: int, key: KeyFile, servers: list[Server], by_id: dict[int, Conn
     fitted: set[int] = set()
     concerned = []
     for server in servers:
-        fitting = [c for c in server.certificates if _fits(key, c.facts, c.connections)]
+        fitting = [c for c in server.certificates if _fits(given[source], c.facts, c.connections)]
         fitted.update(identity for certificate in fitting for identity in certificate.connections)
         if fitting or not opened.isdisjoint(server.connections):
             concerned.append(server)
     verdicts = [by_id[identity].decryption for identity in sorted(fitted - opened)]
     by_others = sum(verdict.status in OPENED for verdict in verdicts)
     reasons = Counter(verdict.reason for verdict in verdicts if verdict.reason is not None)
-    return KeyUse(key, concerned, bool(fitted), len(opened), [reason for reason, _ in reasons.most_common()], by_others)
+    key = given[source].key
+    twins = (g.key.path for g in given[:source] if key.fingerprint and g.key.fingerprint == key.fingerprint)
+    return KeyUse(
+        key=key,
+        servers=concerned,
+        fits=bool(fitted),
+        opened=len(opened),
+        reasons=[reason for reason, _ in reasons.most_common()],
+        by_others=by_others,
+        same_as=next(twins, None) if key.kind != "unusable" else None,
+    )

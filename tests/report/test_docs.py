@@ -11,6 +11,7 @@ import pytest
 from easpcap.cli import status
 from easpcap.report import server_rows, timeline
 from easpcap.report.columns import CSV_COLUMNS
+from easpcap.report.next_steps import STEPS
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "output.md").read_text()
@@ -52,6 +53,12 @@ def test_every_anomaly_code_in_the_source_is_named():
     codes |= set(re.findall(r'"(capture-(?:damaged|truncated))"', SOURCES))
     assert len(codes) > 10
     assert codes <= NAMED
+
+
+def test_every_reason_of_a_verdict_has_its_row_in_the_guide_to_keys():
+    guide = (ROOT / "docs" / "keys.md").read_text()
+    for reason in STEPS:
+        assert f"\n| `{reason}` | " in guide
 
 
 def test_every_exit_status_is_named():

@@ -108,7 +108,7 @@ def test_several_certificates_of_one_server_are_each_shown_with_their_names():
     assert report.count("  Certificate  CN=mail.example\n") == 2
     assert "Shown on     1 connection for mail.contoso.com\n" in report
     assert "Shown on     1 connection for autodiscover.contoso.com\n" in report
-    assert report.count("no private key decrypts anything here: a key of this type only signs") == 2
+    assert report.count("no private key helps here: one of this type opens nothing, a key log does") == 2
 
 
 def test_many_servers_are_cut_short_and_where_the_rest_is_said():
@@ -138,3 +138,20 @@ def test_a_certificate_given_for_a_key_says_whose_it_is():
     given = KeyFile("server.crt", "unusable", "ab" * 32, "", matches=[0], error="a certificate without its private key")
     report = " ".join(text(analysed(connection, keys=[given])).split())
     assert "it belongs to the certificate of 198.51.100.1:443, whose private key it lacks" in report
+
+
+def test_a_connection_decrypted_in_part_says_what_its_verdict_says():
+    partly = connected(0, status="partial", reason="gap")
+    assert "connection 0 only in part (gap): what the verdict says" in text(analysed(partly))
+
+
+def test_the_same_key_in_another_file_is_called_the_same():
+    twin = builders.key_file(path="copy.pem")
+    report = text(analysed(connected(0), keys=[builders.key_file(), twin]))
+    assert "copy.pem (private key, RSA 2048): the same key as server.pem\n" in report
+
+
+def test_a_folder_of_keys_is_one_line_and_its_files_follow():
+    folder = KeyFile("keys", "folder", None, "1 of 3 files usable")
+    report = text(analysed(connected(0), keys=[folder, builders.key_file()]))
+    assert "Keys        keys: 1 of 3 files usable\n            server.pem (private key, RSA 2048): fits" in report

@@ -118,6 +118,7 @@ def test_a_key_log_fits_no_certificate_but_opens_connections():
         ("one-direction-missing", "one-direction-missing", {"version": None}, {}),
         ("truncated-packets", "truncated-packets", {}, {}),
         ("gap", "no-key", {}, {"gaps": (0, 1460)}),
+        ("unsupported-version", "unsupported-suite", {"version": "SSL 2.0"}, {}),
         ("unanswered", None, {"version": None, "cipher_suite": None}, {}),
         ("unfinished", None, {}, {}),
     ],

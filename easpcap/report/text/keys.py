@@ -30,12 +30,13 @@ _LABEL_WIDTH: Final = 13
 _KINDS: Final = {
     "rsa-private-key": "private key",
     "key-log": "key log",
-    "embedded-key-log": "key log in the capture",
+    "embedded-key-log": "key log",
 }
 _UNSEEN_WORDS: Final = {
     "resumed": "a resumed session does not send it",
     "encrypted": "TLS 1.3 sends it encrypted, and only a key log shows it",
     "none-sent": "this key exchange, anonymous or by a pre-shared key, needs none",
+    "unsupported-version": "SSL 2.0 is recognised here, but not read",
     "unanswered": "the server's answer to the client is not in the capture",
     "unfinished": "the handshake ended before it came",
 }
@@ -78,6 +79,8 @@ def _key(use: KeyUse, found: Preflight) -> str:
     if key.kind == "unusable":
         whose = f"; it belongs to the certificate of {_ends(use.servers)}, whose private key it lacks" * use.fits
         return f"{name}: cannot be used: {shown(key.error or 'no key')}{whose}"
+    if key.kind == "folder":  # the files in it follow, each for itself
+        return f"{name}: {shown(key.detail)}"
     kind = ", ".join(word for word in (_KINDS.get(key.kind, key.kind), shown(key.detail)) if word)
     warning = f" ({shown(key.error)})" if key.error else ""
     use_of_it = _log_use(use) if key.fingerprint is None else _private_key_use(use, found)
@@ -92,12 +95,16 @@ def _log_use(use: KeyUse) -> str:
 
 def _private_key_use(use: KeyUse, found: Preflight) -> str:
     opened = f"opens {count(use.opened, 'connection')}"
+    if use.same_as is not None and not use.opened:
+        return f"the same key as {shown(path_text(use.same_as))}"
     if use.fits:
         fits = f"fits the certificate of {_ends(use.servers)}"
         if use.opened:
             return f"{fits}, {opened}"
         if use.by_others:
-            return f"{fits}; {count(use.by_others, 'connection')} there opened by another key or key log, none by this"
+            return (
+                f"{fits}; opens nothing itself, {count(use.by_others, 'connection')} there opened by other keys or logs"
+            )
         why = f" ({', '.join(use.reasons)})" if use.reasons else ": there was nothing to decrypt"
         return f"{fits}: it is the right key, but opens nothing{why}"
     if use.opened:
@@ -156,7 +163,7 @@ def _needed(found: Preflight, closed: int) -> str:
         )
         if number
     ]
-    return listed(parts)
+    return "; ".join(parts)
 
 
 def _server_lines(server: Server, found: Preflight, layout: Layout) -> Iterator[str]:
@@ -224,7 +231,7 @@ def _fitting(certificate: SeenCertificate, found: Preflight) -> str:
         named = [shown(path_text(path)) for path in certificate.keys]
         return f"{listed(named)} {'fits' if len(named) == 1 else 'fit'}"
     if certificate.facts.key_type not in {"RSA", None}:
-        return "no private key decrypts anything here: a key of this type only signs"
+        return "no private key helps here: one of this type opens nothing, a key log does"
     given = any(use.key.fingerprint is not None and use.key.kind != "unusable" for use in found.keys)
     return "none of the keys given fits" if given else "no private key given"
 
@@ -260,8 +267,10 @@ def _decryption(server: Server) -> str:
 
 
 def _obstacle(obstacle: Obstacle) -> str:
-    words = _REASON_WORDS.get(obstacle.reason, "")
     many = len(obstacle.connections)
+    words = _REASON_WORDS.get(obstacle.reason, "")
+    if many == 1 and (obstacle.partial or not words):  # the verdict knows where decryption stopped
+        words = shown(obstacle.detail or words)
     where = f"connection {obstacle.connections[0]}" if many == 1 else f"{many:,} connections"
     kind = "not" if not obstacle.partial else "only in part" if obstacle.partial == many else "not or only in part"
     return f"{where} {kind} ({obstacle.reason}){f': {words}' if words else ''}"
