@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import easpcap.limits as limits
+from easpcap.tls.bare import HANDSHAKE, may_begin_epoch
 from easpcap.tls.protection_mac import (
     MAX_FRAGMENT,
     PLAIN,
@@ -74,7 +75,9 @@ class NullCipher:
         end = self._place(fragment)
         if end < PLAIN or not self._mac.holds(sequence, content_type, version, PLAIN, end):
             return None
-        return self._view[PLAIN:end].tobytes()
+        content = self._view[PLAIN:end].tobytes()
+        # a MAC outside of the encryption (RFC 7366) holds also where a damaged ServerHello only looks like NULL
+        return content if sequence or content_type != HANDSHAKE or may_begin_epoch(content_type, content) else None
 
     def reopen(
         self,
