@@ -85,8 +85,7 @@ def beyond_the_mac(kind, record, at):
 
 
 @kinds
-@pytest.mark.parametrize("mask", [0x01, 0x80])
-def test_a_changed_byte_of_application_data_is_always_noticed(kind, mask):
+def test_a_changed_byte_of_application_data_is_always_noticed(kind):
     session = recorded(kind)
     for record in session.records:
         direction, start, end, content_type = record
@@ -95,7 +94,7 @@ def test_a_changed_byte_of_application_data_is_always_noticed(kind, mask):
         for at in range(start, end):
             if beyond_the_mac(kind, record, at):
                 continue
-            outcome = run(session.changed(direction, at, mask), session.keyring)
+            outcome = run(session.changed(direction, at, 0x01), session.keyring)
             assert true_pieces(session, outcome)
             assert outcome.plaintext != session.plaintext
             if at >= start + HEADER:
