@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 _PIECE: Final = bytes(2**16)
 
 
-def stream_protection(version: int, suite: CipherSuite, keys: EpochKeys) -> Protection:
-    """The reading state of an RC4 or NULL suite."""
+def stream_protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_then_mac: bool) -> Protection:
+    """The reading state of an RC4 or NULL suite. RFC 7366 changes neither, but its MAC makes NULL doubtful."""
     if suite.mac == "NULL":
         return Unprotected()
     mac = RecordMac(version, suite.mac, keys.mac_key)
-    return StreamCipher(keys.key, mac) if CIPHERS[suite.cipher].kind == "stream" else NullCipher(mac)
+    return (
+        StreamCipher(keys.key, mac)
+        if CIPHERS[suite.cipher].kind == "stream"
+        else NullCipher(mac, doubtful=encrypt_then_mac)
+    )
 
 
 class Unprotected:
@@ -59,13 +63,18 @@ class Unprotected:
 
 
 class NullCipher:
-    """Content in the clear, with a MAC behind it."""
+    """Content in the clear, with a MAC behind it.
 
-    __slots__ = ("_mac", "_room", "_view", "sequence")
+    ``doubtful``: a MAC outside of the encryption was agreed, which holds as well where the ServerHello was damaged and
+    only looks like NULL; then the first record must be in the clear indeed.
+    """
 
-    def __init__(self, mac: RecordMac) -> None:
+    __slots__ = ("_doubtful", "_mac", "_room", "_view", "sequence")
+
+    def __init__(self, mac: RecordMac, *, doubtful: bool = False) -> None:
         self.sequence = 0
         self._mac = mac
+        self._doubtful = doubtful
         _, self._view, self._room = scratch_buffer()
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
@@ -76,8 +85,9 @@ class NullCipher:
         if end < PLAIN or not self._mac.holds(sequence, content_type, version, PLAIN, end):
             return None
         content = self._view[PLAIN:end].tobytes()
-        # a MAC outside of the encryption (RFC 7366) holds also where a damaged ServerHello only looks like NULL
-        return content if sequence or content_type != HANDSHAKE or may_begin_epoch(content_type, content) else None
+        if self._doubtful and not sequence and content_type == HANDSHAKE and not may_begin_epoch(HANDSHAKE, content):
+            return None
+        return content
 
     def reopen(
         self,
