@@ -26,10 +26,12 @@ def hello_request_sizes(version: str | None, cipher_suite: str | None) -> frozen
     if version not in EXPLICIT_IV | CHAINED_IV or not cipher_suite or "_WITH_" not in cipher_suite:
         return frozenset()
     words = cipher_suite.partition("_WITH_")[2].split("_")
+    if not {"GCM", "CCM", "POLY1305"}.isdisjoint(words) and version != "TLS 1.2":
+        return frozenset()  # there are no such suites before (RFC 5288 section 4)
     if "GCM" in words:
         return frozenset({8 + PLAINTEXT + 16})  # explicit nonce and tag, RFC 5288 section 3
     if "CCM" in words:
-        return frozenset({8 + PLAINTEXT + (8 if words[-1] == "8" else 16)})  # RFC 6655 sections 3 and 4
+        return frozenset({8 + PLAINTEXT + (8 if "8" in words else 16)})  # RFC 6655 sections 3 and 4
     if "POLY1305" in words:
         return frozenset({PLAINTEXT + 16})  # RFC 7905 section 2: no explicit nonce
     mac = MAC_SIZES.get(words[-1])

@@ -165,7 +165,8 @@ class Negotiation:
         except UnsupportedSuite:
             self.unsupported = True
             return []
-        if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not self.proven:
+        trusted = candidates and (self.proven or self.key_fits is not None)  # then the MAC tells, and must hold
+        if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not trusted:
             found.append((Candidate(b"", None), Bare(agreement.suite)))
         return found
 

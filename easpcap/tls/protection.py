@@ -73,4 +73,4 @@ def protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_the
         return block_protection(version, suite, keys, encrypt_then_mac=encrypt_then_mac and version > _SSL3)
     from easpcap.tls.protection_stream import stream_protection
 
-    return stream_protection(version, suite, keys)
+    return stream_protection(version, suite, keys, encrypt_then_mac=encrypt_then_mac)

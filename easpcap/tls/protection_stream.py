@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import easpcap.limits as limits
+from easpcap.tls.bare import HANDSHAKE, may_begin_epoch
 from easpcap.tls.protection_mac import (
     MAX_FRAGMENT,
     PLAIN,
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 _PIECE: Final = bytes(2**16)
 
 
-def stream_protection(version: int, suite: CipherSuite, keys: EpochKeys) -> Protection:
-    """The reading state of an RC4 or NULL suite."""
+def stream_protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_then_mac: bool) -> Protection:
+    """The reading state of an RC4 or NULL suite. RFC 7366 changes neither, but its MAC makes NULL doubtful."""
     if suite.mac == "NULL":
         return Unprotected()
     mac = RecordMac(version, suite.mac, keys.mac_key)
-    return StreamCipher(keys.key, mac) if CIPHERS[suite.cipher].kind == "stream" else NullCipher(mac)
+    return (
+        StreamCipher(keys.key, mac)
+        if CIPHERS[suite.cipher].kind == "stream"
+        else NullCipher(mac, doubtful=encrypt_then_mac)
+    )
 
 
 class Unprotected:
@@ -58,13 +63,18 @@ class Unprotected:
 
 
 class NullCipher:
-    """Content in the clear, with a MAC behind it."""
+    """Content in the clear, with a MAC behind it.
 
-    __slots__ = ("_mac", "_room", "_view", "sequence")
+    ``doubtful``: a MAC outside of the encryption was agreed, which holds as well where the ServerHello was damaged and
+    only looks like NULL; then the first record must be in the clear indeed.
+    """
 
-    def __init__(self, mac: RecordMac) -> None:
+    __slots__ = ("_doubtful", "_mac", "_room", "_view", "sequence")
+
+    def __init__(self, mac: RecordMac, *, doubtful: bool = False) -> None:
         self.sequence = 0
         self._mac = mac
+        self._doubtful = doubtful
         _, self._view, self._room = scratch_buffer()
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
@@ -74,7 +84,10 @@ class NullCipher:
         end = self._place(fragment)
         if end < PLAIN or not self._mac.holds(sequence, content_type, version, PLAIN, end):
             return None
-        return self._view[PLAIN:end].tobytes()
+        content = self._view[PLAIN:end].tobytes()
+        if self._doubtful and not sequence and content_type == HANDSHAKE and not may_begin_epoch(HANDSHAKE, content):
+            return None
+        return content
 
     def reopen(
         self,

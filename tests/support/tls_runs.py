@@ -120,13 +120,16 @@ def pieces(flights, cuts):
 
 def flipped(flights, direction, at, bit):
     """The flights with one bit of a direction's stream changed."""
+    return altered(flights, direction, at, 1 << bit)
+
+
+def altered(flights, direction, at, mask):
+    """The flights with the bits of ``mask`` changed in one byte of a direction's stream."""
     changed, offset = [], 0
     for sent, flight in flights:
+        damaged = bytearray(flight)
         if sent == direction and offset <= at < offset + len(flight):
-            damaged = bytearray(flight)
-            damaged[at - offset] ^= 1 << bit
-            changed.append((sent, bytes(damaged)))
-        else:
-            changed.append((sent, flight))
+            damaged[at - offset] ^= mask
+        changed.append((sent, bytes(damaged)))
         offset += len(flight) if sent == direction else 0
     return changed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 
 from cryptography.hazmat.primitives.asymmetric import padding
 
@@ -28,6 +29,8 @@ class TlsScript:
         self.extended_master, self.encrypt_then_mac = extended_master, encrypt_then_mac
         self.key = server_private_key()
         self.certificates = [server_certificate_der()]
+        self.compression = 0  # 1: DEFLATE (RFC 3749)
+        self.compressors = [None, None]
         self.short_lived_key = None  # an RSA key for a ServerKeyExchange, as export suites have it
         self.flights = []
         self.plaintext = [bytearray(), bytearray()]
@@ -47,6 +50,9 @@ class TlsScript:
         wire = b""
         for at in range(0, max(len(content), 1), self.fragment_size):
             fragment, writer = content[at : at + self.fragment_size], self.writers[direction]
+            if self.compressors[direction]:
+                deflate = self.compressors[direction]
+                fragment = deflate.compress(fragment) + deflate.flush(zlib.Z_SYNC_FLUSH)
             if writer:
                 wire += writer.record(content_type, fragment)
             else:
@@ -139,7 +145,7 @@ class TlsScript:
             _extension(22, b"") if self.encrypt_then_mac else b""
         )
         body = struct.pack(">H", self.version) + self.client_random + _vector(1, session_id)
-        body += _vector(2, struct.pack(">H", self.suite.value)) + _vector(1, b"\0")
+        body += _vector(2, struct.pack(">H", self.suite.value)) + _vector(1, bytes(range(self.compression + 1)))
         self._message(TO_SERVER, 1, body + (_vector(2, extensions) if self.version > 0x0300 else b""))
 
     def _server_hello(self, session_id, *, ticket):
@@ -149,7 +155,7 @@ class TlsScript:
             _extension(22, b"") if self.encrypt_then_mac else b""
         )
         body = struct.pack(">H", self.version) + self.server_random + _vector(1, session_id)
-        body += struct.pack(">HB", self.suite.value, 0)
+        body += struct.pack(">HB", self.suite.value, self.compression)
         self._message(TO_CLIENT, 2, body + (_vector(2, extensions) if extensions else b""))
 
     def _key_exchange(self):
@@ -178,6 +184,7 @@ class TlsScript:
         self.writers[direction] = RecordWriter(
             self.version, self.suite, keys, encrypt_then_mac=self.encrypt_then_mac and "CBC" in self.suite.cipher
         )
+        self.compressors[direction] = zlib.compressobj() if self.compression else None
         client = direction == TO_SERVER
         self._message(direction, 20, verify_data(self.version, self.suite, self.master, client, self.transcript))
 

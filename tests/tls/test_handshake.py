@@ -98,6 +98,14 @@ def test_the_challenge_of_an_sslv2_hello_is_the_client_random_right_aligned():
     assert hello.random == b"\0" * 16 + b"c" * 16
 
 
+@pytest.mark.parametrize("size", [1, 16, 31, 32, 33, 48])
+def test_of_a_challenge_the_last_32_bytes_count(size):
+    """RFC 5246 appendix E.2: a shorter one is filled with zero bytes from the left, of a longer one the end is used."""
+    challenge = bytes(range(100, 100 + size))
+    body = b"\1\3\1" + b"\0\3\0\0" + size.to_bytes(2, "big") + b"\0\0\x2f" + challenge
+    assert parse_ssl2_client_hello(body).random == (bytes(32) + challenge)[-32:]
+
+
 @pytest.mark.parametrize(("version", "body"), [(0x0300, b"\0\2xx"), (0x0301, b"xxxx")])
 def test_an_encrypted_premaster_may_stand_without_its_length(version, body):
     assert encrypted_premaster(body, version) == body

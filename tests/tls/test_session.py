@@ -475,14 +475,15 @@ def test_a_finished_that_does_not_fit_is_an_anomaly_and_no_more():
 # -- odd beginnings --------------------------------------------------------------------------------------------------
 
 
-def test_an_sslv2_hello_may_begin_the_handshake():
+@pytest.mark.parametrize("size", [16, 24, 32, 40])
+def test_an_sslv2_hello_may_begin_the_handshake(size):
     script = TlsScript(0x0301)
     steps = script.full_steps()
     next(steps)
-    challenge = script.client_random[:16]
-    body = b"\1\3\1\0\3\0\0\0\x10" + b"\0\0\x2f" + challenge
+    challenge = (script.client_random * 2)[:size]
+    body = b"\1\3\1\0\3\0\0\0" + bytes([size]) + b"\0\0\x2f" + challenge
     script.flights[0] = (TO_SERVER, (0x8000 | len(body)).to_bytes(2, "big") + body)
-    script.client_random, script.transcript = challenge.rjust(32, b"\0"), body
+    script.client_random, script.transcript = challenge[-32:].rjust(32, b"\0"), body
     list(steps)
     script.data(TO_SERVER, b"old and new")
     for step, at in ((0, (0, 0)), (1, (0, 0)), (5, (0, 0)), (0, (70, 3000)), (1, (70, 3000))):

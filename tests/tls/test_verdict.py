@@ -142,6 +142,43 @@ def test_pure_ssl2_is_known_by_name():
     assert outcome.codes == []
 
 
+SSL2_HELLO = bytes.fromhex("802e0100020015000000100700c0" + "00" * 34)
+SSL2_CERTIFICATE = b"no certificate, but where it stands"
+
+
+def ssl2_answer(kinds):
+    """A ServerHello of SSL 2.0 that names these cipher kinds."""
+    specs = b"".join(kind.to_bytes(3, "big") for kind in kinds)
+    sizes = b"".join(len(part).to_bytes(2, "big") for part in (SSL2_CERTIFICATE, specs, bytes(16)))
+    body = b"\4\0\1\0\2" + sizes + SSL2_CERTIFICATE + specs + bytes(16)
+    return (0x8000 | len(body)).to_bytes(2, "big") + body
+
+
+@pytest.mark.parametrize("step", [0, 1, 5])
+@pytest.mark.parametrize(
+    ("kinds", "key", "name"),
+    [
+        ([0x010080], b"", "SSL_CK_RC4_128_WITH_MD5"),
+        ([0x010080, 0x0700C0], bytes.fromhex("80920207 00c0 0000 0080 0008"), "SSL_CK_DES_192_EDE3_CBC_WITH_MD5"),
+        ([0x010080, 0x0700C0], bytes.fromhex("8092 99 0700c0 0000"), None),
+        ([], b"", None),
+    ],
+)
+def test_ssl2_names_its_cipher_where_it_is_in_the_clear(kinds, key, name, step):
+    flights = [(TO_SERVER, SSL2_HELLO), (TO_CLIENT, ssl2_answer(kinds)), (TO_SERVER, key + bytes(130))]
+    session = run(flights, step=step).session
+    assert (session.suite and session.suite.name) == name
+    assert session.server_certificate == SSL2_CERTIFICATE
+    verdict = run(flights, step=step).verdict()
+    assert verdict[:2] == ("opaque", "unsupported-suite")
+    assert verdict[2].startswith(f"SSL 2.0 ({name}) cannot" if name else "SSL 2.0 cannot")
+
+
+def test_a_broken_ssl2_hello_is_still_ssl2():
+    outcome = run([(TO_SERVER, SSL2_HELLO), (TO_CLIENT, bytes.fromhex("8009 04 00 01 0002 ffff ffff"))])
+    assert version_name(outcome.session.version) == "SSL 2.0"
+
+
 @pytest.mark.parametrize(
     ("version", "name"), [(None, None), (0x0300, "SSL 3.0"), (0x0303, "TLS 1.2"), (0x0399, "0x0399")]
 )
