@@ -104,6 +104,9 @@ MAX_TLS_SESSIONS = 100_000
 #: Bytes of handshake messages kept to prove Finished (a client certificate chain is some KiB).
 MAX_TRANSCRIPT_BYTES = 2**20
 
+#: Early data of TLS 1.3 held until the server has accepted it (servers allow some 16 KiB).
+MAX_EARLY_DATA = 256 * 2**10
+
 #: Records tried after a gap before that direction is given up.
 MAX_RESYNC_RECORDS = 16
 
