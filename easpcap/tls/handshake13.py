@@ -74,7 +74,8 @@ def expand_certificate(body: bytes) -> bytes | None:
     except zlib.error as error:
         raise DecodeError(str(error)) from error
     if len(expanded) != size:
-        raise DecodeError(f"a certificate of {size} bytes expands to {len(expanded)}")
+        msg = f"a certificate of {size} bytes expands to {len(expanded)}"
+        raise DecodeError(msg)
     return expanded
 
 
@@ -192,9 +193,7 @@ class InnerHandshake:
         return [place.seen("handshake-done", "post-handshake authentication done", data)]
 
     #: By direction, whether the handshake is over, and type.
-    _ACTIONS: ClassVar[
-        dict[tuple[int, bool, int], Callable[[InnerHandshake, Negotiation, Message, Place], Facts]]
-    ] = {
+    _ACTIONS: ClassVar[dict[tuple[int, bool, int], Callable[[InnerHandshake, Negotiation, Message, Place], Facts]]] = {
         (TO_CLIENT, False, ENCRYPTED_EXTENSIONS): _extensions,
         (TO_CLIENT, False, hs.CERTIFICATE_REQUEST): _certificate_request,
         (TO_CLIENT, False, hs.CERTIFICATE): _server_certificate,

@@ -1,4 +1,4 @@
-"""The key schedule of TLS 1.3 from the traffic secrets of a key log (RFC 8446 section 7), with what its drafts changed."""
+"""The key schedule of TLS 1.3 from the traffic secrets of a key log (RFC 8446 section 7) and of its drafts."""
 
 from __future__ import annotations
 

@@ -8,14 +8,23 @@ keys of a later epoch does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 from easpcap.errors import DecodeError
-from easpcap.limits import MAX_EARLY_DATA
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly
-from easpcap.tls import alerts
 from easpcap.tls import extensions as ext
 from easpcap.tls import handshake as hs
+from easpcap.tls.epochs13 import (
+    EARLY_LABEL,
+    LABELS,
+    Side,
+    Step,
+    early_ways,
+    missing_bounds,
+    open_record,
+    readable,
+    with_true_levels,
+)
 from easpcap.tls.handshake13 import (
     APPLICATION,
     EARLY,
@@ -27,57 +36,19 @@ from easpcap.tls.handshake13 import (
 )
 from easpcap.tls.protection13 import InnerPlaintext, inner_protection
 from easpcap.tls.reader import Mode
-from easpcap.tls.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HEADER_SIZE, Record
+from easpcap.tls.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, Record
 from easpcap.tls.records import HANDSHAKE as HANDSHAKE_RECORD
 from easpcap.tls.schedule13 import HASH_SIZES, next_secret
-from easpcap.tls.suites import suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from easpcap.tls.events import TlsEvent
     from easpcap.tls.keyfinding import KeyFinder
     from easpcap.tls.negotiation import Agreement, Negotiation
+    from easpcap.tls.protection import Protection
     from easpcap.tls.reader import DirectionReader, Lost
     from easpcap.tls.telling import Telling
-
-EARLY_LABEL: Final = "CLIENT_EARLY_TRAFFIC_SECRET"
-#: Labels of RFC 9850 by direction, for the handshake and for application data.
-LABELS: Final = (
-    ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0"),
-    ("SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"),
-)
-
-
-class Step(NamedTuple):
-    """An epoch that a direction is in or may come to; without a protection where its secret is not known."""
-
-    epoch: int
-    label: str
-    secret: bytes
-    source: int | None
-    protection: InnerPlaintext | None
-
-    def __repr__(self) -> str:
-        return f"Step({self.label}, known={self.protection is not None})"
-
-
-class Side:
-    """One direction: the steps from the present one on, early data on trial, and records that did not open so far."""
-
-    __slots__ = ("held", "held_bytes", "pending", "pending_bytes", "steps")
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self.held: list[tuple[Record, bytes]] = []  # early data, until the server has accepted it
-        self.held_bytes = 0
-        self.pending = 0  # records that no key opened and that may be of the handshake
-        self.pending_bytes = 0
-
-    @property
-    def epoch(self) -> int:
-        """Where it is."""
-        return self.steps[0].epoch if self.steps else APPLICATION
 
 
 class InnerSession:
@@ -110,7 +81,7 @@ class InnerSession:
         self._offered = True
         secret = self._finder.traffic_secret(hello.random, EARLY_LABEL)
         if secret is not None:
-            self._early_ways = list(_early_ways(*secret, hello.suites, ext.offered_versions(hello.extensions)))
+            self._early_ways = list(early_ways(*secret, hello.suites, ext.offered_versions(hello.extensions)))
         self._sides[TO_SERVER].steps = [Step(EARLY, EARLY_LABEL, b"", None, None)]
         self._enter(self._readers[TO_SERVER])
 
@@ -175,7 +146,7 @@ class InnerSession:
         """One record outside of a run."""
         if record.content_type == APPLICATION_DATA:
             self._try(reader, record, events)
-        elif record.content_type == HANDSHAKE_RECORD or (record.content_type == ALERT and len(record.fragment) == 2):  # noqa: PLR2004
+        elif record.content_type == HANDSHAKE_RECORD or (record.content_type == ALERT and len(record.fragment) == 2):
             self._plain(reader, record, events)
         elif record.content_type != CHANGE_CIPHER_SPEC:  # which middleboxes want, at any time (RFC 8446 section 5)
             self._host.outline(reader, record, events)
@@ -188,7 +159,7 @@ class InnerSession:
             for way in self._early_ways if unproven else [step]:
                 if unproven and way.protection is not None:
                     way.protection.sequence = side.pending
-                opened = _open(way, record)
+                opened = open_record(way, record)
                 if opened is not None:
                     side.steps[number] = way
                     self._arrive(reader, number, events)
@@ -222,14 +193,15 @@ class InnerSession:
         """What a record holds."""
         side = self._sides[reader.direction]
         if content_type == APPLICATION_DATA and side.epoch == EARLY and not self._handshake.early_accepted:
-            self._hold(reader, record, data)
+            if not side.hold(record, data):
+                self._host.count_opaque(reader, 1, len(data))
         elif content_type == APPLICATION_DATA:
             self._put(reader, record, data, events)
         elif content_type == HANDSHAKE_RECORD:
             self._messages(reader, record, data, events)
         elif content_type == ALERT:
             place = self._host.place(reader, record, encrypted=True)
-            self._host.tell_alerts(reader, _with_true_levels(data), place, events)
+            self._host.tell_alerts(reader, with_true_levels(data), place, events)
 
     def _put(self, reader: DirectionReader, record: Record, data: bytes, events: list[TlsEvent]) -> None:
         reader.put_plain(record, data, events)
@@ -333,15 +305,6 @@ class InnerSession:
 
     # -- early data ----------------------------------------------------------------------------------------------------
 
-    def _hold(self, reader: DirectionReader, record: Record, data: bytes) -> None:
-        """Keep early data until it is known whether the server took it: if not, the client sends it again."""
-        side = self._sides[reader.direction]
-        if side.held_bytes + len(data) > MAX_EARLY_DATA:
-            self._host.count_opaque(reader, 1, len(data))
-            return
-        side.held.append((record, data))
-        side.held_bytes += len(data)
-
     def _settle_early(self, events: list[TlsEvent]) -> None:
         """Give out what was held, or forget it where the server did not take it; where nobody can tell, it is told."""
         side, reader = self._sides[TO_SERVER], self._readers[TO_SERVER]
@@ -372,7 +335,7 @@ class InnerSession:
     # -- lost bytes ----------------------------------------------------------------------------------------------------
 
     def resync(self, reader: DirectionReader, lost: Lost, events: list[TlsEvent]) -> bool:
-        """Search the next record; False where more bytes are needed. Its tag proves it, and says which number it has."""
+        """Search the next record; False where more bytes are needed. Its tag proves it, and its number."""
         record = reader.search()
         if record is None:
             return False
@@ -380,7 +343,7 @@ class InnerSession:
         if not ways:
             reader.lost = None  # nothing proves a record here: the header must do
             return True
-        protections = [step.protection for _, step in ways if step.protection is not None]
+        protections: list[Protection] = [step.protection for _, step in ways if step.protection is not None]
         is_data = record.content_type == APPLICATION_DATA
         opened = reader.reopen(record, lost, protections) if is_data else None
         if opened is not None:
@@ -419,65 +382,9 @@ class InnerSession:
             return
         reader.accept(record)
         side = self._sides[reader.direction]
-        same = step is side.steps[0]
-        self._tell_missing(reader, record.start - lost.start, lost.sequence if same else 0, step, same=same, to=events)
+        first = lost.sequence if step is side.steps[0] else None
+        self._host.tell_gap(reader, *missing_bounds(step, record.start - lost.start, first), events)
         side.steps[number] = step
         self._arrive(reader, number, events)
         aside = protection.aside
         self._content(reader, record, *(aside if aside is not None else (APPLICATION_DATA, data)), events)
-
-    def _tell_missing(
-        self, reader: DirectionReader, lost_bytes: int, first: int, step: Step, *, same: bool, to: list[TlsEvent]
-    ) -> None:
-        """The gap in the application data: exact, unless messages or padding may have been among what was lost."""
-        protection = step.protection
-        if protection is None or step.epoch != APPLICATION:
-            return
-        count = protection.sequence - 1 - first
-        if count <= 0 and not same:
-            return
-        most = lost_bytes - count * (HEADER_SIZE + protection.overhead)
-        exact = same and first > 0 and not protection.padded
-        self._host.tell_gap(reader, max(most, 0) if exact else 0, most, to)
-
-
-def readable(agreement: Agreement) -> bool:
-    """Whether suite and draft are among those that can be read."""
-    chosen, draft = agreement.suite, agreement.draft
-    return chosen.key_exchange == "TLS13" and chosen.decryptable and (not draft or draft >= hs.OLDEST_DRAFT)
-
-
-def _open(step: Step, record: Record) -> tuple[int, bytes] | None:
-    """The inner type and the content of the next record under a step's keys."""
-    protection = step.protection
-    if protection is None:
-        return None
-    sequence = protection.sequence
-    data = protection.open(record.content_type, record.version, record.fragment)
-    if data is not None:
-        return APPLICATION_DATA, data
-    if protection.aside is None:
-        protection.sequence = sequence
-    return protection.aside
-
-
-def _early_ways(secret: bytes, source: int, suites: tuple[int, ...], versions: list[int]) -> Iterator[Step]:
-    """Ways to open early data before the server has spoken: the offered suites with a hash of the secret's length."""
-    drafts = {_dialect(ext.draft_of(version)) for version in versions}
-    for chosen in map(suite, suites):
-        if chosen.key_exchange == "TLS13" and chosen.decryptable and HASH_SIZES[chosen.prf_hash] == len(secret):
-            for draft in sorted(drafts):
-                yield Step(EARLY, EARLY_LABEL, secret, source, inner_protection(chosen, secret, draft))
-
-
-def _dialect(draft: int) -> int:
-    """One draft for all those that protect records in the same way."""
-    return 0 if not draft or draft >= 25 else max(draft, hs.OLDEST_DRAFT)  # noqa: PLR2004 (see protection13)
-
-
-def _with_true_levels(data: bytes) -> bytes:
-    """In TLS 1.3 the description alone decides whether an alert is fatal (RFC 8446 section 6)."""
-    levels = bytearray(data)
-    for at in range(0, len(data) - 1, 2):
-        levels[at] = alerts.WARNING if data[at + 1] in alerts.CLOSING else alerts.FATAL
-    return bytes(levels)
