@@ -51,6 +51,9 @@ MAX_HTTP_START_LINE = 16 * 2**10
 #: Header lines kept of one head.
 MAX_HTTP_FIELDS = 1000
 
+#: Bytes of an error page that are looked through for words that name its cause.
+MAX_ERROR_PAGE = 32 * 2**10
+
 #: A chunk's first line with its extensions (RFC 9112 section 7.1.1 asks for a limit).
 MAX_HTTP_CHUNK_LINE = 8 * 2**10
 

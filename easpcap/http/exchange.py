@@ -65,6 +65,7 @@ class Response(Message):
 
     status: int = 0
     reason: str = ""
+    says: str = ""  # words of an error page that name its cause (see errorpage), in lower case
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -150,15 +150,16 @@ class Analyzer:
     def _verdict(self, tcp: TcpConnection, conversation: Conversation) -> Decryption:
         if conversation.tls is None:
             return Decryption("plaintext" if any(tcp.payload_bytes) else "none")
-        return Decryption(
-            *conversation.tls.verdict(
-                truncated=tcp.truncated,
-                gaps=(tcp.gaps[0], tcp.gaps[1]),
-                seen=(tcp.seen[0], tcp.seen[1]),
-                key_log_given=self.keyring.has_key_log,
-                keys_given=self.keyring.has_private_keys,
-            )
+        status, reason, detail = conversation.tls.verdict(
+            truncated=tcp.truncated,
+            gaps=(tcp.gaps[0], tcp.gaps[1]),
+            seen=(tcp.seen[0], tcp.seen[1]),
+            key_log_given=self.keyring.has_key_log,
+            keys_given=self.keyring.has_private_keys,
         )
+        if detail is not None and conversation.stopped_at is not None:
+            detail += f" Decryption stops at frame {conversation.stopped_at}."
+        return Decryption(status, reason, detail)
 
     def _match_keys(self, connections: list[Connection]) -> None:
         """Note which connections each key opened, or whose certificate it fits although that alone opens nothing."""

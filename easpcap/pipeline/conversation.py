@@ -39,6 +39,9 @@ TOLD = frozenset(
     }
 )
 
+#: Anomalies behind which nothing more of a direction is decrypted.
+STOPPING = frozenset({"tls-secret-missing", "tls-lost"})
+
 #: Header fields that diagnosis, activesync or a report reads; the rest would cost a kilobyte an exchange.
 KEPT_HEADERS = frozenset(
     {
@@ -76,6 +79,7 @@ class Conversation:
         self.digests = [hashlib.sha256(), hashlib.sha256()] if digest else None
         self.digested = [0, 0]
         self.ended = 0  # directions that have ended
+        self.stopped_at: int | None = None  # frame from which on a direction could not be decrypted
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._make_session = make_session
         self._undecided: list[Data | Gap | End] = []
@@ -253,6 +257,8 @@ class Conversation:
     def _note(self, code: str, direction: int, offset: int, detail: str) -> None:
         if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:
             position = self.tcp.locate(direction, offset)
+            if code in STOPPING and self.stopped_at is None:
+                self.stopped_at = position.frame
             self.anomalies.append(Anomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
 
     def digest(self) -> tuple[tuple[int, str], tuple[int, str]] | None:

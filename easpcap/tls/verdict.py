@@ -41,6 +41,10 @@ _LOG_LACKS_PART: Final = (
     "The key log knows this connection, but has no {} line for it; take the whole log, written by the client from "
     "before the connection began until it ended."
 )
+_HIDDEN: Final = (
+    " TLS 1.3 hides what its records are: without the key log nothing can be told of a certificate that was asked for "
+    "late."
+)
 _LOG_LACKS: Final = "The key exchange is ephemeral, and the key log given has no line for this connection."
 
 
@@ -145,4 +149,5 @@ def _detail(reason: str, summary: Summary, *, key_log_given: bool) -> str:
         return _LOG_LACKS_PART.format(" and no ".join(dict.fromkeys(summary.missing_secrets)))
     if reason == "forward-secrecy" and key_log_given:
         return f"{_LOG_LACKS} {_DETAILS['key-log-lacks-session'].partition('; ')[2].capitalize()}"
-    return _DETAILS[reason]
+    hidden = summary.version == TLS13 and reason in {"needs-key-log", "key-log-lacks-session"}
+    return _DETAILS[reason] + (_HIDDEN if hidden else "")
