@@ -110,6 +110,9 @@ MAX_TRANSCRIPT_BYTES = 2**20
 #: Early data of TLS 1.3 held until the server has accepted it (servers allow some 16 KiB).
 MAX_EARLY_DATA = 256 * 2**10
 
+#: Generations of TLS 1.3 keys that may have begun among lost bytes.
+MAX_LOST_KEY_UPDATES = 3
+
 #: Records tried after a gap before that direction is given up.
 MAX_RESYNC_RECORDS = 16
 

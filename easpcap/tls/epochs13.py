@@ -8,15 +8,16 @@ from easpcap.limits import MAX_EARLY_DATA
 from easpcap.tls import alerts
 from easpcap.tls import extensions as ext
 from easpcap.tls import handshake as hs
-from easpcap.tls.handshake13 import APPLICATION, EARLY
+from easpcap.tls.handshake13 import APPLICATION, EARLY, HANDSHAKE
 from easpcap.tls.protection13 import InnerPlaintext, inner_protection
 from easpcap.tls.records import APPLICATION_DATA, HEADER_SIZE
-from easpcap.tls.schedule13 import HASH_SIZES
+from easpcap.tls.schedule13 import HASH_SIZES, next_secret
 from easpcap.tls.suites import suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from easpcap.tls.keyfinding import KeyFinder
     from easpcap.tls.negotiation import Agreement
     from easpcap.tls.records import Record
 
@@ -68,6 +69,30 @@ class Side:
         self.held.append((record, data))
         self.held_bytes += len(data)
         return True
+
+
+def known_steps(finder: KeyFinder, agreement: Agreement, direction: int) -> list[Step]:
+    """The handshake and application steps of a direction, as far as the key log knows their secrets."""
+    return [
+        _known_step(finder, agreement, epoch, label)
+        for epoch, label in zip((HANDSHAKE, APPLICATION), LABELS[direction], strict=True)
+    ]
+
+
+def _known_step(finder: KeyFinder, agreement: Agreement, epoch: int, label: str) -> Step:
+    found = finder.traffic_secret(agreement.client_random or b"", label)
+    if found is None or len(found[0]) != HASH_SIZES[agreement.suite.prf_hash]:
+        return Step(epoch, label, b"", None, None)
+    secret, source = found
+    return Step(epoch, label, secret, source, inner_protection(agreement.suite, secret, agreement.draft))
+
+
+def following_step(step: Step, agreement: Agreement | None) -> Step | None:
+    """The generation of application keys behind that of a step."""
+    if step.epoch != APPLICATION or agreement is None or not step.secret:
+        return None
+    secret = next_secret(agreement.suite, step.secret, agreement.draft)
+    return step._replace(secret=secret, protection=inner_protection(agreement.suite, secret, agreement.draft))
 
 
 def readable(agreement: Agreement) -> bool:

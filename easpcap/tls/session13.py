@@ -11,15 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.errors import DecodeError
+from easpcap.limits import MAX_LOST_KEY_UPDATES
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly
 from easpcap.tls import extensions as ext
 from easpcap.tls import handshake as hs
 from easpcap.tls.epochs13 import (
     EARLY_LABEL,
-    LABELS,
     Side,
     Step,
     early_ways,
+    following_step,
+    known_steps,
     missing_bounds,
     open_record,
     readable,
@@ -34,11 +36,10 @@ from easpcap.tls.handshake13 import (
     KEY_UPDATE,
     InnerHandshake,
 )
-from easpcap.tls.protection13 import InnerPlaintext, inner_protection
+from easpcap.tls.protection13 import InnerPlaintext
 from easpcap.tls.reader import Mode
 from easpcap.tls.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, Record
 from easpcap.tls.records import HANDSHAKE as HANDSHAKE_RECORD
-from easpcap.tls.schedule13 import HASH_SIZES, next_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,7 @@ class InnerSession:
         self._handshake = InnerHandshake(finder, host)
         self._agreement: Agreement | None = None
         self._offered = False  # early data was announced
+        self._rejection_told = False
         self._early_ways: list[Step] = []
 
     # -- beginnings ----------------------------------------------------------------------------------------------------
@@ -89,8 +91,12 @@ class InnerSession:
         """The ServerHello: both directions come under handshake keys (the client's after its early data)."""
         agreement = self._agreement = negotiation.agreement
         if agreement is None or agreement.client_random is None or not readable(agreement):
+            self._host.unopened = self._host.unopened or negotiation
+            self.abandon()
             return
-        client, server = self._steps(agreement, TO_SERVER), self._steps(agreement, TO_CLIENT)
+        client, server = (known_steps(self._finder, agreement, direction) for direction in (TO_SERVER, TO_CLIENT))
+        if client[0].protection is None or server[0].protection is None:
+            negotiation.break_transcript()  # messages of the handshake will not be read
         self._handshake.begin(negotiation, (client[0].secret or None, server[0].secret or None))
         if self._host.resumed is None:  # only a session that is resumed has early data
             self._handshake.early_accepted = False
@@ -112,20 +118,6 @@ class InnerSession:
         for reader in self._readers:
             if reader.mode is Mode.INNER:
                 reader.close_epoch(Mode.PLAIN)
-
-    def _steps(self, agreement: Agreement, direction: int) -> list[Step]:
-        """The handshake and application steps of a direction, as far as the key log knows them."""
-        return [
-            self._step(agreement, epoch, label)
-            for epoch, label in zip((HANDSHAKE, APPLICATION), LABELS[direction], strict=True)
-        ]
-
-    def _step(self, agreement: Agreement, epoch: int, label: str) -> Step:
-        found = self._finder.traffic_secret(agreement.client_random or b"", label)
-        if found is None or len(found[0]) != HASH_SIZES[agreement.suite.prf_hash]:
-            return Step(epoch, label, b"", None, None)
-        secret, source = found
-        return Step(epoch, label, secret, source, inner_protection(agreement.suite, secret, agreement.draft))
 
     # -- records -------------------------------------------------------------------------------------------------------
 
@@ -195,6 +187,8 @@ class InnerSession:
         if content_type == APPLICATION_DATA and side.epoch == EARLY and not self._handshake.early_accepted:
             if not side.hold(record, data):
                 self._host.count_opaque(reader, 1, len(data))
+            if self._handshake.early_accepted is False:
+                self._settle_early(events)
         elif content_type == APPLICATION_DATA:
             self._put(reader, record, data, events)
         elif content_type == HANDSHAKE_RECORD:
@@ -234,7 +228,7 @@ class InnerSession:
             self._handshake.early_accepted = True
             self._advance(reader, HANDSHAKE, events)
         elif message_type == KEY_UPDATE and epoch == APPLICATION:
-            following = self._following(reader.direction)
+            following = following_step(self._sides[reader.direction].steps[0], self._agreement)
             if following is not None:
                 self._sides[reader.direction].steps = [following]
                 self._under(reader, following)
@@ -295,14 +289,6 @@ class InnerSession:
         self._host.missing_secrets.append(label)
         self._host.unopened = self._host.unopened or self._host.machine.negotiation
 
-    def _following(self, direction: int) -> Step | None:
-        """The generation of application keys behind the present one."""
-        step, agreement = self._sides[direction].steps[0], self._agreement
-        if step.epoch != APPLICATION or agreement is None or not step.secret:
-            return None
-        secret = next_secret(agreement.suite, step.secret, agreement.draft)
-        return step._replace(secret=secret, protection=inner_protection(agreement.suite, secret, agreement.draft))
-
     # -- early data ----------------------------------------------------------------------------------------------------
 
     def _settle_early(self, events: list[TlsEvent]) -> None:
@@ -310,8 +296,9 @@ class InnerSession:
         side, reader = self._sides[TO_SERVER], self._readers[TO_SERVER]
         held, side.held = side.held, []
         if self._handshake.early_accepted is False:
-            if held:
-                detail = f"{len(held)} records of early data, which the server passed over"
+            if held and not self._rejection_told:
+                self._rejection_told = True
+                detail = "early data that the server passed over"
                 self._host.tell(events, Anomaly("tls-early-data-rejected", TO_SERVER, held[0][0].start, detail))
             return
         for record, data in held:
@@ -321,6 +308,7 @@ class InnerSession:
         """Records that did not open: they were of the handshake, or early data that counts where the server took it."""
         if early and self._handshake.early_accepted:
             self._lack(EARLY_LABEL)
+            self._host.machine.lose()  # its end is a message of the handshake
         else:
             self._host.opaque_records[reader.direction] -= side.pending
             self._host.opaque_bytes[reader.direction] -= side.pending_bytes
@@ -331,6 +319,8 @@ class InnerSession:
         """A direction ends: early data that nobody answered was sent all the same."""
         if reader.direction == TO_SERVER and self._sides[TO_SERVER].held:
             self._settle_early(events)
+        if reader.mode is Mode.INNER and reader.lost is not None:  # what follows was never read
+            self._host.opaque_records[reader.direction] |= 1
 
     # -- lost bytes ----------------------------------------------------------------------------------------------------
 
@@ -364,8 +354,12 @@ class InnerSession:
         ways = [(number, step) for number, step in enumerate(side.steps) if step.protection is not None]
         if side.steps and side.steps[0].epoch == EARLY and side.steps[0].protection is None:
             ways += [(0, way) for way in self._early_ways]
-        following = self._following(direction) if side.steps else None
-        return ways if following is None else [*ways, (0, following)]
+        following = side.steps[-1] if side.steps else None
+        for _ in range(MAX_LOST_KEY_UPDATES):
+            following = following_step(following, self._agreement) if following is not None else None
+            if following is not None:
+                ways.append((len(side.steps) - 1, following))
+        return ways
 
     def _reopened(
         self,
