@@ -54,6 +54,9 @@ MAX_HTTP_START_LINE = 16 * 2**10
 #: Header lines kept of one head.
 MAX_HTTP_FIELDS = 1000
 
+#: Bytes of an error page that are looked through for words that name its cause.
+MAX_ERROR_PAGE = 32 * 2**10
+
 #: A chunk's first line with its extensions (RFC 9112 section 7.1.1 asks for a limit).
 MAX_HTTP_CHUNK_LINE = 8 * 2**10
 
@@ -115,6 +118,12 @@ MAX_TLS_SESSIONS = 100_000
 
 #: Bytes of handshake messages kept to prove Finished (a client certificate chain is some KiB).
 MAX_TRANSCRIPT_BYTES = 2**20
+
+#: Early data of TLS 1.3 held until the server has accepted it (servers allow some 16 KiB).
+MAX_EARLY_DATA = 256 * 2**10
+
+#: Generations of TLS 1.3 keys that may have begun among lost bytes.
+MAX_LOST_KEY_UPDATES = 3
 
 #: Records tried after a gap before that direction is given up.
 MAX_RESYNC_RECORDS = 16

@@ -73,7 +73,7 @@ def _later(book: Casebook, connection: Connection) -> Iterator[CertificateQuesti
         end = course.closing(book, connection, renegotiation.position)
         last = response.first.stamp if response else end.position.stamp
         yield CertificateQuestion(
-            when="after the handshake" if tls.version == "TLS 1.3" else "by renegotiation",
+            when=evidence.way(connection),
             since=stamp,
             exchange=exchange,
             renegotiation=renegotiation,

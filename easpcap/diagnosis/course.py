@@ -60,6 +60,11 @@ def completed(renegotiation: Renegotiation) -> bool:
     return renegotiation.outcome in {"full", "abbreviated"}
 
 
+def answered(renegotiation: Renegotiation) -> bool:
+    """Whether the client did anything about it: by a ClientHello, in TLS 1.3 by its Certificate."""
+    return renegotiation.client_hello is not None or renegotiation.certificate_presented is not None
+
+
 def facts_after(book: Casebook, connection: Connection, since: int, *kinds: str) -> Iterator[Fact]:
     """Facts of some kinds behind a stamp, in causal order."""
     found = [book.facts(connection, kind) for kind in kinds]
@@ -180,7 +185,7 @@ def is_refused(book: Casebook, connection: Connection, renegotiation: Renegotiat
         return False
     if refusal(book, connection, renegotiation) is not None:
         return True
-    if renegotiation.client_hello is not None or connection.gaps[TO_SERVER]:  # a ClientHello may be among missing bytes
+    if answered(renegotiation) or connection.gaps[TO_SERVER]:  # a ClientHello may be among missing bytes
         return False
     if is_deadlock(book, connection, renegotiation):
         return False
@@ -203,7 +208,7 @@ def is_failed(book: Casebook, connection: Connection, renegotiation: Renegotiati
     alert = fatal_alert(book, connection, renegotiation)
     if alert is None or refusal(book, connection, renegotiation) is not None:
         return False
-    return renegotiation.by == "client" or renegotiation.client_hello is not None or alert.direction == TO_SERVER
+    return renegotiation.by == "client" or answered(renegotiation) or alert.direction == TO_SERVER
 
 
 def is_hidden_deadlock(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> bool:

@@ -53,10 +53,24 @@ def request_begins(book: Casebook, exchange: Exchange) -> list[Evidence]:
     return [Evidence(request.first, f"{book.label(exchange)} begins{size}{wait}")]
 
 
+def post_handshake(connection: Connection) -> bool:
+    """Whether a certificate is asked for later by TLS 1.3's own means (RFC 8446 section 4.6.2)."""
+    return connection.tls is not None and connection.tls.version == "TLS 1.3"
+
+
 def question(connection: Connection) -> str:
-    """What the server sends to ask for a later handshake."""
-    later = connection.tls is not None and connection.tls.version == "TLS 1.3"
-    return "CertificateRequest after the handshake" if later else "HelloRequest"
+    """What the server sends to ask for a certificate later."""
+    return "CertificateRequest after the handshake" if post_handshake(connection) else "HelloRequest"
+
+
+def way(connection: Connection) -> str:
+    """How a certificate is asked for later."""
+    return "after the TLS 1.3 handshake" if post_handshake(connection) else "by renegotiation"
+
+
+def reply(connection: Connection) -> str:
+    """What the client is expected to answer with."""
+    return "Certificate of the client" if post_handshake(connection) else "ClientHello"
 
 
 def asked(connection: Connection, renegotiation: Renegotiation) -> Evidence:
@@ -94,7 +108,8 @@ def answered(book: Casebook, connection: Connection, renegotiation: Renegotiatio
         )
         found.append(Evidence(renegotiation.client_hello, f"the client's ClientHello{suffix}"))
     if renegotiation.done is not None:
-        found.append(Evidence(renegotiation.done, f"the renegotiation is complete{_presented(renegotiation)}"))
+        what = "the client's answer" if post_handshake(connection) else "the renegotiation"
+        found.append(Evidence(renegotiation.done, f"{what} is complete{_presented(renegotiation)}"))
     return found
 
 
@@ -111,7 +126,8 @@ def window_closed(book: Casebook, connection: Connection, renegotiation: Renegot
     fact = course.zero_window(book, connection, renegotiation.position)
     if fact is None:
         return []
-    follows = "; no ClientHello follows" if renegotiation.client_hello is None else ""
+    unanswered = renegotiation.client_hello is None and renegotiation.done is None
+    follows = f"; no {reply(connection)} follows" if unanswered else ""
     return [Evidence(fact.position, f"the server's receive window is zero{follows}")]
 
 

@@ -8,6 +8,7 @@ from easpcap.diagnosis.rules import (
     client_certificate_missing,
     client_certificate_rejected,
     command_abandoned,
+    late_certificate_tls13,
     renegotiation_deadlock,
     renegotiation_failed,
     renegotiation_mid_body,
@@ -31,6 +32,7 @@ _MODULES = (
     request_too_large,
     client_certificate_missing,
     client_certificate_rejected,
+    late_certificate_tls13,
     command_abandoned,
 )
 

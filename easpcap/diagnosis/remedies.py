@@ -36,6 +36,24 @@ def ask_in_first_handshake(site: Site) -> list[str]:
     ]
 
 
+def ask_early_or_without_tls13(site: Site) -> list[str]:
+    """TLS 1.3 lets a server ask later only where the client offers it, and few clients do."""
+    by_name = f"hostnameport={site.name}:{site.port}" if site.name else f"ipport=0.0.0.0:{site.port}"
+    windows = (
+        f"Or, as a stop-gap, no TLS 1.3 on that binding (Windows Server 2022 and later): netsh http update sslcert "
+        f"{by_name} disabletls13=enable   (new connections; also a check box of the binding in IIS Manager)"
+    )
+    apache = "Or, as a stop-gap, no TLS 1.3 in that virtual host: Apache: SSLProtocol all -TLSv1.3   (after a restart)"
+    return [
+        *ask_in_first_handshake(site),
+        *([apache, windows] if _is_apache(site) else [windows, apache]),
+        (
+            "Beware: without TLS 1.3 the certificate is asked for by renegotiation again, and uploads larger than what "
+            "the server reads ahead fail over that; all clients of the binding go back to TLS 1.2."
+        ),
+    ]
+
+
 def raise_read_ahead(site: Site, size: int | None) -> list[str]:
     """Let the server read a body of ``size`` bytes before it asks; helps until a larger mail comes."""
     wanted = room_for(size)

@@ -7,9 +7,10 @@ decides then whether the exchange was completed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from easpcap.http.exchange import Exchange, Interim, Message, Request, Response
+from easpcap.http.errorpage import TELLING, ErrorPage
+from easpcap.http.exchange import BodyPlace, Exchange, Interim, Message, Request, Response
 from easpcap.http.framing import SWITCHING_PROTOCOLS, is_interim, is_tunnel, request_framing, response_framing
 from easpcap.http.head import parse_head, parse_request_line, parse_status_line
 from easpcap.http.outcome import Closing, Endings
@@ -28,17 +29,6 @@ _CLEAN: Final = frozenset({"fin", "close-notify"})
 NEVER: Final = 2**63
 
 
-class BodyPlace(NamedTuple):
-    """Where an offset of the client's stream stands in a request."""
-
-    exchange: Exchange
-    body_offset: int  # body bytes before it; of a chunked body decoded ones at its present end, else raw ones
-    complete: bool  # the whole request lies before it
-    in_head: bool
-    announced: int | None  # by Content-Length
-    chunked: bool
-
-
 class HttpConversation:
     """Turns the plaintext of one connection into exchanges.
 
@@ -50,7 +40,7 @@ class HttpConversation:
 
     __slots__ = (
         "_client_gone_at", "_connection", "_endings", "_final", "_garbage", "_held", "_late", "_latest", "_locate",
-        "_next_index", "_off", "_opened", "_readers", "_unanswered", "anomalies", "protocol", "tunnel",
+        "_next_index", "_off", "_opened", "_page", "_readers", "_unanswered", "anomalies", "protocol", "tunnel",
     )  # fmt: skip
 
     def __init__(self, connection: int, locate: Locate, first_index: int = 0) -> None:
@@ -72,6 +62,7 @@ class HttpConversation:
         self._endings = Endings()
         self._client_gone_at = NEVER  # offset of the server's stream at which the client gave up
         self._garbage = [0, 0]  # pieces of each direction that began no message
+        self._page: ErrorPage | None = None  # of the latest response, where its text may name a cause
         self._off = False
         self._next_index = first_index
 
@@ -86,8 +77,12 @@ class HttpConversation:
             if size < reader.remaining and not reader.slack:  # nothing but body: only numbers change
                 reader.remaining -= size
                 reader.seen = offset + size
+                if self._page is not None:
+                    self._read_page(direction, offset, data)
                 return []
             reader.feed(offset, data)
+            if self._page is not None:
+                self._read_page(direction, offset, data)
         elif type(event) is Gap:
             self._readers[event.direction].gap(event.offset, event.length, event.most)
         elif type(event) is End:
@@ -96,6 +91,10 @@ class HttpConversation:
             return []
         final, self._final = self._final, []
         return final
+
+    def _read_page(self, direction: int, offset: int, data: bytes) -> None:
+        if direction == TO_CLIENT and self._page is not None and not self._page.read(offset, data):
+            self._page = None
 
     def ended(self, direction: int, cause: str, position: Position) -> None:
         """``direction``'s sender was seen to end it: fin, rst, close-notify or alert (a fatal one).
@@ -302,6 +301,8 @@ class HttpConversation:
             self.note("http-bad-status", TO_CLIENT, offset, "the status is no number of three digits")
         if not is_interim(status):
             exchange.response = response
+            if status in TELLING or self._page is not None:
+                self._page = ErrorPage(response) if status in TELLING else None
         elif len(exchange.interim) < MAX_HTTP_INTERIM:
             exchange.interim.append(Interim(status, first))
         return response

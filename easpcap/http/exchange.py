@@ -7,7 +7,7 @@ resolved (offset to frame and time) at the moment a boundary passes, since the i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.record import Record
 
@@ -65,6 +65,7 @@ class Response(Message):
 
     status: int = 0
     reason: str = ""
+    says: str = ""  # words of an error page that name its cause (see errorpage), in lower case
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -90,3 +91,14 @@ class Exchange(Record):
     ended_by: str = ""  # client- or server-, and fin, rst, close-notify or alert; "" as for ``ended``
     too_late: bool = False  # the response came after the client had given up
     id: int = -1  # over all connections, by first byte; given when the analysis ends
+
+
+class BodyPlace(NamedTuple):
+    """Where an offset of the client's stream stands in a request."""
+
+    exchange: Exchange
+    body_offset: int  # body bytes before it; of a chunked body decoded ones at its present end, else raw ones
+    complete: bool  # the whole request lies before it
+    in_head: bool
+    announced: int | None  # by Content-Length
+    chunked: bool

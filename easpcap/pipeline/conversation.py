@@ -41,6 +41,9 @@ TOLD = frozenset(
     }
 )
 
+#: Anomalies behind which nothing more of a direction is decrypted.
+STOPPING = frozenset({"tls-secret-missing", "tls-lost"})
+
 #: Header fields that diagnosis, activesync or a report reads; the rest would cost a kilobyte an exchange.
 KEPT_HEADERS = frozenset(
     {
@@ -344,6 +347,8 @@ class Conversation:
     def _note(self, code: str, direction: int, offset: int, detail: str) -> None:
         if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:
             position = self.tcp.locate(direction, offset)
+            if code in STOPPING:
+                self._stop(direction, offset)
             self.anomalies.append(Anomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
 
     def digest(self) -> tuple[tuple[int, str], tuple[int, str]] | None:

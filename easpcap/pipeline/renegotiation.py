@@ -10,7 +10,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from easpcap.http.conversation import BodyPlace
+    from easpcap.http.exchange import BodyPlace
     from easpcap.stream import Position
     from easpcap.tls.session import Seen
 
@@ -36,6 +36,8 @@ class RenegotiationTracker:
         current = self._open
         if seen.kind == "hello-request":
             self._asked(position, received, sent)
+        elif seen.kind == "certificate-request" and seen.data.get("post_handshake"):
+            self._asked_by_certificate_request(position, received, sent)
         elif seen.kind == "client-hello":
             if not seen.data["renegotiation"]:
                 return
@@ -48,6 +50,8 @@ class RenegotiationTracker:
             current.certificate_requested = True
         elif seen.kind == "client-certificate":
             current.certificate_presented = seen.data["count"] > 0
+        elif seen.kind == "handshake-done" and current.outcome == "post-handshake":
+            current.done = position  # left open: a certificate that is not liked is answered by an alert behind it
         elif seen.kind == "handshake-done":
             current.outcome = "full" if seen.data["full"] else "abbreviated"
             current.done = position
@@ -61,6 +65,15 @@ class RenegotiationTracker:
         asked_here = place.exchange if place else None
         if current is None or current.client_hello is not None or current.exchange is not asked_here:
             self._begin("server", position, received, sent)
+
+    def _asked_by_certificate_request(self, position: Position, received: int, sent: int) -> None:
+        """Post-handshake authentication: what a HelloRequest is up to TLS 1.2 (RFC 8446 section 4.6.2)."""
+        current, place = self._open, self._place(received)
+        asked_here = place.exchange if place else None
+        if current is None or current.done is not None or current.exchange is not asked_here:
+            current = self._begin("server", position, received, sent)
+        current.outcome = "post-handshake"
+        current.certificate_requested = True
 
     def _begin(self, by: str, position: Position, received: int, sent: int) -> Renegotiation:
         """Open a record; what the server had received decides where in the request it fell."""
@@ -94,7 +107,15 @@ class RenegotiationTracker:
             return
         if current.outcome == "refused":  # what follows a refusal is its consequence
             return
+        if current.done is not None and not _unanswered(current, seen.direction):
+            return
         current.outcome = "refused" if refused else "failed"
         current.alert, current.alert_direction, current.alert_name = position, seen.direction, seen.data["name"]
         if not refused or seen.direction == TO_CLIENT:
             self._open = None
+
+
+def _unanswered(renegotiation: Renegotiation, direction: int) -> bool:
+    """Whether an alert behind the client's Finished is the server's answer to it."""
+    exchange = renegotiation.exchange
+    return direction == TO_CLIENT and exchange is not None and exchange.response is None

@@ -175,8 +175,8 @@ def _fact_events(connection: Connection) -> Iterator[_Event]:
         event = FACT_EVENTS.get(fact.kind)
         if event is None:
             continue
-        if event == "hello-request" and fact.position.stamp in asked:
-            yield _hello_request(fact, asked[fact.position.stamp])
+        if event in {"hello-request", "certificate-request"} and fact.position.stamp in asked:
+            yield _question(event, fact, asked[fact.position.stamp])
         elif event == "renegotiation-done" and fact.position.stamp in done:
             yield _renegotiation_done(fact, done[fact.position.stamp])
         else:
@@ -191,8 +191,8 @@ def _fact_detail(fact: Fact) -> str:
     return fact.detail
 
 
-def _hello_request(fact: Fact, renegotiation: Renegotiation) -> _Event:
-    """What the server had received and what the client had sent when it asked."""
+def _question(event: str, fact: Fact, renegotiation: Renegotiation) -> _Event:
+    """A HelloRequest, or a late CertificateRequest: what the server had received and the client had sent by then."""
     exchange, detail = renegotiation.exchange, fact.detail
     had, sent = renegotiation.body_offset_acknowledged, renegotiation.body_offset_sent
     if exchange is not None and had is not None:
@@ -200,7 +200,7 @@ def _hello_request(fact: Fact, renegotiation: Renegotiation) -> _Event:
         if sent is not None:
             detail += f", the client had sent {sent:,}"
     announced = exchange.request.content_length if exchange is not None and exchange.request is not None else None
-    return _Event(fact.position, "hello-request", fact.direction, exchange, None, had, announced, detail)
+    return _Event(fact.position, event, fact.direction, exchange, None, had, announced, detail)
 
 
 def _renegotiation_done(fact: Fact, renegotiation: Renegotiation) -> _Event:

@@ -13,6 +13,7 @@ ENCRYPT_THEN_MAC: Final = 22  # RFC 7366
 EXTENDED_MASTER_SECRET: Final = 23  # RFC 7627
 SESSION_TICKET: Final = 35  # RFC 5077
 PRE_SHARED_KEY: Final = 41  # RFC 8446 section 4.2.11
+EARLY_DATA: Final = 42  # RFC 8446 section 4.2.10
 SUPPORTED_VERSIONS: Final = 43  # RFC 8446 section 4.2.1
 POST_HANDSHAKE_AUTH: Final = 49  # RFC 8446 section 4.2.6
 
@@ -53,6 +54,17 @@ def server_name(extensions: Extensions) -> str | None:
     except DecodeError:
         return None
     return name.decode("ascii", "backslashreplace") if name_type == 0 and name else None
+
+
+def draft_of(version: int) -> int:
+    """The draft of TLS 1.3 that a version stands for (0x7f.., or 0xfb.. of one library); 0 for any other version."""
+    return version & 0xFF if version >> 8 in (0x7F, 0xFB) else 0
+
+
+def offered_versions(extensions: Extensions) -> list[int]:
+    """The versions a client offers (RFC 8446 section 4.2.1); none from a client of TLS 1.2 or less."""
+    listed = extensions.get(SUPPORTED_VERSIONS, b"")[1:]
+    return [int.from_bytes(listed[at : at + 2], "big") for at in range(0, len(listed) - 1, 2)]
 
 
 def chosen_version(extensions: Extensions) -> int | None:

@@ -19,6 +19,7 @@ HELLO_REQUEST: Final = 0
 CLIENT_HELLO: Final = 1
 SERVER_HELLO: Final = 2
 NEW_SESSION_TICKET: Final = 4
+HELLO_RETRY_REQUEST: Final = 6  # a message of its own up to draft 21 of TLS 1.3
 CERTIFICATE: Final = 11
 SERVER_KEY_EXCHANGE: Final = 12
 CERTIFICATE_REQUEST: Final = 13
@@ -36,6 +37,7 @@ MESSAGE_NAMES: Final[dict[int, str]] = {
     CLIENT_HELLO: "ClientHello",
     SERVER_HELLO: "ServerHello",
     NEW_SESSION_TICKET: "NewSessionTicket",
+    HELLO_RETRY_REQUEST: "HelloRetryRequest",
     CERTIFICATE: "Certificate",
     SERVER_KEY_EXCHANGE: "ServerKeyExchange",
     CERTIFICATE_REQUEST: "CertificateRequest",
@@ -50,6 +52,11 @@ MESSAGE_NAMES: Final[dict[int, str]] = {
 }
 
 TLS13: Final = 0x0304
+#: The first draft of TLS 1.3 that can be read: before it the keys were derived in another way.
+OLDEST_DRAFT: Final = 18
+
+#: The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3).
+RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 _MESSAGE_HEADER: Final = 4
 _version_and_random: Final = Struct(">H32s").unpack  # RFC 5246 section 7.4.1.2
@@ -139,6 +146,12 @@ class ServerHello(NamedTuple):
     suite: int
     compression: int
     extensions: Extensions
+    draft: int = 0  # of TLS 1.3, where it is one
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it asks for another ClientHello (RFC 8446 section 4.1.4)."""
+        return self.random == RETRY_RANDOM
 
 
 def parse_client_hello(body: bytes) -> ClientHello:
@@ -167,13 +180,14 @@ def parse_server_hello(body: bytes) -> ServerHello:
     reader = Reader(body)
     version, random = _version_and_random(reader.take(34))
     if version >> 8 == 0x7F:
-        return ServerHello(TLS13, random, b"", reader.uint(2), 0, ext.parse_extensions(reader))
+        return ServerHello(TLS13, random, b"", reader.uint(2), 0, ext.parse_extensions(reader), version & 0xFF)
     session_id, suite, compression = reader.vector(1), reader.uint(2), reader.uint(1)
     extensions = ext.parse_extensions(reader)
     chosen = ext.chosen_version(extensions)
+    draft = ext.draft_of(chosen or 0)
     if chosen is not None:
-        version = TLS13 if chosen >> 8 == 0x7F else chosen
-    return ServerHello(version, random, session_id, suite, compression, extensions)
+        version = TLS13 if draft else chosen
+    return ServerHello(version, random, session_id, suite, compression, extensions, draft)
 
 
 def parse_certificates(body: bytes) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from easpcap.tls.handshake import TLS13, encrypted_premaster
 from easpcap.tls.negotiation import Candidate
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from easpcap.tls.keys import KeyRing
     from easpcap.tls.negotiation import Negotiation
     from easpcap.tls.resumption import SessionCache
+
+#: Labels of the secrets that open a TLS 1.3 connection (RFC 9850), without that of early data.
+TRAFFIC_SECRETS: Final = (
+    "CLIENT_TRAFFIC_SECRET_0",
+    "SERVER_TRAFFIC_SECRET_0",
+    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+    "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+)
 
 
 class KeyFinder:
@@ -34,7 +42,11 @@ class KeyFinder:
 
     def logged(self, client_random: bytes) -> bool:
         """Whether the key logs know this TLS 1.3 connection."""
-        return self._keyring.secrets(client_random, "CLIENT_TRAFFIC_SECRET_0") is not None
+        return any(self._keyring.secrets(client_random, label) is not None for label in TRAFFIC_SECRETS)
+
+    def traffic_secret(self, client_random: bytes, label: str) -> tuple[bytes, int] | None:
+        """A secret of TLS 1.3 by its label (RFC 9850), and its source."""
+        return self._keyring.secrets(client_random, label)
 
     def by_key_exchange(self, negotiation: Negotiation, body: bytes) -> None:
         """A ClientKeyExchange, already part of the transcript: what the keys make of it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from easpcap.stream import Anomaly
     from easpcap.tls.events import Place, Seen
-    from easpcap.tls.handshake import ClientHello, Message
+    from easpcap.tls.handshake import ClientHello, Message, ServerHello
     from easpcap.tls.keyfinding import KeyFinder
     from easpcap.tls.summary import Summary
 
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 class HandshakeMachine:
     """The handshakes of a connection, one after the other; ``negotiation`` is the present or latest one."""
 
-    __slots__ = ("_finder", "_summary", "negotiation", "state")
+    __slots__ = ("_finder", "_summary", "negotiation", "retrying", "state")
 
     def __init__(self, finder: KeyFinder, summary: Summary) -> None:
         self.state = State.START
+        self.retrying = False  # a HelloRetryRequest was the latest hello
         self.negotiation = Negotiation(0, renegotiation=False)
         self._finder = finder
         self._summary = summary
@@ -39,6 +40,12 @@ class HandshakeMachine:
     def hidden(self) -> bool:
         """Whether this is TLS 1.3 and its ServerHello has passed."""
         return self.state is State.HIDDEN
+
+    def changes_nothing(self, direction: int) -> bool:
+        """Whether a ChangeCipherSpec is one of TLS 1.3 here, which only middleboxes want (RFC 8446 appendix D.4)."""
+        hello = self.negotiation.client_hello
+        before_answer = self.state is State.HELLO_SENT and direction == TO_SERVER and hello is not None
+        return self.hidden or (before_answer and hello is not None and ext.SUPPORTED_VERSIONS in hello.extensions)
 
     @property
     def busy(self) -> bool:
@@ -112,8 +119,9 @@ class HandshakeMachine:
         return [place.seen("hello-request", "HelloRequest")]
 
     def _client_hello(self, message: Message, place: Place) -> Facts:
-        if self.hidden:
-            return []  # the second one, after a HelloRetryRequest
+        if self.hidden:  # the second one, after a HelloRetryRequest
+            self.negotiation.record(message)
+            return []
         return self._begin(hs.parse_client_hello(message.body), message, place)
 
     def _begin(self, hello: ClientHello, message: Message, place: Place) -> Facts:
@@ -140,24 +148,30 @@ class HandshakeMachine:
             self.negotiation = Negotiation(summary.handshakes, renegotiation=summary.server_hello_seen)
             self.negotiation.break_transcript()
             self.state = State.SERVER_CHOSE
-        self.negotiation.record(message)
         agreement = self.negotiation.agree(hello)
+        if hello.is_retry:
+            self.negotiation.fold_transcript()
+        self.negotiation.record(message)
         if not summary.server_hello_seen:
             summary.server_hello_seen = True
             summary.version, summary.suite = agreement.version, agreement.suite
         summary.handshakes += not self.hidden  # the ServerHello behind a HelloRetryRequest is of the same handshake
         if agreement.version >= hs.TLS13:
-            self._enter_tls13(agreement.client_random, resumed=ext.PRE_SHARED_KEY in hello.extensions)
+            self._enter_tls13(hello, agreement.client_random)
+        name = "HelloRetryRequest" if hello.is_retry else "ServerHello"
         data = {"version": agreement.version, "suite": agreement.suite.value, "suite_name": agreement.suite.name}
-        return [place.seen("server-hello", f"ServerHello, {agreement.suite.name}", data)]
+        facts: Facts = [place.seen("server-hello", f"{name}, {agreement.suite.name}", data)]
+        if hello.draft:
+            facts.append(place.anomaly("tls-draft", f"this is draft {hello.draft} of TLS 1.3"))
+        return facts
 
-    def _enter_tls13(self, client_random: bytes | None, *, resumed: bool) -> None:
-        """All behind this hello is encrypted, and not opened yet; only a HelloRetryRequest is followed by hellos."""
+    def _enter_tls13(self, hello: ServerHello, client_random: bytes | None) -> None:
+        """All behind this hello is encrypted; only a HelloRetryRequest is followed by hellos."""
         self.state = State.HIDDEN
-        self._summary.resumed = "psk" if resumed else None
-        self._summary.unopened = self.negotiation
-        if client_random is not None:
-            self._summary.key_log_has_tls13 = self._finder.logged(client_random)
+        self.retrying = hello.is_retry
+        self._summary.resumed = "psk" if ext.PRE_SHARED_KEY in hello.extensions else None
+        if client_random is None or not self._finder.logged(client_random):
+            self._summary.unopened = self.negotiation
 
     def _server_certificate(self, message: Message, place: Place) -> Facts:
         self.negotiation.record(message)

@@ -11,6 +11,7 @@ from easpcap.tls import extensions as ext
 from easpcap.tls.bare import Bare
 from easpcap.tls.compression import inflating
 from easpcap.tls.handshake import HELLO_REQUEST, TLS13
+from easpcap.tls.keyed_hash import hash_state
 from easpcap.tls.protection import protection
 from easpcap.tls.schedule import epoch_keys, verify_data
 from easpcap.tls.suites import UnsupportedSuite, suite
@@ -45,6 +46,7 @@ class Agreement(NamedTuple):
     server_random: bytes
     encrypt_then_mac: bool
     extended_master: bool
+    draft: int = 0  # of TLS 1.3, where it is one
 
 
 class Negotiation:
@@ -119,6 +121,7 @@ class Negotiation:
             hello.random,
             ext.ENCRYPT_THEN_MAC in hello.extensions and ext.ENCRYPT_THEN_MAC in offered,
             ext.EXTENDED_MASTER_SECRET in hello.extensions and ext.EXTENDED_MASTER_SECRET in offered,
+            hello.draft,
         )
         return self.agreement
 
@@ -135,6 +138,12 @@ class Negotiation:
         """Messages are missing: Finished cannot be proven, and no extended master secret be derived."""
         self.intact = False
         self._transcript.clear()
+
+    def fold_transcript(self) -> None:
+        """Before a HelloRetryRequest: the ClientHello counts by its hash only (RFC 8446 section 4.4.1)."""
+        if self.agreement is not None and self.intact:
+            hashed = hash_state(self.agreement.suite.prf_hash, self.transcript).digest()
+            self._transcript[:] = b"\xfe\0\0" + bytes([len(hashed)]) + hashed
 
     @property
     def transcript(self) -> bytes:

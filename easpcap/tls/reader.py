@@ -39,6 +39,7 @@ class Mode(Enum):
     PLAIN = auto()  # epoch 0
     UNPROVEN = auto()  # the first record of an epoch will show which candidate is right
     OPEN = auto()  # under proven keys
+    INNER = auto()  # TLS 1.3: types stand inside the records
     OPAQUE = auto()  # only their outline can be seen
     FOREIGN = auto()  # no records at all: SSL 2.0
 
@@ -340,6 +341,12 @@ class DirectionReader:
         self._before = record.fragment[-RESYNC_CONTEXT_BYTES:]
         self._tries_left = MAX_RESYNC_RECORDS
         return self.lost
+
+    def unread(self, lost: Lost) -> None:
+        """Go back before the record that ended a run."""
+        self._at -= lost.behind - lost.start
+        self.offset = lost.start
+        self.lost = None
 
     def search(self) -> Record | None:
         """The next place that may be a record, as one; None where more bytes are needed."""

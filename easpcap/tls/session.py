@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.errors import DecodeError
-from easpcap.limits import MAX_CONNECTION_ANOMALIES
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 from easpcap.tls import handshake as hs
 from easpcap.tls import ssl2
-from easpcap.tls.alerts import CLOSE_NOTIFY
 from easpcap.tls.events import Place, Records, Seen, TlsEvent
+from easpcap.tls.extensions import EARLY_DATA
 from easpcap.tls.keyfinding import KeyFinder
 from easpcap.tls.machine import HandshakeMachine
 from easpcap.tls.overhead import plain_bounds, unproven_chaining
@@ -24,7 +23,7 @@ from easpcap.tls.records import (
     looks_like_tls,
 )
 from easpcap.tls.resumption import SessionCache
-from easpcap.tls.summary import Summary
+from easpcap.tls.telling import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -34,11 +33,12 @@ if TYPE_CHECKING:
     from easpcap.tls.protection import Protection
     from easpcap.tls.reader import Lost
     from easpcap.tls.records import Record
+    from easpcap.tls.session13 import InnerSession
 
 __all__ = ["Records", "Seen", "SessionCache", "TlsEvent", "TlsSession", "looks_like_tls"]
 
 
-class TlsSession(Summary):
+class TlsSession(Telling):
     """Turns the ciphertext of both directions, fed in causal order, into plaintext and facts.
 
     ``cache`` is shared by all connections; ``server`` is the endpoint that session ids belong to; ``at`` are the TCP
@@ -49,9 +49,8 @@ class TlsSession(Summary):
         super().__init__()
         self._readers = (DirectionReader(TO_SERVER, at[0]), DirectionReader(TO_CLIENT, at[1]))
         self._finder = KeyFinder(keyring, cache, server)
-        self._machine = HandshakeMachine(self._finder, self)
-        self._anomalies_left = MAX_CONNECTION_ANOMALIES
-        self._ended = [False, False]
+        self.machine = HandshakeMachine(self._finder, self)
+        self._inner: InnerSession | None = None  # in TLS 1.3
 
     def plain_offset(self, direction: int, cipher_offset: int) -> int:
         """The plaintext offset reached by the complete records that end at or before a TCP stream offset."""
@@ -76,7 +75,8 @@ class TlsSession(Summary):
 
     def forget(self) -> None:
         """Nothing more will come: cut what refers back here."""
-        del self._machine
+        del self.machine
+        self._inner = None
 
     # -- events in -----------------------------------------------------------------------------------------------------
 
@@ -97,16 +97,18 @@ class TlsSession(Summary):
         return events
 
     def _end(self, reader: DirectionReader, event: End, events: list[TlsEvent]) -> None:
-        if self._ended[reader.direction]:
+        if self.ended[reader.direction]:
             return
-        self._ended[reader.direction] = True
-        if reader.mode is Mode.OPEN and reader.waiting and event.cause == "fin":
+        self.ended[reader.direction] = True
+        if self._inner is not None:
+            self._inner.end(reader, events)
+        if reader.mode in (Mode.OPEN, Mode.INNER) and reader.waiting and event.cause == "fin":
             detail = f"the stream ends {reader.waiting} bytes into a record"
-            self._tell(events, Anomaly("tls-record-cut", reader.direction, reader.offset, detail))
+            self.tell(events, Anomaly("tls-record-cut", reader.direction, reader.offset, detail))
         if reader.ever_open and reader.lost is not None:
-            self._tell_gap(reader, 0, event.offset - reader.lost.start, events)
+            self.tell_gap(reader, 0, event.offset - reader.lost.start, events)
         elif reader.ever_open and reader.opaque_since:
-            self._tell_gap(reader, 0, reader.opaque_since, events)
+            self.tell_gap(reader, 0, reader.opaque_since, events)
         reader.drop()
         reader.closed = True
         events.append(End(reader.direction, reader.plain, event.cause))
@@ -119,7 +121,7 @@ class TlsSession(Summary):
         self.opaque_records[reader.direction] += reader.cut_application_data()
         reader.joiner.clear()
         reader.lose(reader.offset, gap.offset + gap.length)
-        self._machine.lose()
+        self.machine.lose()
 
     def _read(self, reader: DirectionReader, events: list[TlsEvent]) -> None:
         """Everything that can be made of the bytes at hand."""
@@ -132,10 +134,10 @@ class TlsSession(Summary):
                 self._read_open(reader, reader.protection, events)
                 if reader.spent:
                     return
-                if reader.lost is not None:
+                if reader.lost is not None or reader.protection is None:
                     continue
             elif reader.mode is Mode.OPAQUE:
-                self._count_opaque(reader, *reader.read_opaque(events))
+                self.count_opaque(reader, *reader.read_opaque(events))
             elif reader.mode is Mode.FOREIGN:
                 ssl2.pass_over(self, reader)
                 return
@@ -154,17 +156,23 @@ class TlsSession(Summary):
         count, size = reader.read_application(protection, events)
         self.application_records[reader.direction] += count
         self.application_bytes[reader.direction] += size
-        if reader.lost is not None:
-            self._tell_bad(reader, APPLICATION_DATA, reader.lost, events)
+        if reader.lost is None:
+            return
+        if self._inner is not None:
+            self._inner.stopped(reader, reader.lost, events)
+        else:
+            self.tell_bad(reader, APPLICATION_DATA, reader.lost.start, events)
 
     def _take(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """One record outside the usual run of application data."""
         protection = reader.protection
-        if protection is not None:
+        if self._inner is not None and reader.mode is Mode.INNER:
+            self._inner.take(reader, record, events)
+        elif protection is not None:
             data = protection.open(record.content_type, record.version, record.fragment)
             if data is None:
                 lost = reader.bad_record(record, protection.sequence - 1)
-                self._tell_bad(reader, record.content_type, lost, events)
+                self.tell_bad(reader, record.content_type, lost.start, events)
             else:
                 self._opened(reader, record, data, events)
         elif reader.mode is Mode.UNPROVEN:
@@ -172,7 +180,7 @@ class TlsSession(Summary):
         elif reader.plain_here(record):
             self._content(reader, record, record.fragment, events)
         else:
-            self._outline(reader, record, events)
+            self.outline(reader, record, events)
             early_data = self.client_hello_seen and not self.server_hello_seen  # RFC 8446 section 4.2.10
             if not early_data or record.content_type != APPLICATION_DATA:
                 reader.close_epoch(Mode.OPAQUE)
@@ -181,18 +189,18 @@ class TlsSession(Summary):
 
     def _change_cipher_spec(self, reader: DirectionReader, place: Place, events: list[TlsEvent]) -> None:
         """The records behind this one are under new keys (RFC 5246 section 7.1)."""
-        if self._machine.hidden:
+        if self.machine.changes_nothing(reader.direction):
             return
         if reader.joiner.clear():
-            self._tell(events, place.anomaly("tls-broken-message", "keys change in the middle of a handshake message"))
-        again = self._machine.negotiation.changed[reader.direction]
-        self._facts(events, self._machine.change_cipher_spec(place))
+            self.tell(events, place.anomaly("tls-broken-message", "keys change in the middle of a handshake message"))
+        again = self.machine.negotiation.changed[reader.direction]
+        self.tell_facts(events, self.machine.change_cipher_spec(place))
         self._begin_epoch(reader, again=again)
 
     def _begin_epoch(self, reader: DirectionReader, *, again: bool) -> None:
         """``again``: these keys were in use already, so the handshake that made the new ones was missed."""
         reader.close_epoch(Mode.UNPROVEN)
-        reader.candidates = [] if again else self._machine.negotiation.protections(reader.direction)
+        reader.candidates = [] if again else self.machine.negotiation.protections(reader.direction)
 
     def _take_first(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """The first record of an epoch shows which candidate is right."""
@@ -202,20 +210,20 @@ class TlsSession(Summary):
                 self._prove(reader, candidate, protection)
                 self._opened(reader, record, data, events)
                 return
-        negotiation = self._machine.negotiation
+        negotiation = self.machine.negotiation
         if negotiation.proven is not None and reader.candidates:
             reader.open_with(reader.candidates[0][1])
-            self._tell_bad(reader, record.content_type, reader.bad_record(record, 0), events)
+            self.tell_bad(reader, record.content_type, reader.bad_record(record, 0).start, events)
             return
         negotiation.failed = bool(reader.candidates)
         self._close(reader)
-        self._outline(reader, record, events)
+        self.outline(reader, record, events)
         if record.content_type == HANDSHAKE:
-            self._facts(events, self._machine.take_hidden(self._place(reader, record, encrypted=True)))
+            self.tell_facts(events, self.machine.take_hidden(self.place(reader, record, encrypted=True)))
 
     def _prove(self, reader: DirectionReader, candidate: Candidate, protection: Protection) -> None:
         reader.open_with(protection)
-        negotiation = self._machine.negotiation
+        negotiation = self.machine.negotiation
         if negotiation.proven is None:
             negotiation.proven = candidate
             if candidate.source is not None:
@@ -224,7 +232,7 @@ class TlsSession(Summary):
 
     def _close(self, reader: DirectionReader) -> None:
         """No key opens this epoch."""
-        negotiation = self._machine.negotiation
+        negotiation = self.machine.negotiation
         reader.close_epoch(Mode.OPAQUE)
         self.unopened = self.unopened or negotiation
         if negotiation.proven is None:
@@ -244,40 +252,54 @@ class TlsSession(Summary):
         self, reader: DirectionReader, record: Record, data: bytes, events: list[TlsEvent], *, encrypted: bool = False
     ) -> None:
         """What a record of another type than application data says."""
-        place = self._place(reader, record, encrypted=encrypted)
+        place = self.place(reader, record, encrypted=encrypted)
         if record.content_type == HANDSHAKE:
             self._messages(reader, record, data, place, events)
         elif record.content_type == CHANGE_CIPHER_SPEC:
             self._change_cipher_spec(reader, place, events)
         elif record.content_type == ALERT:
-            self._alerts(reader, data, place, events)
+            self.tell_alerts(reader, data, place, events)
 
     def _messages(
         self, reader: DirectionReader, record: Record, data: bytes, place: Place, events: list[TlsEvent]
     ) -> None:
+        encrypted = place.encrypted
         try:
             for message in reader.joiner.feed(data, record.start, record.end):
                 where = place if message.start == place.offset else place._replace(offset=message.start)
-                self._facts(events, self._machine.take(message, where))
-                if message.message_type == hs.SERVER_HELLO:
-                    for each in self._readers:
-                        each.version = min(self.version or 0, 0x0303)
+                self.tell_facts(events, self.machine.take(message, where))
+                if message.message_type in (hs.CLIENT_HELLO, hs.SERVER_HELLO):
+                    self._greeted(message.message_type, encrypted=encrypted)
         except DecodeError as error:
-            self._tell(events, place.anomaly("tls-broken-message", str(error)))
+            self.tell(events, place.anomaly("tls-broken-message", str(error)))
             reader.joiner.clear()
-            self._machine.lose()
+            self.machine.lose()
 
-    def _alerts(self, reader: DirectionReader, data: bytes, place: Place, events: list[TlsEvent]) -> None:
-        if len(data) % 2:
-            self._tell(events, place.anomaly("tls-broken-message", f"an alert record of {len(data)} bytes"))
-        for at in range(0, len(data) - 1, 2):
-            level, description = data[at], data[at + 1]
-            self._facts(events, self._machine.take_alert(level, description, place))
-            if description == CLOSE_NOTIFY:
-                events.append(End(reader.direction, reader.plain, "close-notify"))
-                self._ended[reader.direction] = reader.closed = True
-                self.bytes_after_close[reader.direction] += reader.drop()
-                return
+    def _greeted(self, message_type: int, *, encrypted: bool) -> None:
+        """A hello may lead into TLS 1.3."""
+        machine = self.machine
+        hello, agreement = machine.negotiation.client_hello, machine.negotiation.agreement
+        if message_type == hs.SERVER_HELLO:
+            for each in self._readers:
+                each.version = min(self.version or 0, 0x0303)
+        if encrypted or hello is None or machine.retrying:
+            return
+        if agreement is None and EARLY_DATA in hello.extensions:
+            self._inner_session().offer_early(machine.negotiation)
+        elif machine.hidden and message_type == hs.SERVER_HELLO and self._finder.logged(hello.random):
+            self._inner_session().begin(machine.negotiation)
+        elif message_type == hs.SERVER_HELLO and self._inner is not None:
+            self._inner.abandon()
+
+    def _inner_session(self) -> InnerSession:
+        if self._inner is None:
+            from easpcap.tls.session13 import InnerSession
+
+            self._inner = InnerSession(self, self._readers, self._finder, self._content_in_clear)
+        return self._inner
+
+    def _content_in_clear(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
+        self._content(reader, record, record.fragment, events)
 
     def _read_ssl2_hello(self, reader: DirectionReader, events: list[TlsEvent]) -> bool:
         """A hello in SSLv2 format at the very beginning; True where more bytes are needed to see."""
@@ -292,27 +314,29 @@ class TlsSession(Summary):
             events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": ssl2.VERSION}))
         elif reader.direction == TO_SERVER:
             try:
-                self._facts(events, self._machine.take_ssl2_hello(hello[2:], place))
+                self.tell_facts(events, self.machine.take_ssl2_hello(hello[2:], place))
             except DecodeError as error:
-                self._tell(events, place.anomaly("tls-broken-message", str(error)))
+                self.tell(events, place.anomaly("tls-broken-message", str(error)))
         return False
 
     # -- lost bytes ----------------------------------------------------------------------------------------------------
 
     def _doubt(self, reader: DirectionReader, why: str, events: list[TlsEvent]) -> None:
         if reader.records:
-            self._tell(events, Anomaly("tls-bad-record", reader.direction, reader.offset, why))
+            self.tell(events, Anomaly("tls-bad-record", reader.direction, reader.offset, why))
         reader.joiner.clear()
         reader.doubt()
 
     def _resync(self, reader: DirectionReader, lost: Lost, events: list[TlsEvent]) -> bool:
         """Search the next record; False where more bytes are needed."""
+        if self._inner is not None and reader.mode is Mode.INNER:
+            return self._inner.resync(reader, lost, events)
         record = reader.search()
         if record is None:
             return False
         missed_change = reader.mode is Mode.PLAIN and self.server_hello_seen and not reader.plain_here(record)
-        if missed_change and not self._machine.hidden:  # its ChangeCipherSpec was among the lost bytes
-            self._begin_epoch(reader, again=self._machine.negotiation.changed[reader.direction])
+        if missed_change and not self.machine.hidden:  # its ChangeCipherSpec was among the lost bytes
+            self._begin_epoch(reader, again=self.machine.negotiation.changed[reader.direction])
         if reader.mode is Mode.UNPROVEN and not reader.candidates:
             self._close(reader)
         if reader.mode not in (Mode.OPEN, Mode.UNPROVEN):
@@ -337,56 +361,18 @@ class TlsSession(Summary):
             self._prove(reader, *reader.candidates[number])
         reader.accept(record)
         sequence = reader.protection.sequence if reader.protection else 0
-        agreement = self._machine.negotiation.agreement
+        agreement = self.machine.negotiation.agreement
         usable = record.content_type == CHANGE_CIPHER_SPEC or not unproven_chaining(agreement)
         end, count = (record.start, sequence - 1) if usable else (record.end, sequence)
         least, most = plain_bounds(agreement, end - lost.start, count - lost.sequence)
-        self._tell_gap(reader, 0 if self._machine.busy else least, most, events)
+        self.tell_gap(reader, 0 if self.machine.busy else least, most, events)
         if usable:
             self._opened(reader, record, data, events)
 
     def _give_up(self, reader: DirectionReader, lost: Lost, events: list[TlsEvent]) -> None:
         """No record behind the lost bytes opens: the rest of this direction stays opaque."""
         if reader.ever_open:
-            self._tell_gap(reader, 0, reader.offset - lost.start, events)
-        detail = "no record opens after bytes were lost"
-        self._tell(events, Anomaly("tls-lost", reader.direction, reader.offset, detail))
+            self.tell_gap(reader, 0, reader.offset - lost.start, events)
+        self.tell_lost(reader, events)
         reader.lost = None
         reader.close_epoch(Mode.OPAQUE)
-
-    def _tell_gap(self, reader: DirectionReader, least: int, most: int, events: list[TlsEvent]) -> None:
-        if most > 0:
-            events.append(Gap(reader.direction, reader.plain, least, most))
-            reader.plain += least
-
-    def _tell_bad(self, reader: DirectionReader, content_type: int, lost: Lost, events: list[TlsEvent]) -> None:
-        """A record under proven keys did not open."""
-        self.bad_records += 1
-        self.opaque_records[reader.direction] += content_type == APPLICATION_DATA
-        reader.joiner.clear()
-        self._machine.lose()
-        self._tell(events, Anomaly("tls-bad-mac", reader.direction, lost.start, "a record fails its integrity check"))
-
-    def _outline(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
-        self._count_opaque(reader, *reader.outline(record, events))
-
-    def _count_opaque(self, reader: DirectionReader, count: int, size: int) -> None:
-        self.opaque_records[reader.direction] += count
-        self.opaque_bytes[reader.direction] += size
-        reader.opaque_since += size
-
-    def _place(self, reader: DirectionReader, record: Record, *, encrypted: bool) -> Place:
-        return Place(reader.direction, record.start, record.end, reader.plain, encrypted)
-
-    def _facts(self, events: list[TlsEvent], facts: list[Seen | Anomaly]) -> None:
-        for fact in facts:
-            if isinstance(fact, Anomaly):
-                self._tell(events, fact)
-            else:
-                events.append(fact)
-
-    def _tell(self, events: list[TlsEvent], anomaly: Anomaly) -> None:
-        """An anomaly, unless this connection had too many already."""
-        if self._anomalies_left > 0:
-            self._anomalies_left -= 1
-            events.append(anomaly)

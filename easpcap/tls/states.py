@@ -79,6 +79,8 @@ TRANSITIONS: Final[dict[tuple[State, int, int], State]] = {
     (State.RESUMED_CLIENT_CHANGED, TO_SERVER, hs.NEXT_PROTOCOL): State.RESUMED_CLIENT_CHANGED,
     (State.RESUMED_CLIENT_CHANGED, TO_SERVER, hs.CHANNEL_ID): State.RESUMED_CLIENT_CHANGED,
     (State.RESUMED_CLIENT_CHANGED, TO_SERVER, hs.FINISHED): State.ESTABLISHED,
+    # drafts of TLS 1.3 up to 21 have a HelloRetryRequest of its own; another ClientHello follows
+    (State.HELLO_SENT, TO_CLIENT, hs.HELLO_RETRY_REQUEST): State.START,
     # TLS 1.3: only hellos and the ChangeCipherSpec of middleboxes are seen in plain (RFC 8446 appendix D.4)
     (State.HIDDEN, TO_SERVER, hs.CLIENT_HELLO): State.HIDDEN,
     (State.HIDDEN, TO_CLIENT, hs.SERVER_HELLO): State.HIDDEN,

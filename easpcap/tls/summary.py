@@ -40,4 +40,4 @@ class Summary:
         self.gap_in_data = False  # bytes are missing after it
         self.bad_records = 0  # records that failed their MAC under keys that had proven right
         self.unopened: Negotiation | None = None  # the first handshake whose keys were not found
-        self.key_log_has_tls13 = False  # the key log knows this TLS 1.3 connection
+        self.missing_secrets: list[str] = []  # labels a key log lacks of a TLS 1.3 connection it otherwise knows

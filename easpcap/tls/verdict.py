@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from easpcap.tls.handshake import OLDEST_DRAFT, TLS13
+
 if TYPE_CHECKING:
     from easpcap.tls.negotiation import Agreement, Negotiation
     from easpcap.tls.summary import Summary
 
 SSL2: Final = 0x0002
-TLS13: Final = 0x0304
 
 Verdict = tuple[str, str | None, str | None]
 
@@ -36,7 +37,14 @@ _DETAILS: Final[dict[str, str]] = {
     "damaged, or the key belongs to another server.",
 }
 
-_TLS13_LATER: Final = "The key log has the secrets of this connection, but TLS 1.3 is not supported yet."
+_LOG_LACKS_PART: Final = (
+    "The key log knows this connection, but has no {} line for it; take the whole log, written by the client from "
+    "before the connection began until it ended."
+)
+_HIDDEN: Final = (
+    " TLS 1.3 hides what its records are: without the key log nothing can be told of a certificate that was asked for "
+    "late."
+)
 _LOG_LACKS: Final = "The key exchange is ephemeral, and the key log given has no line for this connection."
 
 
@@ -112,7 +120,8 @@ def opaque_reason(negotiation: Negotiation, *, key_log_given: bool, keys_given: 
         origin = negotiation.origin
         return origin.reason if origin and origin.reason else "resumed-session-not-captured"
     suite = agreement.suite
-    if (negotiation.unsupported or not suite.decryptable) and agreement.version < TLS13:
+    unsupported = negotiation.unsupported and agreement.version < TLS13
+    if unsupported or not suite.decryptable or 0 < agreement.draft < OLDEST_DRAFT:
         return "unsupported-suite"
     if negotiation.failed:
         by_wrong_key = negotiation.key_fits is not True and not key_log_given and not negotiation.abbreviated
@@ -138,13 +147,14 @@ def _key_reason(negotiation: Negotiation, agreement: Agreement, *, key_log_given
 
 
 def _detail(reason: str, summary: Summary, *, key_log_given: bool) -> str:
-    if reason == "key-log-lacks-session" and summary.key_log_has_tls13:
-        return _TLS13_LATER
+    if reason == "key-log-lacks-session" and summary.missing_secrets:
+        return _LOG_LACKS_PART.format(" and no ".join(dict.fromkeys(summary.missing_secrets)))
     if reason == "forward-secrecy" and key_log_given:
         return f"{_LOG_LACKS} {_DETAILS['key-log-lacks-session'].partition('; ')[2].capitalize()}"
     if reason == "unsupported-suite":
         return _DETAILS[reason].format(_unsupported(summary))
-    return _DETAILS[reason]
+    hidden = summary.version == TLS13 and reason in {"needs-key-log", "key-log-lacks-session"}
+    return _DETAILS[reason] + (_HIDDEN if hidden else "")
 
 
 def _unsupported(summary: Summary) -> str:

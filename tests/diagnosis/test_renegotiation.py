@@ -187,6 +187,35 @@ def test_a_post_handshake_question_of_tls13_in_mid_body_is_mid_body():
     story.hello_request(0, 4_000, outcome="post-handshake").certificate_asked().certificate(True)
     finding = only("renegotiation-mid-body", story.body(296_000).response(200))
     assert finding.evidence[1].what.startswith("CertificateRequest after the handshake; ")
+    assert all("renegotiat" not in text.lower() for text in (finding.detail, *(item.what for item in finding.evidence)))
+
+
+def tls13_question():
+    story = Story(version="TLS 1.3", suite="TLS_AES_128_GCM_SHA256").request(300_000).body(4_000)
+    story.hello_request(0, 4_000, outcome="post-handshake").certificate_asked()
+    return story
+
+
+def test_a_post_handshake_question_that_nobody_answers_is_a_deadlock():
+    finding = only("renegotiation-deadlock", tls13_question().at(30_000).zero_window().at(60_000).close("server-fin"))
+    assert finding.detail.startswith("The certificate is asked for after the TLS 1.3 handshake: ")
+    whats = [item.what for item in finding.evidence]
+    assert "the server's receive window is zero; no Certificate of the client follows" in whats
+
+
+def test_a_post_handshake_question_that_is_passed_over_is_a_refusal_without_renegotiation():
+    story = tls13_question().body(296_000).response(403)
+    finding = only("renegotiation-refused", story)
+    assert finding.title.endswith(
+        "asks for a client certificate after the TLS 1.3 handshake, and the client does not answer"
+    )
+    assert not any("RFC 5746" in line for line in finding.remedy)
+
+
+def test_a_post_handshake_question_whose_answer_is_not_liked_is_a_failure():
+    story = tls13_question().body(296_000).certificate(False)
+    story.alert(TO_CLIENT, "certificate_required", outcome="failed").close("server-fin")
+    assert only("renegotiation-failed", story).title.startswith("The late client certificate fails: ")
 
 
 @pytest.mark.parametrize("status", [403, 413])

@@ -37,7 +37,7 @@ def test_smaller_requests_that_renegotiate_make_the_late_certificate_likely():
     assert "up to 40,960 bytes" in finding.detail
     assert finding.against == []
     assert finding.evidence[-1].what == (
-        "for comparison, connection 2: POST SendMail with 40,960 bytes was renegotiated for and answered 200"
+        "for comparison, connection 2: POST SendMail with 40,960 bytes was asked for a certificate and answered 200"
     )
     assert "frame.number <= 2" not in finding.wireshark_filter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from easpcap.http.conversation import BodyPlace
+from easpcap.http.exchange import BodyPlace
 from easpcap.pipeline.renegotiation import RenegotiationTracker
 from easpcap.stream import TO_CLIENT, TO_SERVER, Position
 from easpcap.tls.events import Seen
@@ -142,3 +142,47 @@ def test_asking_twice_in_one_request_is_one_question_and_in_two_requests_two():
     watch.see(seen("hello-request"), at(6), 1, 1)
     watch.see(seen("hello-request"), at(7), 2, 2)
     assert [r.exchange for r in found] == [first, second]
+
+
+def asked_late(watch, frame, received, sent):
+    watch.see(seen("certificate-request", when="later", post_handshake=True), at(frame), received, sent)
+
+
+def test_a_certificate_request_after_the_handshake_of_tls13_is_a_question_in_mid_body():
+    watch, found = tracker(place_in(upload()))
+    watch.see(seen("certificate-request", when="first-handshake"), at(2), 0, 0)
+    asked_late(watch, 5, HEAD + 300, HEAD + 700)
+    (only,) = found
+    assert (only.by, only.mid_body, only.body_offset_acknowledged, only.body_offset_sent) == ("server", True, 300, 700)
+    assert (only.outcome, only.certificate_requested, only.certificate_presented) == ("post-handshake", True, None)
+    watch.see(seen("client-certificate", TO_SERVER, count=1), at(6), HEAD + 800, HEAD + 800)
+    watch.see(seen("handshake-done", TO_SERVER, post_handshake=True, full=False), at(7), HEAD + 800, HEAD + 800)
+    assert (only.outcome, only.certificate_presented, only.done) == ("post-handshake", True, at(7))
+
+
+def answered_late(response):
+    exchange = upload()
+    exchange.response = response
+    watch, found = tracker(place_in(exchange))
+    asked_late(watch, 5, HEAD + 300, HEAD + 700)
+    watch.see(seen("client-certificate", TO_SERVER, count=0), at(6), HEAD + 800, HEAD + 800)
+    watch.see(seen("handshake-done", TO_SERVER, post_handshake=True, full=False), at(7), HEAD + 800, HEAD + 800)
+    return watch, found
+
+
+def test_a_late_certificate_that_the_server_does_not_like_is_a_failure():
+    watch, found = answered_late(None)
+    watch.see(seen("alert", fatal=True, description=116, name="certificate_required"), at(8), HEAD + 800, HEAD + 800)
+    assert (found[0].outcome, found[0].alert_name) == ("failed", "certificate_required")
+
+
+def test_an_alert_behind_the_response_has_nothing_to_do_with_the_late_certificate():
+    watch, found = answered_late(object())
+    watch.see(seen("alert", fatal=True, description=80, name="internal_error"), at(8), HEAD + 800, HEAD + 800)
+    assert found[0].outcome == "post-handshake"
+
+
+def test_two_late_questions_one_after_the_other_are_two():
+    watch, found = answered_late(None)
+    asked_late(watch, 8, HEAD + 900, HEAD + 900)
+    assert [(each.position, each.done) for each in found] == [(at(5), at(7)), (at(8), None)]

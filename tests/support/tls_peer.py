@@ -16,8 +16,12 @@ import warnings
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Made for these tests and used nowhere else; a fixed key keeps the tests quick and their failures repeatable.
 SERVER_KEY_PEM = """\
@@ -200,29 +204,30 @@ class _Connection:
         self._wires = wires
         self.flights: list[tuple[int, bytes]] = []
 
-    def _tap(self, direction: int) -> None:
-        """Note what was just written, and leave it on the wire."""
+    @contextlib.contextmanager
+    def _tap(self, direction: int) -> Iterator[None]:
+        """Note what an end writes, and leave it on the wire, behind what is not read yet."""
         wire = self._wires[direction]
-        data = wire.read()
-        if data:
-            self.flights.append((direction, data))
+        before = wire.pending
+        try:
+            yield
+        finally:
+            data = wire.read()
             wire.write(data)
+            if data[before:]:
+                self.flights.append((direction, data[before:]))
 
     def shake_hands(self) -> None:
         waiting = {TO_SERVER, TO_CLIENT}
         while waiting:
             for direction in (TO_SERVER, TO_CLIENT):
-                try:
+                with contextlib.suppress(ssl.SSLWantReadError), self._tap(direction):
                     self._ends[direction].do_handshake()
                     waiting.discard(direction)
-                except ssl.SSLWantReadError:
-                    pass
-                finally:
-                    self._tap(direction)
 
     def write(self, direction: int, data: bytes) -> None:
-        self._ends[direction].write(data)
-        self._tap(direction)
+        with self._tap(direction):
+            self._ends[direction].write(data)
         self._drain(1 - direction, len(data))
 
     def _drain(self, reader: int, size: int) -> None:
@@ -232,9 +237,9 @@ class _Connection:
 
     def close(self) -> None:
         for direction in (TO_SERVER, TO_CLIENT):
-            with contextlib.suppress(ssl.SSLError):  # the other end's close_notify is still to come
+            # the other end's close_notify is still to come
+            with contextlib.suppress(ssl.SSLError), self._tap(direction):
                 self._ends[direction].unwrap()
-            self._tap(direction)
 
 
 def record_session(

@@ -126,11 +126,11 @@ def test_tls13_is_known_by_name_and_needs_its_key_log(log):
     assert {stretch.content_type for stretch in outcome.records} <= {20, 23}
 
 
-def test_tls13_with_its_key_log_says_that_it_is_not_supported_yet():
+def test_tls13_is_opened_by_its_key_log():
     recording = record_session(0x0304)
-    verdict = run(recording.flights, ring_with_log(recording.key_log)).verdict(log=True, keys=False)
-    assert verdict[0] == "opaque"
-    assert "not supported yet" in verdict[2]
+    outcome = run(recording.flights, ring_with_log(recording.key_log))
+    assert outcome.plaintext == recording.plaintext
+    assert outcome.verdict(log=True, keys=False) == ("decrypted", None, None)
 
 
 def test_pure_ssl2_is_known_by_name():

@@ -42,9 +42,8 @@ def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation
         connection,
         exchange,
         title=TITLE,
-        detail="The certificate is negotiated by renegotiation: the client must send its whole body first, the "
-        "server will not "
-        f"read it first. {_waited(how)}",
+        detail=f"The certificate is asked for {evidence.way(connection)}: the client must send its whole body first, "
+        f"the server will not read it first. {_waited(how)}",
         evidence=[
             *evidence.request_begins(book, exchange),
             evidence.asked(connection, renegotiation),

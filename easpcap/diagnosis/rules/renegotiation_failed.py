@@ -32,8 +32,8 @@ def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiatio
         RULE,
         connection,
         exchange,
-        title=f"The renegotiation fails: the {course.side(alert.direction)} ends it with the alert {name}",
-        detail=_detail(renegotiation, alert, name),
+        title=f"{_handshake(connection)} fails: the {course.side(alert.direction)} ends it with the alert {name}",
+        detail=_detail(connection, renegotiation, alert, name),
         evidence=[
             *(evidence.request_begins(book, exchange) if exchange else []),
             evidence.asked(connection, renegotiation),
@@ -45,12 +45,16 @@ def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiatio
     )
 
 
-def _detail(renegotiation: Renegotiation, alert: Fact, name: str) -> str:
+def _handshake(connection: Connection) -> str:
+    return "The late client certificate" if evidence.post_handshake(connection) else "The renegotiation"
+
+
+def _detail(connection: Connection, renegotiation: Renegotiation, alert: Fact, name: str) -> str:
     if renegotiation.by == "client":
         return (
             f"The client began a renegotiation by itself and the {course.side(alert.direction)} ended it with {name}."
         )
-    asked = "The server asked for a client certificate by renegotiation"
+    asked = f"The server asked for a client certificate {evidence.way(connection)}"
     if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
         return (
             f"{asked}, the client had none to give, and the {course.side(alert.direction)} ended the handshake "
@@ -66,4 +70,6 @@ def _remedy(book: Casebook, connection: Connection, renegotiation: Renegotiation
         return remedies.supply_certificate()
     if renegotiation.certificate_presented:
         return remedies.mend_certificate(name)
+    if evidence.post_handshake(connection):
+        return remedies.ask_in_first_handshake(book.site(connection))
     return [*remedies.ask_in_first_handshake(book.site(connection)), *remedies.allow_renegotiation()]

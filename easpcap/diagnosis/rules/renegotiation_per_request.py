@@ -19,13 +19,14 @@ RULE = ("renegotiation-per-request", "notice")
 
 TITLE = "The client certificate is asked for by renegotiation, request by request"
 
+LATE_TITLE = "The client certificate is asked for after the TLS 1.3 handshake, request by request"
+
 #: Final statuses that say the request did not succeed for reasons other rules tell.
 TOLD_ELSEWHERE = frozenset({403, 413})
 
 WARNING = (
-    "It works, but costs round trips and a full handshake, and fails once a body is larger than what the server "
-    "reads ahead "
-    "(IIS 49,152 bytes, Apache 131,072 bytes unless changed)."
+    "It works, but costs round trips and the proof of a certificate, and fails once a body is larger than what the "
+    "server reads ahead (IIS 49,152 bytes, Apache 131,072 bytes unless changed)."
 )
 
 
@@ -56,8 +57,8 @@ def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation
         RULE,
         connection,
         exchange,
-        title=TITLE,
-        detail=f"The server renegotiates for {book.label(exchange)}. {WARNING}",
+        title=LATE_TITLE if evidence.post_handshake(connection) else TITLE,
+        detail=f"{_what(connection)} {book.label(exchange)}. {WARNING}",
         evidence=[
             *evidence.request_begins(book, exchange),
             evidence.asked(connection, renegotiation),
@@ -66,6 +67,12 @@ def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation
         ],
         remedy=remedies.ask_in_first_handshake(book.site(connection)),
     )
+
+
+def _what(connection: Connection) -> str:
+    if evidence.post_handshake(connection):
+        return "The server asks for a certificate by a CertificateRequest of its own for"
+    return "The server renegotiates for"
 
 
 def _inferred(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> Finding:

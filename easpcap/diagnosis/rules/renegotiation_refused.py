@@ -34,20 +34,40 @@ def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiatio
     ]
     if exchange is None or exchange.response is None:
         lines.append(evidence.connection_ends(how.end, exchange))
-    does = "refuses it (no_renegotiation)" if said_no else "goes on without a ClientHello"
+    does = "refuses it (no_renegotiation)" if said_no else f"goes on without a {evidence.reply(connection)}"
     return evidence.finding(
         book,
         RULE,
         connection,
         exchange,
-        title="The server asks for a client certificate by renegotiation, and the client "
-        + ("refuses to renegotiate" if said_no else "does not renegotiate"),
-        detail=f"The server wants another handshake on this connection, and the client {does}. "
-        "Many clients allow no renegotiation at all, or none without RFC 5746; the certificate cannot be asked "
-        "for in this way.",
+        title=f"The server asks for a client certificate {evidence.way(connection)}, and the client "
+        + _deed(connection, said_no=said_no),
+        detail=_detail(connection, does),
         evidence=lines,
         against=_against(renegotiation, said_no),
-        remedy=[*remedies.ask_in_first_handshake(book.site(connection)), *remedies.allow_renegotiation()],
+        remedy=[
+            *remedies.ask_in_first_handshake(book.site(connection)),
+            *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation()),
+        ],
+    )
+
+
+def _deed(connection: Connection, *, said_no: bool) -> str:
+    if said_no:
+        return "refuses to renegotiate"
+    return "does not answer" if evidence.post_handshake(connection) else "does not renegotiate"
+
+
+def _detail(connection: Connection, does: str) -> str:
+    if evidence.post_handshake(connection):
+        return (
+            f"The server sends a CertificateRequest on a connection whose handshake is over, and the client {does}. "
+            "Few clients can answer at this point (RFC 8446 section 4.6.2)."
+        )
+    return (
+        f"The server wants another handshake on this connection, and the client {does}. "
+        "Many clients allow no renegotiation at all, or none without RFC 5746; the certificate cannot be asked "
+        "for in this way."
     )
 
 

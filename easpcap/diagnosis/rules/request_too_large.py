@@ -33,7 +33,7 @@ class Grounds(Record):
     """What the capture says about the limit that was met."""
 
     size: int  # announced, else seen
-    asked_here: bool  # a HelloRequest fell into this very request
+    asked_here: bool  # a HelloRequest (TLS 1.3: CertificateRequest) fell into this very request
     renegotiated: Exchange | None  # the largest smaller request of the same kind that renegotiated and passed
     accepted: int | None  # body bytes of the largest request of the kind that was let through
     larger_accepted: int | None  # the same, where it was larger than this one
@@ -156,12 +156,12 @@ def _cause(grounds: Grounds) -> str:
     """The likely cause, and how sure that is."""
     late = "the certificate is asked for late, and the server reads only so much of a body before it asks"
     if grounds.asked_here:
-        return f"Certain cause: {late}; its HelloRequest stands in this very request."
+        return f"Certain cause: {late}; its question stands in this very request."
     if grounds.renegotiated:
         largest = _size(grounds.renegotiated)
         return (
-            f"Likely cause: {late}. Requests of the same kind of up to {largest:,} bytes were renegotiated for "
-            "and accepted."
+            f"Likely cause: {late}. Requests of the same kind of up to {largest:,} bytes were asked for a "
+            "certificate and accepted."
             f"{_limit_between(largest, grounds.size)}"
         )
     if grounds.proxy:
@@ -223,7 +223,7 @@ def _compared(book: Casebook, grounds: Grounds) -> list[Evidence]:
         return []
     what = (
         f"for comparison, connection {largest.connection}: {book.label(largest)} with {_size(largest):,} bytes "
-        "was renegotiated for"
+        "was asked for a certificate"
     )
     return [Evidence(largest.request.first, f"{what} and answered {largest.response.status}")]
 
@@ -235,7 +235,8 @@ def _against(grounds: Grounds, *, late: bool) -> list[str]:
     if late:
         if not grounds.renegotiated:
             found.append(
-                "No renegotiation was seen for a smaller request: another limit on request bodies would look the same."
+                "No certificate was seen to be asked for in a smaller request: another limit on request bodies would "
+                "look the same."
             )
         if grounds.authorization:
             found.append("The request has an Authorization header: the server may not want a certificate for it.")

@@ -1,0 +1,503 @@
+"""TLS 1.3 connections: what they say, whole, in pieces, cut and damaged."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from easpcap.stream import TO_CLIENT, TO_SERVER
+from tests.support.tls13_script import EARLY, LABELS, SUITES, Tls13Script, extension, vector
+from tests.support.tls_peer import TlsPeer, record_session
+from tests.support.tls_runs import ring_with_log, run
+
+REQUEST = b"POST /Microsoft-Server-ActiveSync HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + bytes(range(256)) * 150
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def talk(script):
+    script.data(TO_SERVER, REQUEST)
+    script.data(TO_CLIENT, ANSWER)
+    return script.close()
+
+
+def read(script, *omitted, **options):
+    return run(script.flights, ring_with_log(script.key_log(*omitted)), **options)
+
+
+def verdict(outcome):
+    return outcome.verdict(log=True, keys=False)
+
+
+def assert_read(script, outcome):
+    assert outcome.plaintext == tuple(map(bytes, script.plaintext))
+    assert outcome.codes == []
+    assert verdict(outcome) == ("decrypted", None, None)
+
+
+# -- whole connections -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suite", list(SUITES))
+def test_a_connection_of_every_suite_tells_its_story(suite):
+    script = talk(Tls13Script(suite).handshake())
+    outcome = read(script)
+    assert_read(script, outcome)
+    assert outcome.kinds == [
+        "client-hello",
+        "server-hello",
+        "certificate",
+        "handshake-done",
+        "close-notify",
+        "close-notify",
+    ]
+    done = outcome.seen[3]
+    assert (done.data["full"], done.data["verified"], done.direction) == (True, True, TO_SERVER)
+    assert outcome.session.key_sources == {7}
+    assert outcome.session.server_certificate is not None
+
+
+def test_openssl_is_read_and_its_finished_proven():
+    recording = record_session(0x0304, script=[(TO_SERVER, REQUEST), (TO_CLIENT, ANSWER)])
+    outcome = run(recording.flights, ring_with_log(recording.key_log))
+    assert outcome.plaintext == recording.plaintext
+    assert outcome.codes == []
+    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").data["verified"]
+
+
+def test_openssl_resumes_by_psk():
+    peer = TlsPeer(0x0304)
+    peer.record([(TO_SERVER, b"first"), (TO_CLIENT, b"answer")])
+    recording = peer.record([(TO_SERVER, b"second"), (TO_CLIENT, b"answer")], resume=True)
+    assert recording.resumed
+    outcome = run(recording.flights, ring_with_log(recording.key_log))
+    assert outcome.plaintext == recording.plaintext
+    assert outcome.codes == []
+    assert outcome.session.resumed == "psk"
+    assert "certificate" not in outcome.kinds
+    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").data["abbreviated"]
+
+
+def test_openssl_shows_a_client_certificate_in_the_first_handshake():
+    recording = record_session(0x0304, client_certificate=True)
+    outcome = run(recording.flights, ring_with_log(recording.key_log))
+    session = outcome.session
+    assert outcome.plaintext == recording.plaintext
+    assert (session.certificate_requested, session.certificate_presented) == ("first-handshake", True)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_certificates_of_the_client_are_counted(count):
+    outcome = read(talk(Tls13Script().handshake(certificates=count)))
+    asked, came = (next(s for s in outcome.seen if s.kind == k) for k in ("certificate-request", "client-certificate"))
+    assert asked.data["when"] == "first-handshake"
+    assert came.data["count"] == count
+    assert outcome.session.certificate_presented is (count > 0)
+
+
+def test_a_hello_retry_request_is_followed_by_the_same_handshake():
+    script = Tls13Script().client_hello().retry()
+    script.compatible(TO_CLIENT)
+    script.compatible(TO_SERVER)
+    talk(script.handshake())
+    outcome = read(script)
+    assert_read(script, outcome)
+    assert outcome.session.handshakes == 1
+    assert outcome.seen[1].detail.startswith("HelloRetryRequest")
+    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").data["verified"]
+
+
+def test_a_change_cipher_spec_may_stand_anywhere():
+    script = Tls13Script().client_hello()
+    script.compatible(TO_SERVER)
+    script.server_hello()
+    script.compatible(TO_CLIENT)
+    script.server_flight()
+    script.compatible(TO_SERVER)
+    script.client_flight()
+    script.compatible(TO_SERVER)
+    assert_read(talk(script), read(script))
+
+
+@pytest.mark.parametrize("size", [1, 7, 300])
+def test_messages_may_be_split_over_records(size):
+    script = Tls13Script(fragment_size=size)
+    script.client_hello().server_hello().server_flight(ask=True).client_flight(certificates=1)
+    script.fragment_size = 2**14
+    assert_read(talk(script), read(script))
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_keys_may_be_updated_at_any_time(direction):
+    script = Tls13Script(0x1302).handshake()
+    for number in range(4):
+        script.data(direction, bytes([number]) * 500)
+        script.data(1 - direction, b"meanwhile")
+        script.key_update(direction)
+    assert_read(talk(script), read(script))
+
+
+def test_tickets_alerts_and_padding_are_no_data():
+    script = Tls13Script().handshake()
+    script.padding = 50
+    script.ticket()
+    script.data(TO_CLIENT, b"padded")
+    script.padding = 0
+    script.alert(TO_SERVER, 1, 40)
+    script.alert(TO_CLIENT, 1, 90)
+    outcome = read(talk(script))
+    assert outcome.plaintext == tuple(map(bytes, script.plaintext))
+    alerts = [(seen.data["name"], seen.data["fatal"]) for seen in outcome.seen if seen.kind == "alert"]
+    assert alerts == [("handshake_failure", True), ("user_canceled", False)]  # whatever level they have
+
+
+# -- post-handshake authentication -------------------------------------------------------------------------------------
+
+
+def test_a_certificate_may_be_asked_for_in_the_middle_of_a_body():
+    script = Tls13Script().handshake(offers=True)
+    script.data(TO_SERVER, REQUEST[:1000])
+    asked_at = script.ask_late()
+    script.data(TO_SERVER, REQUEST[1000:2000])
+    script.answer_late()
+    talk(script)
+    outcome = read(script)
+    assert_read(script, outcome)
+    assert outcome.seen[0].data["post_handshake_auth"] is True
+    asked, came, done = outcome.seen[4:7]
+    assert (asked.kind, asked.offset, asked.data["post_handshake"]) == ("certificate-request", asked_at, True)
+    assert (came.kind, came.data["count"], came.plain_offset) == ("client-certificate", 1, 2000)
+    assert (done.kind, done.data["post_handshake"]) == ("handshake-done", True)
+    assert (outcome.session.certificate_requested, outcome.session.certificate_presented) == ("later", True)
+
+
+# -- early data --------------------------------------------------------------------------------------------------------
+
+
+def with_early_data(*, accepted, suites=None, size=300):
+    script = Tls13Script(0x1303).client_hello(early=True, suites=suites)
+    script.compatible(TO_SERVER)
+    script.early_data(bytes(size))
+    script.server_hello(psk=True)
+    if accepted:
+        script.plaintext[TO_SERVER] += bytes(size)
+    script.server_flight(early=accepted, certificate=False)
+    script.early_data(b"more")
+    if accepted:
+        script.plaintext[TO_SERVER] += b"more"
+    return talk(script.client_flight(early=accepted))
+
+
+@pytest.mark.parametrize("suites", [None, [0x1302, 0x1301, 0xC02F, 0x1304, 0x1303]])
+def test_early_data_that_the_server_takes_is_data(suites):
+    script = with_early_data(accepted=True, suites=suites)
+    assert_read(script, read(script))
+
+
+def test_early_data_that_the_server_passes_over_is_none():
+    script = with_early_data(accepted=False)
+    outcome = read(script)
+    assert outcome.plaintext == tuple(map(bytes, script.plaintext))
+    assert outcome.codes == ["tls-early-data-rejected"]
+    assert verdict(outcome)[0] == "decrypted"
+
+
+def test_early_data_before_a_hello_retry_request_is_passed_over():
+    script = Tls13Script().client_hello(early=True)
+    script.early_data(b"in vain")
+    script.retry()
+    script.present[TO_SERVER] = None
+    talk(script.handshake())
+    outcome = read(script)
+    assert outcome.plaintext == tuple(map(bytes, script.plaintext))
+    assert outcome.codes == ["tls-early-data-rejected"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_without_its_secret_early_data_stays_closed_and_the_rest_is_read(accepted):
+    script = with_early_data(accepted=accepted)
+    outcome = read(script, EARLY)
+    assert outcome.plaintext[TO_SERVER] == REQUEST
+    assert outcome.codes == []
+    if accepted:
+        assert verdict(outcome)[:2] == ("partial", "key-log-lacks-session")
+        assert EARLY in verdict(outcome)[2]
+    else:
+        assert verdict(outcome) == ("decrypted", None, None)
+
+
+def test_early_data_that_nobody_answers_was_sent_all_the_same():
+    script = Tls13Script().client_hello(early=True)
+    script.early_data(b"GET / HTTP/1.1\r\n\r\n")
+    assert read(script).plaintext[TO_SERVER] == b"GET / HTTP/1.1\r\n\r\n"
+
+
+def test_more_early_data_than_any_server_takes_is_not_kept():
+    script = Tls13Script().client_hello(early=True)
+    for _ in range(40):
+        script.early_data(bytes(2**14))
+    assert len(read(script).plaintext[TO_SERVER]) == 256 * 2**10
+
+
+# -- drafts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draft", range(18, 29))
+def test_drafts_are_read_and_named(draft):
+    script = Tls13Script(draft=draft).handshake()
+    script.key_update(TO_SERVER)
+    talk(script)
+    outcome = read(script)
+    assert outcome.plaintext == tuple(map(bytes, script.plaintext))
+    assert outcome.codes == ["tls-draft"]
+    assert outcome.session.version == 0x0304
+
+
+def test_early_data_of_a_draft_is_read_before_the_server_has_spoken():
+    script = Tls13Script(draft=18).client_hello(early=True)
+    script.early_data(b"early")
+    assert read(script).plaintext[TO_SERVER] == b"early"
+
+
+def test_a_draft_before_the_oldest_is_unsupported():
+    script = talk(Tls13Script(draft=16).handshake())
+    assert verdict(read(script))[:2] == ("opaque", "unsupported-suite")
+
+
+# -- secrets that are missing ------------------------------------------------------------------------------------------
+
+
+def test_without_a_key_log_nothing_is_read():
+    script = talk(Tls13Script().handshake())
+    status, reason, detail = run(script.flights, ring_with_log("")).verdict(log=False, keys=True)
+    assert (status, reason) == ("opaque", "needs-key-log")
+    assert "TLS 1.3 hides" in detail
+
+
+def test_a_key_log_of_another_connection_lacks_the_session():
+    outcome = run(talk(Tls13Script().handshake()).flights, ring_with_log(Tls13Script().key_log()))
+    assert verdict(outcome)[:2] == ("opaque", "key-log-lacks-session")
+
+
+def test_the_secrets_of_the_application_data_are_enough():
+    script = talk(Tls13Script().handshake(certificates=1))
+    outcome = read(script, LABELS[0][0], LABELS[1][0])
+    assert_read(script, outcome)
+    assert outcome.kinds == ["client-hello", "server-hello", "close-notify", "close-notify"]
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+@pytest.mark.parametrize("with_handshake", [True, False])
+def test_one_secret_that_is_missing_closes_one_direction_and_is_named(direction, with_handshake):
+    script = talk(Tls13Script().handshake())
+    handshake, application = LABELS[direction]
+    outcome = read(script, application, *([] if with_handshake else [handshake]))
+    assert outcome.plaintext[direction] == b""
+    assert outcome.plaintext[1 - direction] == bytes(script.plaintext[1 - direction])
+    status, reason, detail = verdict(outcome)
+    assert (status, reason) == ("partial", "key-log-lacks-session")
+    assert application in detail
+    assert outcome.codes == (["tls-secret-missing"] if with_handshake else [])
+
+
+def test_a_secret_of_the_wrong_length_is_as_good_as_missing():
+    script = talk(Tls13Script().handshake())
+    script.secrets["CLIENT_TRAFFIC_SECRET_0"] = bytes(48)
+    assert "CLIENT_TRAFFIC_SECRET_0" in verdict(read(script))[2]
+
+
+def test_wrong_secrets_open_nothing_and_do_no_harm():
+    script = talk(Tls13Script().handshake())
+    script.secrets = {label: bytes(32) for label in script.secrets}
+    outcome = read(script)
+    assert outcome.plaintext == (b"", b"")
+    assert verdict(outcome)[:2] == ("opaque", "mac-failure")
+
+
+# -- in pieces, with gaps, damaged -------------------------------------------------------------------------------------
+
+
+def long_story():
+    script = Tls13Script().handshake(certificates=1, offers=True)
+    for number in range(12):
+        script.data(TO_SERVER, random.Random(number).randbytes(700))
+        script.data(TO_CLIENT, random.Random(-number).randbytes(300))
+        if number == 3:
+            script.ask_late()
+            script.answer_late()
+        if number in {5, 9}:
+            script.key_update(TO_SERVER)
+            script.key_update(TO_CLIENT)
+    return script.close()
+
+
+STORY = long_story()
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 100, 1000])
+def test_steps_of_any_size_give_the_same(step):
+    whole, split = read(STORY), read(STORY, step=step)
+    assert_read(STORY, split)
+    assert split.seen == whole.seen
+
+
+def pieces_in_order(script, outcome):
+    """Every piece that came out stands in the true plaintext, in order."""
+    for direction in (TO_SERVER, TO_CLIENT):
+        true, at = bytes(script.plaintext[direction]), 0
+        for event in outcome.events:
+            if type(event).__name__ == "Data" and event.direction == direction:
+                at = true.index(event.data, at) + len(event.data)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    direction=st.sampled_from([TO_SERVER, TO_CLIENT]),
+    place=st.floats(0, 1, exclude_max=True),
+    size=st.integers(1, 3000),
+)
+def test_a_gap_anywhere_never_makes_wrong_plaintext_and_is_recovered_from(direction, place, size):
+    start = int(place * STORY.offsets[direction])
+    outcome = read(STORY, lost=(direction, start, start + size))
+    pieces_in_order(STORY, outcome)
+    hello_end = STORY.records[direction][0][1]
+    last = bytes(STORY.plaintext[direction])[-300:]
+    if start >= hello_end and start + size < STORY.records[direction][-3][0]:
+        assert outcome.plaintext[direction].endswith(last)
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_a_gap_of_whole_records_of_data_has_its_exact_length(direction):
+    script = Tls13Script().handshake()
+    for number in range(6):
+        script.data(direction, bytes([number]) * 1000)
+    records = [record for record in script.records[direction] if record[2] == 23]
+    outcome = read(script, lost=(direction, records[2][0], records[4][1]))
+    (gap,) = outcome.gaps
+    assert (gap.offset, gap.length, gap.most) == (2000, 3000, 3000)
+    assert outcome.plaintext[direction] == bytes(
+        script.plaintext[direction][:2000] + script.plaintext[direction][5000:]
+    )
+
+
+def test_a_gap_behind_padding_has_bounds_only():
+    script = Tls13Script().handshake()
+    script.padding = 10
+    for number in range(6):
+        script.data(TO_SERVER, bytes([number]) * 1000)
+    records = [record for record in script.records[TO_SERVER] if record[2] == 23]
+    (gap,) = read(script, lost=(TO_SERVER, records[2][0], records[3][1])).gaps
+    assert (gap.length, gap.most) == (0, 2020)
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_a_lost_key_update_is_found_out(direction):
+    script = Tls13Script().handshake()
+    script.data(direction, b"before")
+    start = script.key_update(direction)
+    stop = script.offsets[direction]
+    script.data(direction, b"after")
+    outcome = read(script, lost=(direction, start, stop))
+    assert outcome.plaintext[direction] == b"beforeafter"
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_any_changed_record_is_told_and_the_rest_goes_on(direction):
+    for start, end, content_type in STORY.records[direction][1:]:
+        for at in {start + 5, (start + end) // 2, end - 1}:
+            outcome = run(changed(direction, at), ring_with_log(STORY.key_log()))
+            if content_type == 20:
+                continue
+            assert outcome.codes[0] == "tls-bad-mac", (start, content_type)
+            pieces_in_order(STORY, outcome)
+            if content_type != 21:
+                assert outcome.ends[direction].cause == "close-notify"
+
+
+def changed(direction, at, bit=1):
+    flights, offset = [], 0
+    for way, flight in STORY.flights:
+        if way == direction and offset <= at < offset + len(flight):
+            place = at - offset
+            flight = flight[:place] + bytes([flight[place] ^ bit]) + flight[place + 1 :]  # noqa: PLW2901
+        offset += len(flight) if way == direction else 0
+        flights.append((way, flight))
+    return flights
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    direction=st.sampled_from([TO_SERVER, TO_CLIENT]),
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.sampled_from([1, 128]),
+)
+def test_a_flipped_bit_anywhere_never_raises_and_never_lies(direction, place, bit):
+    outcome = run(changed(direction, int(place * STORY.offsets[direction]), bit), ring_with_log(STORY.key_log()))
+    pieces_in_order(STORY, outcome)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cut=st.floats(0, 1))
+def test_a_cut_anywhere_gives_a_true_beginning(cut):
+    left = int(cut * sum(STORY.offsets))
+    flights = []
+    for way, flight in STORY.flights:
+        flights.append((way, flight[:left]))
+        left -= len(flight)
+        if left <= 0:
+            break
+    outcome = run(flights, ring_with_log(STORY.key_log()), cause="capture-end")
+    for direction in (TO_SERVER, TO_CLIENT):
+        assert bytes(STORY.plaintext[direction]).startswith(outcome.plaintext[direction])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([TO_SERVER, TO_CLIENT]), st.sampled_from([20, 21, 22, 23]), st.binary(max_size=80)),
+        max_size=8,
+    )
+)
+def test_any_content_under_the_right_keys_never_raises(records):
+    for begin in (Tls13Script().handshake(), Tls13Script().client_hello(early=True).server_hello(psk=True)):
+        script = begin
+        if script.present[TO_CLIENT] is None:
+            script.under(TO_CLIENT, script.secrets[LABELS[TO_CLIENT][0]])
+            script.under(TO_SERVER, script.secrets[EARLY])
+        for direction, content_type, content in records:
+            script.send(direction, content_type, content)
+        read(script)
+
+
+def test_odd_messages_are_told():
+    script = Tls13Script().handshake()
+    script.message(TO_CLIENT, 0, b"")  # a HelloRequest has no place in TLS 1.3
+    script.message(TO_SERVER, 11, b"\1")
+    script.message(TO_SERVER, 99, b"")
+    assert read(script).codes == ["tls-unexpected-message", "tls-broken-message", "tls-unexpected-message"]
+
+
+def test_a_finished_that_does_not_fit_is_an_anomaly_and_no_more():
+    script = Tls13Script().client_hello().server_hello()
+    script.transcript += b"another story"
+    outcome = read(talk(script.server_flight().client_flight()))
+    assert outcome.codes == ["tls-finished-mismatch"] * 2
+    assert outcome.plaintext == tuple(map(bytes, script.plaintext))
+
+
+@pytest.mark.parametrize(("algorithm", "count"), [(1, 1), (2, None)])
+def test_a_compressed_certificate_is_expanded_where_it_is_zlibs(algorithm, count):
+    import zlib
+
+    from tests.support.tls13_script import entry, server_certificate_der
+
+    body = b"\0" + vector(3, entry(server_certificate_der()))
+    script = Tls13Script().client_hello().server_hello()
+    script.under(TO_CLIENT, script.secrets[LABELS[TO_CLIENT][0]])
+    script.message(TO_CLIENT, 8, vector(2, extension(10, b"")))
+    compressed = algorithm.to_bytes(2, "big") + len(body).to_bytes(3, "big") + vector(3, zlib.compress(body))
+    script.message(TO_CLIENT, 25, compressed)
+    (seen,) = [seen for seen in read(script).seen if seen.kind == "certificate"]
+    assert seen.data["count"] == count
