@@ -163,6 +163,10 @@ class InnerSession:
         """No key opens a record: one of an epoch whose secret is not known, or a damaged one."""
         side = self._sides[reader.direction]
         step, protection = side.steps[0], side.steps[0].protection
+        if step.epoch == EARLY and protection is not None and all(each.protection for each in side.steps):
+            protection.sequence += 1  # early data that was opened before: this record of it is damaged
+            self._host.tell_bad(reader, APPLICATION_DATA, record.start, events)
+            return
         before_proof = protection is not None and step.epoch == HANDSHAKE and not protection.begun
         if protection is None or step.epoch == EARLY or (before_proof and self._early_offered(reader)):
             side.pending += 1

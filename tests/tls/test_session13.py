@@ -204,6 +204,19 @@ def test_early_data_that_the_server_passes_over_is_none():
     assert verdict(outcome)[0] == "decrypted"
 
 
+def test_a_damaged_record_of_early_data_is_told_and_the_next_one_read():
+    script = Tls13Script().client_hello(early=True)
+    for number in range(3):
+        script.early_data(bytes([number]) * 9)
+    way, flight = script.flights[-2]
+    script.flights[-2] = (way, flight[:-1] + bytes([flight[-1] ^ 1]))
+    script.server_hello(psk=True).server_flight(early=True, certificate=False)
+    talk(script.client_flight(early=True))
+    outcome = read(script)
+    assert outcome.plaintext[TO_SERVER] == bytes(9) + bytes([2]) * 9 + REQUEST
+    assert outcome.codes == ["tls-bad-mac"]
+
+
 def test_early_data_before_a_hello_retry_request_is_passed_over():
     script = Tls13Script().client_hello(early=True)
     script.early_data(b"in vain")
