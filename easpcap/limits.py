@@ -39,6 +39,9 @@ MAX_CACHED_PREMASTERS = 4096
 MAX_KEY_FILE = 16 * 2**20
 MAX_KEY_LOG = 256 * 2**20
 
+#: PEM blocks looked at in one file (the largest bundles of authorities have some hundred).
+MAX_KEY_BLOCKS = 1000
+
 #: Files looked at in a folder that is given as a key.
 MAX_KEY_FOLDER_FILES = 1000
 

@@ -11,6 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from easpcap import limits
 from easpcap.keyfiles import load_keys
@@ -222,6 +224,39 @@ def test_encrypted_keys_in_a_folder_are_told_apart(folder):
 def test_a_folder_of_everything_is_refused(folder, monkeypatch):
     monkeypatch.setattr(limits, "MAX_KEY_FOLDER_FILES", 3)
     assert "a folder of more than 3 files" in only(folder).error
+
+
+# -- hostile files -----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_bytes_make_a_key_file_raise(data, tmp_path_factory):
+    from tests.test_keyfiles import UNUSABLE, USABLE
+
+    forms = [form for form, _ in USABLE.values()] + [make() for make, _ in UNUSABLE.values()][:12]
+    damaged = bytearray(data.draw(st.sampled_from(forms)))
+    for _ in range(data.draw(st.integers(0, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    del damaged[data.draw(st.integers(0, len(damaged))) :]
+    path = tmp_path_factory.mktemp("hostile") / "file"
+    path.write_bytes(damaged)
+    assert only(path, b"secret").kind
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"-----BEGIN PRIVATE KEY-----\n" * 200_000,
+        b"MI" + b" " * 4_000_000 + b"!",
+        b"-----BEGIN PRIVATE KEY-----\nDEK-Info: AES-128-CBC,00\n\n" + b"\n" * 1_000_000 + b"-----END PRIVATE KEY-----",
+        b"CLIENT_RANDOM\n" * 200_000,
+    ],
+)
+def test_large_nonsense_takes_no_time_to_speak_of(data, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert only(path, b"secret").kind == "unusable"
 
 
 # -- what the library says --------------------------------------------------------------------------------------------

@@ -145,6 +145,7 @@ UNUSABLE = {
     "gzip": (lambda: b"\x1f\x8b\x08" + bytes(24), "compressed with gzip"),
     "empty": (lambda: b"", "empty"),
     "blank": (lambda: b" \r\n\n", "empty"),
+    "one digit": (lambda: b"0", "neither a key nor a key log"),
     "text": (lambda: b"0 hello\nworld\n", "neither a key nor a key log"),
     "bytes": (lambda: bytes(range(256)), "neither a key nor a key log"),
     "cut PEM": (lambda: server_key_pem()[:700], "cut"),
@@ -164,7 +165,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("as_log", [False, True])
 def test_what_is_no_key_is_called_by_its_name(load, form, as_log):
     make, named = UNUSABLE[form]
-    if as_log and form in {"text", "bytes"}:
+    if as_log and form in {"one digit", "text", "bytes"}:
         named = "no key log"
     ring, file = load(make(), as_log=as_log)
     assert (file.kind, file.fingerprint) == ("unusable", None)

@@ -91,7 +91,7 @@ def _recognise(ring: KeyRing, data: bytes, source: int, password: bytes | None, 
     text = decode_text(data)
     if holds_pem(text):
         return _load_private_keys(ring, source, pem_blocks(text), password)
-    if data[:1] == b"\x30" and (data[1] >= 0x80 or data[1] + 2 == len(data)):  # a DER SEQUENCE, no digit 0
+    if len(data) > 1 and data[0] == 0x30 and (data[1] >= 0x80 or data[1] + 2 == len(data)):  # DER, no digit 0
         return _load_private_keys(ring, source, [("", data)], password)
     if looks_like_key_log(data):
         return _load_key_log(ring, source, data)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from itertools import islice, zip_longest
 from typing import Final
+
+from easpcap.limits import MAX_KEY_BLOCKS
 
 _BEGIN: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _ESCAPES: Final = re.compile(r"\\[nrt]|&#[xX]?[0-9a-fA-F]{1,4};")
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=]+")
-_BARE: Final = re.compile(r"MI[A-Za-z0-9+/\s]+={0,2}\s*")  # a DER SEQUENCE of 128 bytes or more begins so
+_BARE: Final = re.compile(r"MI[A-Za-z0-9+/\s]+={0,2}")  # a DER SEQUENCE of 128 bytes or more begins so
 _LINE: Final = 64  # RFC 7468 section 2
 
 
@@ -19,16 +22,15 @@ def holds_pem(text: str) -> bool:
 
 
 def pem_blocks(text: str) -> list[tuple[str, bytes]]:
-    """The PEM blocks (RFC 7468) of a text, by label; empty bytes where the END line is missing.
+    """The PEM blocks (RFC 7468) of a text with their labels; empty bytes where the END line is missing.
 
     Quoting, indentation, blank lines, and line breaks that a program wrote as backslash and n are mended.
     """
+    begins = list(islice(_BEGIN.finditer(text), MAX_KEY_BLOCKS))
     blocks = []
-    for begin in _BEGIN.finditer(text):
-        label = begin[1]
-        end = text.find(f"-----END {label}-----", begin.end())
-        inside = text[begin.end() : end] if end >= 0 else ""
-        blocks.append((label, b"" if end < 0 or "-----BEGIN" in inside else _mended(label, inside)))
+    for begin, stop in zip_longest(begins, [following.start() for following in begins[1:]]):
+        end = text.find(f"-----END {begin[1]}-----", begin.end(), stop)
+        blocks.append((begin[1], b"" if end < 0 else _mended(begin[1], text[begin.end() : end])))
     return blocks
 
 
