@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode, encodebytes
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -168,13 +169,26 @@ def test_what_is_no_key_is_called_by_its_name(load, form, as_log):
     if as_log and form in {"one digit", "text", "bytes"}:
         named = "no key log"
     ring, file = load(make(), as_log=as_log)
-    assert (file.kind, file.fingerprint) == ("unusable", None)
+    assert file.kind == "unusable"
     assert named in file.error
     assert "\n" not in file.error
     assert not ring.has_private_keys
 
 
 ENCRYPTED = [form for form, (_, password) in USABLE.items() if password and "not need" not in form]
+
+
+@pytest.mark.parametrize("form", ["certificate PEM", "certificate DER", "two certificates", "base64 of a certificate"])
+def test_a_certificate_without_its_key_tells_which_key_it_needs(load, form):
+    make, _ = UNUSABLE[form]
+    info = CERTIFICATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert load(make())[1].fingerprint == sha256(info).hexdigest()
+
+
+@pytest.mark.parametrize("form", ["request PEM", "public key PEM", "EC key", "chain", "cut PEM"])
+def test_what_is_no_certificate_has_no_fingerprint(load, form):
+    make, _ = UNUSABLE[form]
+    assert load(make())[1].fingerprint is None
 
 
 @pytest.mark.parametrize("form", ENCRYPTED)

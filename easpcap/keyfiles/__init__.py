@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import easpcap.limits as limits
 from easpcap.errors import KeyFileError
 from easpcap.keyfiles.names import WANTED
-from easpcap.keyfiles.pem import bare_base64, holds_pem, pem_blocks
+from easpcap.keyfiles.pem import bare_base64, certificate_of, holds_pem, pem_blocks
 from easpcap.keyfiles.private import rsa_key
 from easpcap.keyfiles.reading import files_in, read_file
 from easpcap.results import KeyFile
@@ -33,7 +33,8 @@ def load_keys(
     """Read private keys and key logs; each file is recognised by its contents, wherever it is named.
 
     Returns the ring and one KeyFile for each path, keys before key logs; a KeyFile's place in the list is the source
-    number of its secrets. A file that cannot be used has ``error`` and the kind "unusable"; nothing is raised. Of a
+    number of its secrets. A file that cannot be used has ``error`` and the kind "unusable" (and, where it is a
+    certificate, the fingerprint of the key that is missing); nothing is raised. Of a
     folder every usable file is loaded, not those of folders in it: its own KeyFile, of the kind "folder", counts them,
     and theirs follow.
     """
@@ -132,8 +133,8 @@ def _load_private_keys(ring: KeyRing, source: int, blocks: list[tuple[str, bytes
             keys.append(rsa_key(label, data, password))
         except KeyFileError as error:
             (unusable_keys if not label or label.endswith("PRIVATE KEY") else others).append(str(error))
-    if not keys:
-        raise KeyFileError((unusable_keys + others)[0])  # beside a key's fault, a certificate is no news
+    if not keys:  # beside a key's fault, a certificate is no news; yet whose it is may help
+        return KeyFile("", "unusable", certificate_of(blocks), "", error=(unusable_keys + others)[0])
     fingerprints = [ring.add_private_key(key, source) for key in keys]
     detail = ", ".join(f"RSA {key.key_size}" for key in keys)
     complaint = f"one of its keys cannot be used: {unusable_keys[0]}" if unusable_keys else None

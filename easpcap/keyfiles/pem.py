@@ -8,6 +8,7 @@ from itertools import islice, zip_longest
 from typing import Final
 
 from easpcap.limits import MAX_KEY_BLOCKS
+from easpcap.tls.certificate import certificate_fingerprint
 
 _BEGIN: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _ESCAPES: Final = re.compile(r"\\[nrt]|&#[xX]?[0-9a-fA-F]{1,4};")
@@ -42,6 +43,24 @@ def bare_base64(text: str) -> bytes | None:
         return b64decode("".join(text.split()), validate=True)
     except ValueError:
         return None
+
+
+def certificate_of(blocks: list[tuple[str, bytes]]) -> str | None:
+    """The fingerprint of the first certificate's key among PEM blocks and DER files (label ""); None without one."""
+    for label, data in blocks:
+        der = data if not label else _decoded(data)
+        fingerprint = certificate_fingerprint(der) if label.endswith("CERTIFICATE") or not label else None
+        if fingerprint is not None:
+            return fingerprint
+    return None
+
+
+def _decoded(block: bytes) -> bytes:
+    """The bytes between the first and the last line of a block that ``_mended`` wrote."""
+    try:
+        return b64decode(b"".join(block.splitlines()[1:-1]))
+    except ValueError:
+        return b""
 
 
 def _mended(label: str, inside: str) -> bytes:

@@ -137,7 +137,7 @@ def test_a_certificate_given_for_a_key_says_whose_it_is():
     connection = connected(0)
     given = KeyFile("server.crt", "unusable", "ab" * 32, "", matches=[0], error="a certificate without its private key")
     report = " ".join(text(analysed(connection, keys=[given])).split())
-    assert "it belongs to the certificate of 198.51.100.1:443, whose private key it lacks" in report
+    assert "it is the certificate of 198.51.100.1:443" in report
 
 
 def test_a_connection_decrypted_in_part_says_what_its_verdict_says():

@@ -77,7 +77,7 @@ def _key(use: KeyUse, found: Preflight) -> str:
     key = use.key
     name = shown(path_text(key.path))
     if key.kind == "unusable":
-        whose = f"; it belongs to the certificate of {_ends(use.servers)}, whose private key it lacks" * use.fits
+        whose = f"; it is the certificate of {_ends(use.servers)}" * use.fits
         return f"{name}: cannot be used: {shown(key.error or 'no key')}{whose}"
     if key.kind == "folder":  # the files in it follow, each for itself
         return f"{name}: {shown(key.detail)}"
