@@ -32,6 +32,7 @@ class Site(NamedTuple):
     name: str | None  # a host name that is safe in a command
     port: int
     software: str | None  # the Server header
+    tls13: bool = False  # it spoke TLS 1.3: no IIS before Windows Server 2022 does
 
 
 class Casebook:
@@ -64,9 +65,11 @@ class Casebook:
 
     def site(self, connection: Connection) -> Site:
         """Name, port and software of the server of a connection."""
-        name = connection.tls.server_name if connection.tls else None
+        tls = connection.tls
+        name = tls.server_name if tls else None
         safe = name if name and HOST_NAME.fullmatch(name) else None
-        return Site(safe, connection.server.port, self._software.get(connection.server))
+        tls13 = tls is not None and tls.version == "TLS 1.3"
+        return Site(safe, connection.server.port, self._software.get(connection.server), tls13)
 
     @cached_property
     def _software(self) -> dict[Endpoint, str]:

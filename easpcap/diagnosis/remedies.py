@@ -20,20 +20,26 @@ SYNC_DIRECTORY = '"Default Web Site/Microsoft-Server-ActiveSync"'
 RESTART_IIS6 = "then restart the IIS Admin service (reported: iisreset is not enough)"
 
 
+#: For servers that the commands do not fit, and what follows from asking everybody.
+_ELSEWHERE = (
+    "Kestrel: not ClientCertificateMode.DelayCertificate. HTTP.sys applications: the netsh commands for IIS.",
+    "Azure App Service: not to be changed; clients must send Expect: 100-continue, or a small request first.",
+    (
+        "Beware: every client of that binding is then asked for a certificate: browsers prompt, probes and Outlook "
+        "Autodiscover may trip over it (the latter reported). Give ActiveSync a host name or address of its own."
+    ),
+    "Beware: a binding made anew in IIS Manager loses clientcertnegotiation.",
+)
+
+
 def ask_in_first_handshake(site: Site) -> list[str]:
     """Ask for the client certificate in the first handshake, so that no request is interrupted for it."""
+    return [*_where_it_is_asked(site), *_ELSEWHERE]
+
+
+def _where_it_is_asked(site: Site) -> list[str]:
     windows, apache = _iis_binding(site), _apache_virtual_host()
-    lines = [*apache, *windows] if _is_apache(site) else [*windows, *apache]
-    return [
-        *lines,
-        "Kestrel: not ClientCertificateMode.DelayCertificate. HTTP.sys applications: the netsh commands for IIS.",
-        "Azure App Service: not to be changed; clients must send Expect: 100-continue, or a small request first.",
-        (
-            "Beware: every client of that binding is then asked for a certificate: browsers prompt, probes and Outlook "
-            "Autodiscover may trip over it (the latter reported). Give ActiveSync a host name or address of its own."
-        ),
-        "Beware: a binding made anew in IIS Manager loses clientcertnegotiation.",
-    ]
+    return [*apache, *windows] if _is_apache(site) else [*windows, *apache]
 
 
 def ask_early_or_without_tls13(site: Site) -> list[str]:
@@ -45,8 +51,9 @@ def ask_early_or_without_tls13(site: Site) -> list[str]:
     )
     apache = "Or, as a stop-gap, no TLS 1.3 in that virtual host: Apache: SSLProtocol all -TLSv1.3   (after a restart)"
     return [
-        *ask_in_first_handshake(site),
+        *_where_it_is_asked(site),
         *([apache, windows] if _is_apache(site) else [windows, apache]),
+        *_ELSEWHERE,
         (
             "Beware: without TLS 1.3 the certificate is asked for by renegotiation again, and uploads larger than what "
             "the server reads ahead fail over that; all clients of the binding go back to TLS 1.2."
@@ -63,7 +70,7 @@ def raise_read_ahead(site: Site, size: int | None) -> list[str]:
             f"-section:system.webServer/serverRuntime /uploadReadAheadSize:{wanted} /commit:apphost   (new requests "
             "at once)"
         ),
-        f"IIS 6: {ADSUTIL} w3svc/1/uploadreadaheadsize {wanted}, {RESTART_IIS6}",
+        *([] if site.tls13 else [f"IIS 6: {ADSUTIL} w3svc/1/uploadreadaheadsize {wanted}, {RESTART_IIS6}"]),
     ]
     apache = [
         (
@@ -207,15 +214,18 @@ def _is_apache(site: Site) -> bool:
 
 
 def _iis_binding(site: Site) -> list[str]:
-    """The HTTP.sys binding of IIS 7 and later, and the metabase of IIS 6."""
+    """The HTTP.sys binding of IIS 7 and later, and the metabase of IIS 6; of those, what the server can be."""
     by_address = f"ipport=0.0.0.0:{site.port}"
     by_name = f"hostnameport={site.name}:{site.port}" if site.name else by_address
     other = f"; {by_address} where the binding has no host name" if site.name else ""
+    since = "IIS on Windows Server 2022 and later" if site.tls13 else "IIS 8 and later"
+    update = (
+        f"{since}: netsh http update sslcert {by_name} clientcertnegotiation=enable   (new connections at once{other})"
+    )
+    if site.tls13:
+        return [update]
     return [
-        (
-            f"IIS 8 and later: netsh http update sslcert {by_name} clientcertnegotiation=enable   (new connections at "
-            f"once{other})"
-        ),
+        update,
         (
             f"IIS 7, 7.5, and where netsh knows no update: netsh http show sslcert {by_address}, note hash and appid; "
             f"netsh http delete sslcert {by_address}; netsh http add sslcert {by_address} certhash=HASH appid={{GUID}} "
