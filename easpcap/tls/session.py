@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from easpcap.tls.keys import KeyRing
-    from easpcap.tls.negotiation import Candidate
+    from easpcap.tls.negotiation import Candidate, Negotiation
     from easpcap.tls.protection import Protection
     from easpcap.tls.reader import Lost
     from easpcap.tls.records import Record
@@ -51,6 +51,7 @@ class TlsSession(Telling):
         self._finder = KeyFinder(keyring, cache, server)
         self.machine = HandshakeMachine(self._finder, self)
         self._inner: InnerSession | None = None  # in TLS 1.3
+        self._unsure: tuple[DirectionReader, Record] | None = None  # the first record of keys that is damaged, perhaps
 
     def plain_offset(self, direction: int, cipher_offset: int) -> int:
         """The plaintext offset reached by the complete records that end at or before a TCP stream offset."""
@@ -207,7 +208,7 @@ class TlsSession(Telling):
         for candidate, protection in reader.candidates:
             data = protection.open(record.content_type, record.version, record.fragment)
             if data is not None:
-                self._prove(reader, candidate, protection)
+                self._prove(reader, candidate, protection, events)
                 self._opened(reader, record, data, events)
                 return
         negotiation = self.machine.negotiation
@@ -216,19 +217,35 @@ class TlsSession(Telling):
             self.tell_bad(reader, record.content_type, reader.bad_record(record, 0).start, events)
             return
         negotiation.failed = bool(reader.candidates)
+        self._unsure = (reader, record) if negotiation.failed and record.content_type == HANDSHAKE else None
         self._close(reader)
         self.outline(reader, record, events)
         if record.content_type == HANDSHAKE:
             self.tell_facts(events, self.machine.take_hidden(self.place(reader, record, encrypted=True)))
 
-    def _prove(self, reader: DirectionReader, candidate: Candidate, protection: Protection) -> None:
-        reader.open_with(protection)
+    def _prove(self, reader: DirectionReader, candidate: Candidate, way: Protection, events: list[TlsEvent]) -> None:
+        reader.open_with(way)
         negotiation = self.machine.negotiation
         if negotiation.proven is None:
             negotiation.proven = candidate
             if candidate.source is not None:
                 self.key_sources.add(candidate.source)
             self._finder.remember(negotiation)
+            self._mend(negotiation, events)
+
+    def _mend(self, negotiation: Negotiation, events: list[TlsEvent]) -> None:
+        """The other direction proves the keys under which the Finished of this one did not open: go on behind it."""
+        reader, record = self._unsure or (None, None)
+        ways = negotiation.protections(reader.direction) if reader is not None else []
+        if reader is None or record is None or not ways or (reader.mode, reader.offset) != (Mode.OPAQUE, record.end):
+            return
+        if unproven_chaining(negotiation.agreement):
+            return
+        ways[0][1].open(record.content_type, record.version, record.fragment)  # in vain, but it counts
+        reader.open_with(ways[0][1])
+        self.tell_bad(reader, HANDSHAKE, record.start, events)
+        negotiation.failed = False
+        self.unopened = None if self.unopened is negotiation else self.unopened
 
     def _close(self, reader: DirectionReader) -> None:
         """No key opens this epoch."""
@@ -263,13 +280,12 @@ class TlsSession(Telling):
     def _messages(
         self, reader: DirectionReader, record: Record, data: bytes, place: Place, events: list[TlsEvent]
     ) -> None:
-        encrypted = place.encrypted
         try:
             for message in reader.joiner.feed(data, record.start, record.end):
                 where = place if message.start == place.offset else place._replace(offset=message.start)
                 self.tell_facts(events, self.machine.take(message, where))
                 if message.message_type in (hs.CLIENT_HELLO, hs.SERVER_HELLO):
-                    self._greeted(message.message_type, encrypted=encrypted)
+                    self._greeted(message.message_type, encrypted=place.encrypted)
         except DecodeError as error:
             self.tell(events, place.anomaly("tls-broken-message", str(error)))
             reader.joiner.clear()
@@ -358,7 +374,7 @@ class TlsSession(Telling):
         """A record behind lost bytes was opened: how much is missing is known by its number."""
         number, data = opened
         if reader.candidates:
-            self._prove(reader, *reader.candidates[number])
+            self._prove(reader, *reader.candidates[number], events)
         reader.accept(record)
         sequence = reader.protection.sequence if reader.protection else 0
         agreement = self.machine.negotiation.agreement

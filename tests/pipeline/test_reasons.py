@@ -299,3 +299,13 @@ def test_the_handshake_whose_line_is_missing_is_named():
 def test_with_one_handshake_none_is_named():
     script = talk(value=0xC02F)
     assert "handshake" not in analysed(script.flights, other_log()).decryption.detail
+
+
+def test_a_damaged_finished_does_not_close_a_direction_whose_key_the_other_one_proves():
+    script, starts = upload()
+    client_finished = starts[0] - 30  # within the record before the first of application data
+    script.data(TO_CLIENT, b"HTTP/1.1 200 OK\r\n\r\n")
+    outcome = run(flipped(script.flights, TO_SERVER, client_finished, 0))
+    assert outcome.plaintext == (bytes(script.plaintext[0]), bytes(script.plaintext[1]))
+    assert "tls-bad-mac" in outcome.codes
+    assert outcome.verdict()[0] == "decrypted"
