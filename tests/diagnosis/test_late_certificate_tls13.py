@@ -46,7 +46,8 @@ def test_the_remedy_asks_in_the_first_handshake_or_leaves_tls13_and_says_what_th
     assert "hostnameport=mail.contoso.com:443 clientcertnegotiation=enable" in remedy
     assert "hostnameport=mail.contoso.com:443 disabletls13=enable" in remedy
     assert "Beware: without TLS 1.3 the certificate is asked for by renegotiation again" in remedy
-    assert "IIS 6" not in remedy and "IIS 7" not in remedy  # neither speaks TLS 1.3
+    assert "IIS 6" not in remedy  # it and IIS 7 do not speak TLS 1.3
+    assert "IIS 7, 7.5" not in remedy
 
 
 def test_a_reset_instead_of_a_response_is_inferred():
