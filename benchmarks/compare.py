@@ -1,7 +1,7 @@
 """easpcap and tshark doing the same job on the same capture, side by side.
 
     python benchmarks/compare.py                 tiny, mixed, small, bulk; five runs of each program
-    python benchmarks/compare.py mixed --runs 9
+    python benchmarks/compare.py mixed --runs 9 --megabytes 400
     python benchmarks/compare.py --short         what `make bench` runs
 
 The job: decrypt with the server's key and list every HTTP request (method, target) and status, by connection. Runs
@@ -202,6 +202,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", default=["tiny", "mixed", "small", "bulk"], help=", ".join(PRESETS))
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each program (5)")
+    parser.add_argument("--megabytes", type=int, help="another size for the captures asked for")
     parser.add_argument("--short", action="store_true", help="tiny, and 30 MB of mixed and small; three runs")
     parser.add_argument("--easpcap", default=str(Path(sys.executable).with_name("easpcap")), help="how to call easpcap")
     arguments = parser.parse_args()
@@ -216,7 +217,7 @@ def main() -> int:
     if not shutil.which("tshark"):
         print("tshark is absent: nothing to compare with")
         return 0
-    sizes = {name: PRESETS[name].megabytes for name in arguments.presets}
+    sizes = {name: arguments.megabytes or PRESETS[name].megabytes for name in arguments.presets}
     if arguments.short:
         sizes = {"tiny": PRESETS["tiny"].megabytes, "mixed": 30, "small": 30}
     programs = [easpcap(arguments.easpcap), tshark()]
