@@ -130,6 +130,14 @@ def allow_renegotiation() -> list[str]:
     ]
 
 
+def begun_by_client() -> list[str]:
+    """The client renegotiates of its own accord, which no server has to accept (RFC 5246 section 7.4.1.2)."""
+    return [
+        "Find out what makes the client renegotiate (a test tool, its own time or volume limit), and switch that off.",
+        "The server may refuse it, and many do so as a protection: it needs no change.",
+    ]
+
+
 def supply_certificate() -> list[str]:
     """The client has none to give."""
     return [

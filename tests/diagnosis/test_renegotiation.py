@@ -304,6 +304,9 @@ def test_a_client_whose_own_renegotiation_is_turned_down_is_a_failure():
     story = Story().hello_request(0, by="client", exchange=None, mid_body=False)
     story.alert(TO_CLIENT, "handshake_failure", outcome="failed").close("server-fin")
     assert rules(story) == ["renegotiation-failed"]
+    remedy = "\n".join(only("renegotiation-failed", story).remedy)
+    assert "what makes the client renegotiate" in remedy
+    assert "clientcertnegotiation" not in remedy  # the server asked for nothing
 
 
 def test_an_alert_that_only_answers_the_closing_is_no_failure():

@@ -70,6 +70,8 @@ def _remedy(book: Casebook, connection: Connection, renegotiation: Renegotiation
         return remedies.supply_certificate()
     if renegotiation.certificate_presented:
         return remedies.mend_certificate(name)
+    if renegotiation.by == "client":
+        return remedies.begun_by_client()
     if evidence.post_handshake(connection):
         return remedies.ask_in_first_handshake(book.site(connection))
     return [*remedies.ask_in_first_handshake(book.site(connection)), *remedies.allow_renegotiation()]
