@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 READ_AHEAD_DEFAULT = 49_152  # IIS uploadReadAheadSize, bytes
 APACHE_BUFFER_DEFAULT = 131_072  # mod_ssl SSLRenegBufferSize, bytes
+FILTERING_DEFAULT = 30_000_000  # IIS requestLimits maxAllowedContentLength, bytes
 MEBIBYTE = 2**20
 
 ADSUTIL = r"cscript %SystemDrive%\Inetpub\AdminScripts\adsutil.vbs set"
@@ -97,6 +98,10 @@ def room_for(size: int | None) -> int:
 def raise_other_limit(site: Site, size: int | None) -> list[str]:
     """Find and raise the limit that is not the read-ahead."""
     wanted = room_for(size)
+    filtering = (
+        f"IIS 7 and later, request filtering: {APPCMD} {SYNC_DIRECTORY} -section:requestFiltering "
+        f"/requestLimits.maxAllowedContentLength:{wanted}   (bytes; {FILTERING_DEFAULT:,} as shipped, above it 404.13)"
+    )
     proxy = proxy_name(site.software)
     first = (
         [f"{proxy} answers here: raise its limit for request bodies (nginx: client_max_body_size)."] if proxy else []
@@ -104,10 +109,11 @@ def raise_other_limit(site: Site, size: int | None) -> list[str]:
     return [
         *first,
         (
-            f"IIS 7 and later: serverRuntime maxRequestEntityAllowed, and request filtering: {APPCMD} {SYNC_DIRECTORY} "
-            f"-section:requestFiltering /requestLimits.maxAllowedContentLength:{wanted}   (bytes; alone it would "
-            "answer 404.13)"
+            f"IIS 7 and later, where maxRequestEntityAllowed was lowered: {APPCMD} {SYNC_DIRECTORY} "
+            f"-section:system.webServer/serverRuntime /maxRequestEntityAllowed:{wanted} /commit:apphost   (bytes; not "
+            "limited as shipped)"
         ),
+        *([filtering] if wanted > FILTERING_DEFAULT else []),
         (
             "Exchange: httpRuntime maxRequestLength (in KB, 10240 as shipped) in both Sync web.config files, front end "
             "and back end; then restart the application pools."

@@ -159,6 +159,11 @@ class Analyzer:
             for source in sources:
                 if source < len(self.keys):
                     self.keys[source].matches.append(connection.id)
+        first: dict[str, KeyFile] = {}  # the same key in other files fits the same connections
+        for key in self.keys:
+            if key.fingerprint is not None and key.kind != "unusable":
+                twin = first.setdefault(key.fingerprint, key)
+                key.matches = sorted({*twin.matches, *key.matches})
 
 
 def _tls_summary(conversation: Conversation) -> TlsSummary | None:

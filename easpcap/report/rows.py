@@ -186,7 +186,7 @@ def _interim(interim: Interim) -> Row:
 
 
 def _response(response: Response) -> Row:
-    row: Row = {"status": response.status, "reason": response.reason or None}
+    row: Row = {"status": response.status or None, "reason": response.reason or None}
     _add_message(row, response)
     return row
 

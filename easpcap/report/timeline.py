@@ -223,10 +223,18 @@ def _exchange_events(exchange: Exchange, *, is_command: bool) -> Iterator[_Event
         yield _Event(interim.position, "interim-response", TO_CLIENT, exchange, interim.status)
     if response is not None:
         announced, detail = response.content_length, response.reason
-        yield _Event(response.first, "response-head", TO_CLIENT, exchange, response.status, None, announced, detail)
+        yield _Event(
+            response.first, "response-head", TO_CLIENT, exchange, response.status or None, None, announced, detail
+        )
         if response.complete:
             yield _Event(
-                response.last, "response-complete", TO_CLIENT, exchange, response.status, response.body_bytes, announced
+                response.last,
+                "response-complete",
+                TO_CLIENT,
+                exchange,
+                response.status or None,
+                response.body_bytes,
+                announced,
             )
     if is_command and exchange.ended is not None and exchange.outcome.startswith("abandoned-by-"):
         yield _abandoned(exchange, exchange.ended)

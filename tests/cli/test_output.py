@@ -36,6 +36,16 @@ def test_a_failure_half_way_leaves_the_old_file_and_no_part_of_the_new(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
+@posix
+def test_a_file_that_only_its_owner_could_read_stays_so(tmp_path):
+    target = tmp_path / "out.txt"
+    target.write_text("before")
+    target.chmod(0o600)
+    write_output(["after"], str(target))
+    assert target.read_text() == "after"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize("role", ["trace", "key", "key_log", "password"])
 def test_no_input_is_overwritten(pipeline, easpcap_main, tmp_path, role):
     names = {name: f"{name}.file" for name in ("trace", "key", "key_log", "password")}

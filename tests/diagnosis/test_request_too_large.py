@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from easpcap.diagnosis import remedies
+from easpcap.diagnosis.casebook import Site
 from easpcap.stream import TO_CLIENT
 from tests.diagnosis.builders import Story
 from tests.diagnosis.test_renegotiation import only, rules
@@ -137,3 +139,11 @@ def test_apache_comes_first_where_apache_answers():
 
 def test_missing_bytes_are_told():
     assert "100 bytes towards the client are missing in the capture." in only(RULE, refused().gap(TO_CLIENT)).against
+
+
+def test_no_cure_lowers_a_limit_below_what_iis_ships_with():
+    site = Site("mail.contoso.com", 443, None)
+    assert "maxAllowedContentLength" not in "\n".join(remedies.raise_other_limit(site, 300_000))
+    large = "\n".join(remedies.raise_other_limit(site, 40_000_000))
+    assert "/requestLimits.maxAllowedContentLength:40894464" in large  # 39 MiB, the next whole one
+    assert "30,000,000 as shipped" in large

@@ -128,3 +128,11 @@ def test_a_closed_connection_needs_no_garbage_collector_to_be_gone():
         "HandshakeMachine",
         "Reassembler",
     }
+
+
+def test_the_same_key_in_two_files_fits_the_same_connections(tmp_path):
+    twin = tmp_path / "copy.pem"
+    twin.write_bytes(Path(KEY).read_bytes())
+    first, second = analyze([str(FIXTURES / "captures" / "apache-413.pcap")], keys=[str(KEY), str(twin)]).keys
+    assert first.matches
+    assert second.matches == first.matches

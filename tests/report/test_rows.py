@@ -96,3 +96,10 @@ def test_flattening_a_missing_object_gives_unknown():
 
 def test_a_path_that_is_no_utf_8_stays_readable_text():
     assert rows.path_text("tr\udcffce.pcap") == "tr\\xffce.pcap"
+
+
+def test_a_status_line_without_a_number_has_an_unknown_status():
+    analysis = builders.incident()
+    exchange = next(e for e in analysis.exchanges if e.response is not None)
+    exchange.response.status = 0
+    assert rows.exchange_row(exchange, None)["response"]["status"] is None

@@ -64,6 +64,8 @@ def _with_keys(analysis: Analysis) -> str:
     used = [key for key in analysis.keys if opened.intersection(key.matches)]
     if not used:
         return ""
+    once = {key.fingerprint or key.path: key for key in reversed(used)}  # of files with the same key the first one
+    used = [key for key in used if once[key.fingerprint or key.path] is key]
     return f", with {listed([_key(key) for key in used[:_KEYS_SHOWN]])}" + _thumbprint(analysis, used)
 
 

@@ -65,7 +65,7 @@ def _flaws(analysis: Analysis) -> Iterator[str]:
         if source.truncated:
             name = f"{shown(path_text(source.path))}: " if len(analysis.inputs) > 1 else ""
             yield f"{name}torn at its end: the last packet is incomplete, everything before it was used"
-    lost = [connection for connection in connections if any(connection.gaps)]
+    lost = [c for c in connections if any(c.gaps) and "truncated" not in str(c.decryption.reason)]
     if lost:
         total = sum(sum(connection.gaps) for connection in lost)
         yield f"{count(total, 'byte')} missing from {count(len(lost), 'connection')} (packets the capture did not see)"
