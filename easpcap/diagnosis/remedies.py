@@ -5,6 +5,7 @@ Facts come from the documentation named in docs/findings.md; "reported" marks wh
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -227,8 +228,14 @@ def _is_apache(site: Site) -> bool:
     return (site.software or "").lower().startswith("apache")
 
 
+def _iis_version(site: Site) -> int | None:
+    """The major version in the Server header."""
+    found = re.match(r"Microsoft-IIS/(\d{1,3})", site.software or "")
+    return int(found[1]) if found else None
+
+
 def _iis_binding(site: Site) -> list[str]:
-    """The HTTP.sys binding of IIS 7 and later, and the metabase of IIS 6; of those, what the server can be."""
+    """The HTTP.sys binding of IIS 7 and later, and the metabase of IIS 6; first what fits the server that was seen."""
     by_address = f"ipport=0.0.0.0:{site.port}"
     by_name = f"hostnameport={site.name}:{site.port}" if site.name else by_address
     other = f"; {by_address} where the binding has no host name" if site.name else ""
@@ -238,18 +245,22 @@ def _iis_binding(site: Site) -> list[str]:
     )
     if site.tls13:
         return [update]
-    return [
-        update,
-        (
-            f"IIS 7, 7.5, and where netsh knows no update: netsh http show sslcert {by_address}, note hash and appid; "
-            f"netsh http delete sslcert {by_address}; netsh http add sslcert {by_address} certhash=HASH appid={{GUID}} "
-            "certstorename=MY clientcertnegotiation=enable   (the site is without TLS in between)"
-        ),
-        (
-            f"IIS 6: {ADSUTIL} w3svc/1/SSLAlwaysNegoClientCert true, {RESTART_IIS6}   (w3svc/1 is the first site, all "
-            "of it)"
-        ),
-    ]
+    again = (
+        f"IIS 7, 7.5, and where netsh knows no update: netsh http show sslcert {by_address}, note hash and appid; "
+        f"netsh http delete sslcert {by_address}; netsh http add sslcert {by_address} certhash=HASH appid={{GUID}} "
+        "certstorename=MY clientcertnegotiation=enable   (the site is without TLS in between)"
+    )
+    metabase = (
+        f"IIS 6: {ADSUTIL} w3svc/1/SSLAlwaysNegoClientCert true, {RESTART_IIS6}   (w3svc/1 is the first site, all "
+        "of it)"
+    )
+    match _iis_version(site):
+        case 6:
+            return [metabase, update, again]
+        case 7:
+            return [again, update, metabase]
+        case _:
+            return [update, again, metabase]
 
 
 def _apache_virtual_host() -> list[str]:

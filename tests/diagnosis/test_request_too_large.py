@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from easpcap.diagnosis import remedies
 from easpcap.diagnosis.casebook import Site
 from easpcap.stream import TO_CLIENT
@@ -147,3 +149,18 @@ def test_no_cure_lowers_a_limit_below_what_iis_ships_with():
     large = "\n".join(remedies.raise_other_limit(site, 40_000_000))
     assert "/requestLimits.maxAllowedContentLength:40894464" in large  # 39 MiB, the next whole one
     assert "30,000,000 as shipped" in large
+
+
+@pytest.mark.parametrize(
+    ("software", "first"),
+    [
+        ("Microsoft-IIS/6.0", "IIS 6:"),
+        ("Microsoft-IIS/7.5", "IIS 7, 7.5"),
+        ("Microsoft-IIS/10.0", "IIS 8"),
+        (None, "IIS 8"),
+    ],
+)
+def test_the_cure_that_fits_the_server_that_was_seen_comes_first(software, first):
+    lines = remedies.ask_in_first_handshake(Site("mail.contoso.com", 443, software))
+    assert lines[0].startswith(first)
+    assert {line.split(":")[0] for line in lines} >= {"IIS 6", "IIS 8 and later", "Apache"}
