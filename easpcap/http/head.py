@@ -119,14 +119,24 @@ def parse_request_line(line: str) -> tuple[str, str, str]:
     """Method, target, version (RFC 9112 section 3); what is not there is ""."""
     parts = line.split(" ")
     if len(parts) == _LINE_PARTS and parts[2].startswith("HTTP/") and parts[1].isascii() and parts[1].isprintable():
-        return parts[0], parts[1], parts[2]  # nearly always
+        if parts[1].startswith("/"):
+            return parts[0], parts[1], parts[2]  # nearly always
+        return parts[0], _without_user(parts[1]), parts[2]
     method, _, rest = line.rstrip(" ").partition(" ")
     target, space, version = rest.rpartition(" ")
     if not space or version[:5] != "HTTP/"[: len(version)]:  # of an unfinished line the version may be cut
         target, version = rest, ""
     if not (target.isascii() and target.isprintable()) or " " in target:
         target = "".join(c if "!" <= c <= "~" else f"%{ord(c):02X}" for c in target)
-    return method, target, version
+    return method, _without_user(target), version
+
+
+def _without_user(target: str) -> str:
+    """A target without the name and password that an absolute form may carry (RFC 9110 section 4.2.4)."""
+    scheme, separator, rest = target.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    return f"{scheme}{separator}{_REDACTED}@{host}{slash}{path}" if separator and at and user else target
 
 
 @lru_cache(maxsize=64)  # few differ

@@ -53,6 +53,20 @@ def test_a_quiet_capture_is_called_quiet_and_what_that_excludes_not():
     assert "No fault found. Not excluded:" in text(builders.quiet())
 
 
+def test_no_fault_found_is_not_said_over_requests_that_failed():
+    analysis = builders.quiet()
+    for exchange in analysis.exchanges:
+        exchange.response.status = 500
+    report = " ".join(text(analysis).split())
+    assert "No fault found." not in report
+    many = len(analysis.exchanges)
+    assert f"but {many} of {many} response" in report
+    assert f"told of an error: 500 ({many})" in report
+    for exchange in analysis.exchanges:
+        exchange.response.status = 401
+    assert "No fault found." in text(analysis)
+
+
 def test_a_long_list_shows_the_bad_ones_and_where_the_rest_is():
     analysis = builders.many(60)
     analysis.exchanges[55].outcome = "abandoned-by-client"

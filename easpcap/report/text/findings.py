@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shortened, shown
@@ -23,6 +24,8 @@ _DEVICES_NAMED = 3
 _CURES_SHOWN = 4
 _BEWARES_SHOWN = 2
 _NAME_WIDTH = 24
+_STATUSES_NAMED = 4
+_FIRST_ERROR, _UNAUTHORIZED = 400, 401  # RFC 9110 sections 15.5 and 15.5.2
 _BEWARE = "beware:"
 
 NOT_EXCLUDED = (
@@ -64,10 +67,24 @@ def _all_well(analysis: Analysis, layout: Layout) -> Iterator[str]:
         limits = PARTLY_BLIND if readable else BLIND
     elif not readable:
         limits = EMPTY
-    if readable:
+    refused = _refused(analysis)
+    if readable and refused:
+        words = f"No fault of TLS or HTTP found, but {refused}. {limits}"
+        yield from layout.labelled("LOOK", words, label_width=_INDENT, style="yellow")
+    elif readable:
         yield from layout.labelled("OK", f"No fault found. {limits}", label_width=_INDENT, style="green")
     else:
         yield from layout.labelled("BLIND", f"No fault visible. {limits}", label_width=_INDENT, style="yellow")
+
+
+def _refused(analysis: Analysis) -> str:
+    """How many requests were answered with an error, by status; 401 is the way to a password, not an error."""
+    statuses = [exchange.response.status for exchange in analysis.exchanges if exchange.response is not None]
+    errors = Counter(status for status in statuses if status >= _FIRST_ERROR and status != _UNAUTHORIZED)
+    if not errors:
+        return ""
+    which = listed([f"{status} ({number:,})" for status, number in errors.most_common(_STATUSES_NAMED)])
+    return f"{errors.total():,} of {count(len(statuses), 'response')} told of an error: {which}"
 
 
 def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Layout) -> Iterator[str]:
