@@ -90,6 +90,13 @@ def test_a_handshake_that_ends_only_after_the_413_was_open_when_it_was_sent():
     assert "Certain cause" in only(RULE, story).detail
 
 
+def test_a_larger_request_that_passed_speaks_against_a_late_certificate_for_a_smaller_one():
+    finding = only(RULE, refused(), small(1), small(2, 900_000))
+    assert "Cause: not known" in finding.detail
+    assert finding.against == ["A larger request of the same kind (900,000 bytes) was accepted."]
+    assert not any("clientcertnegotiation" in line for line in finding.remedy)
+
+
 def test_a_certificate_asked_in_the_first_handshake_points_to_another_limit():
     story = Story().first_handshake_asks(presented=True).request(300_000).body(300_000).response(413)
     finding = only(RULE, story)

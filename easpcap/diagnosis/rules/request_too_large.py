@@ -153,11 +153,11 @@ def _late_certificate(grounds: Grounds) -> bool:
     """Whether a certificate that is asked for late is the best explanation."""
     if grounds.pending:
         return True
-    if grounds.settled:
+    if grounds.settled or grounds.larger_accepted is not None:
         return False
     if grounds.renegotiated:
         return True
-    if not grounds.encrypted or grounds.asked_first or grounds.proxy or grounds.larger_accepted:
+    if not grounds.encrypted or grounds.asked_first or grounds.proxy:
         return False
     return not grounds.authorization or grounds.size > remedies.READ_AHEAD_DEFAULT
 
@@ -183,7 +183,7 @@ def _cause(grounds: Grounds) -> str:
         return f"Certain cause: {late}; its question stands in this very request."
     if grounds.settled:
         return f"Cause: another limit; {grounds.settled}."
-    if grounds.renegotiated:
+    if grounds.renegotiated and grounds.larger_accepted is None:
         largest = _size(grounds.renegotiated)
         return (
             f"Likely cause: {late}. Requests of the same kind of up to {largest:,} bytes were asked for a "
