@@ -324,3 +324,8 @@ def test_a_closed_connection_does_not_tell_of_a_missing_response_where_a_gap_may
     story.exchange.outcome, story.exchange.gap_before_response = "interrupted", True
     ends = only("renegotiation-mid-body", story).evidence[-1].what
     assert ends == "the server closes the connection; a response may be among the missing bytes"
+
+
+def test_a_question_after_the_final_response_is_not_for_that_request():
+    story = Story().request(300_000).body(65_536).response(401).hello_request(65_536).client_hello().renegotiated()
+    assert rules(story) == []
