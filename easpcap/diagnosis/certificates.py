@@ -79,7 +79,7 @@ def _later(book: Casebook, connection: Connection) -> Iterator[CertificateQuesti
             renegotiation=renegotiation,
             presented=renegotiation.certificate_presented,
             alert=_server_alert(book, connection, stamp, last),
-            forbidden=response is not None and response.status == FORBIDDEN,
+            forbidden=exchange is not None and _forbidden(book, exchange, renegotiation.certificate_presented),
             closed=exchange is not None and exchange.outcome == "abandoned-by-server" and response is None,
         )
 
@@ -97,6 +97,8 @@ def _first(book: Casebook, connection: Connection) -> Iterator[CertificateQuesti
     refused = [e for e in connection.exchanges if e.response is not None and e.response.status == FORBIDDEN]
     if refused:
         for exchange in refused:
+            if not _forbidden(book, exchange, presented):
+                continue
             yield CertificateQuestion("in the first handshake", -1, exchange, None, presented, None, True, False)
         return
     if any(exchange.response is not None for exchange in connection.exchanges):
@@ -110,6 +112,43 @@ def _first(book: Casebook, connection: Connection) -> Iterator[CertificateQuesti
 
 def _let_in(connection: Connection) -> bool:
     return any(e.response is not None and e.response.status < FIRST_ERROR for e in connection.exchanges)
+
+
+def _forbidden(book: Casebook, exchange: Exchange, presented: bool | None) -> bool:
+    """Whether a 403 may be for the certificate: not where a request of the kind was let in with the same answer."""
+    if exchange.response is None or exchange.response.status != FORBIDDEN:
+        return False
+    return not any(
+        other.response is not None
+        and other.response.status < FIRST_ERROR
+        and _answer(book, other) == presented
+        and (not presented or _same_device(book, exchange, other))
+        for other in (book.similar(exchange) if presented is not None else ())
+    )
+
+
+def _answer(book: Casebook, exchange: Exchange) -> bool | None:
+    """Whether a certificate had come when the response began; None where none was asked for, or it was not seen."""
+    connection, response = book.connection(exchange), exchange.response
+    if connection.tls is None or response is None:
+        return None
+    for renegotiation in reversed(connection.tls.renegotiations):
+        if renegotiation.certificate_requested and renegotiation.position.stamp < response.first.stamp:
+            return renegotiation.certificate_presented
+    return _presented_first(book, connection)
+
+
+def _same_device(book: Casebook, exchange: Exchange, other: Exchange) -> bool:
+    """Whether both come from one device, which has one certificate; by address where it gives no name."""
+    one, two = book.command(exchange), book.command(other)
+    if one is not None and two is not None and one.device_id and two.device_id:
+        return one.device_id == two.device_id
+    return book.connection(exchange).client.address == book.connection(other).client.address
+
+
+def confidence(connection: Connection, question: CertificateQuestion) -> str:
+    """A bare 403 names no reason, so that the certificate is only inferred from it."""
+    return "inferred" if question.forbidden and question.alert is None else evidence.confidence(connection)
 
 
 def _closed_over_it(book: Casebook, connection: Connection, exchange: Exchange | None) -> bool:

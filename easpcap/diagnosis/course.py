@@ -176,7 +176,15 @@ def is_deadlock(book: Casebook, connection: Connection, renegotiation: Renegotia
 
 def asked_mid_body(renegotiation: Renegotiation) -> bool:
     """Whether the server asked while the body it had been promised was on its way."""
+    if after_response(renegotiation):
+        return False
     return renegotiation.by == "server" and renegotiation.mid_body and not renegotiation.awaiting_continue
+
+
+def after_response(renegotiation: Renegotiation) -> bool:
+    """Whether the final response had begun before the question: it was decided without a certificate."""
+    response = renegotiation.exchange.response if renegotiation.exchange else None
+    return response is not None and response.first.stamp < renegotiation.position.stamp
 
 
 def is_refused(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:

@@ -150,8 +150,11 @@ def final_response(exchange: Exchange) -> list[Evidence]:
 
 def connection_ends(end: Ending, exchange: Exchange | None) -> Evidence:
     """How the connection ended, and whether the request was left without a response."""
-    left = exchange is not None and exchange.response is None and end.by == "server"
-    return Evidence(end.position, end.told + (" without a response" if left else ""))
+    left = ""
+    if exchange is not None and exchange.response is None and end.by == "server":
+        hidden = exchange.gap_before_response or exchange.outcome == "interrupted"
+        left = "; a response may be among the missing bytes" if hidden else " without a response"
+    return Evidence(end.position, end.told + left)
 
 
 def doubts(connection: Connection) -> list[str]:

@@ -132,3 +132,18 @@ def test_nothing_is_asked_where_there_is_no_tls():
     story.tls = None
     assert analysis(story).connections[0].tls is None
     assert rules(story) == []
+
+
+@pytest.mark.parametrize(("presented", "rule"), [(False, MISSING), (True, REJECTED)])
+def test_a_bare_403_is_inferred_and_none_where_the_same_answer_was_let_in_elsewhere(presented, rule):
+    refused = Story().first_handshake_asks(presented=presented).request(100).body(100).response(403)
+    let_in = Story(1).first_handshake_asks(presented=presented).request(100).body(100).response(200)
+    other = Story(2).first_handshake_asks(presented=not presented).request(100).body(100).response(200)
+    assert only(rule, refused, other).confidence == "inferred"
+    assert rules(refused, let_in) == []
+
+
+def test_the_certificate_of_another_device_says_nothing_about_this_one():
+    refused = Story().first_handshake_asks(presented=True).request(100).body(100).response(403)
+    other = Story(1).first_handshake_asks(presented=True).request(100, device="Other").body(100).response(200)
+    assert rules(refused, other) == [REJECTED]

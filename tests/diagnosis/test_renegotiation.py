@@ -317,3 +317,15 @@ def test_an_alert_that_only_answers_the_closing_is_no_failure():
 def test_a_completed_renegotiation_did_not_fail_whatever_came_later():
     story = Story().request(9_000).body(9_000).hello_request(9_000).client_hello().renegotiated().response(200)
     assert rules(story.alert(TO_CLIENT, "internal_error")) == ["renegotiation-per-request"]
+
+
+def test_a_closed_connection_does_not_tell_of_a_missing_response_where_a_gap_may_hide_it():
+    story = Story().request(300_000).hello_request(0).body(65_536).gap(TO_CLIENT).close("server-fin")
+    story.exchange.outcome, story.exchange.gap_before_response = "interrupted", True
+    ends = only("renegotiation-mid-body", story).evidence[-1].what
+    assert ends == "the server closes the connection; a response may be among the missing bytes"
+
+
+def test_a_question_after_the_final_response_is_not_for_that_request():
+    story = Story().request(300_000).body(65_536).response(401).hello_request(65_536).client_hello().renegotiated()
+    assert rules(story) == []

@@ -61,6 +61,44 @@ def test_a_hello_request_in_the_same_request_makes_it_certain():
     assert "Certain cause: the certificate is asked for late" in only(RULE, story).detail
 
 
+@pytest.mark.parametrize(
+    ("story", "reason"),
+    [
+        (
+            Story().request(300_000).hello_request(0).client_hello().renegotiated().body(300_000).response(413),
+            "handshake was complete before the 413",
+        ),
+        (
+            Story().request(300_000).hello_request(0, outcome="full").client_hello().body(300_000).response(413),
+            "asked for no certificate",
+        ),
+        (
+            Story().request(300_000).body(300_000).hello_request(300_000).client_hello().response(413),
+            "had the whole body before it asked",
+        ),
+        (Story().request(300_000).body(65_536).response(413).hello_request(65_536), "only after the 413"),
+    ],
+)
+def test_a_renegotiation_that_did_not_stand_in_the_way_points_to_another_limit(story, reason):
+    finding = only(RULE, story, small())
+    assert "Cause: another limit; " in finding.detail
+    assert reason in finding.detail
+    assert reason in finding.against[0]
+    assert not any("clientcertnegotiation" in line for line in finding.remedy)
+
+
+def test_a_handshake_that_ends_only_after_the_413_was_open_when_it_was_sent():
+    story = Story().request(300_000).hello_request(0).client_hello().body(65_536).response(413).renegotiated()
+    assert "Certain cause" in only(RULE, story).detail
+
+
+def test_a_larger_request_that_passed_speaks_against_a_late_certificate_for_a_smaller_one():
+    finding = only(RULE, refused(), small(1), small(2, 900_000))
+    assert "Cause: not known" in finding.detail
+    assert finding.against == ["A larger request of the same kind (900,000 bytes) was accepted."]
+    assert not any("clientcertnegotiation" in line for line in finding.remedy)
+
+
 def test_a_certificate_asked_in_the_first_handshake_points_to_another_limit():
     story = Story().first_handshake_asks(presented=True).request(300_000).body(300_000).response(413)
     finding = only(RULE, story)

@@ -37,7 +37,7 @@ def _none_came(connection: Connection, question: CertificateQuestion) -> bool:
 
 def _finding(book: Casebook, connection: Connection, question: CertificateQuestion) -> Finding:
     came = "sent an empty certificate message" if question.presented is False else "sent none"
-    return evidence.finding(
+    finding = evidence.finding(
         book,
         RULE,
         connection,
@@ -48,6 +48,8 @@ def _finding(book: Casebook, connection: Connection, question: CertificateQuesti
         against=_against(question),
         remedy=remedies.supply_certificate(),
     )
+    finding.confidence = certificates.confidence(connection, question)
+    return finding
 
 
 def _against(question: CertificateQuestion) -> list[str]:

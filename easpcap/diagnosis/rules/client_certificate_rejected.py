@@ -44,7 +44,7 @@ def find(book: Casebook) -> Iterator[Finding]:
 
 
 def _finding(book: Casebook, connection: Connection, question: CertificateQuestion) -> Finding:
-    return evidence.finding(
+    finding = evidence.finding(
         book,
         RULE,
         connection,
@@ -55,6 +55,8 @@ def _finding(book: Casebook, connection: Connection, question: CertificateQuesti
         against=_against(question),
         remedy=remedies.mend_certificate(None if question.forbidden else question.alert_name),
     )
+    finding.confidence = certificates.confidence(connection, question)
+    return finding
 
 
 def _against(question: CertificateQuestion) -> list[str]:

@@ -46,7 +46,7 @@ def _fires(_book: Casebook, _connection: Connection, renegotiation: Renegotiatio
     if exchange is None or exchange.response is None or exchange.response.status in TOLD_ELSEWHERE:
         return False
     asked = renegotiation.by == "server" and renegotiation.certificate_requested
-    return asked and course.completed(renegotiation)
+    return asked and course.completed(renegotiation) and not course.after_response(renegotiation)
 
 
 def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.casebook import Casebook
     from easpcap.http.exchange import Exchange
-    from easpcap.results import Connection, Finding
+    from easpcap.results import Connection, Finding, Renegotiation
 
 RULE = ("request-too-large", "critical")
 
@@ -33,7 +33,8 @@ class Grounds(Record):
     """What the capture says about the limit that was met."""
 
     size: int  # announced, else seen
-    asked_here: bool  # a HelloRequest (TLS 1.3: CertificateRequest) fell into this very request
+    pending: bool  # the server had asked for a certificate in this very request and still waited for it
+    settled: str | None  # why a renegotiation in this request cannot have set the limit
     renegotiated: Exchange | None  # the largest smaller request of the same kind that renegotiated and passed
     accepted: int | None  # body bytes of the largest request of the kind that was let through
     larger_accepted: int | None  # the same, where it was larger than this one
@@ -74,9 +75,12 @@ def _grounds(book: Casebook, exchange: Exchange, passed: Passed) -> Grounds:
     size = _size(exchange)
     smaller = bisect_left(passed.sizes, size)
     renegotiated = bisect_left(passed.renegotiated, size, key=_size)
+    settled = [_settled(exchange, r) for r in book.renegotiations(exchange) if r.by == "server"]
+    pending = None in settled
     return Grounds(
         size=size,
-        asked_here=any(renegotiation.by == "server" for renegotiation in book.renegotiations(exchange)),
+        pending=pending,
+        settled=settled[-1] if settled and not pending else None,
         renegotiated=passed.renegotiated[renegotiated - 1] if renegotiated else None,
         accepted=passed.sizes[smaller - 1] if smaller else None,
         larger_accepted=passed.sizes[-1] if passed.sizes and passed.sizes[-1] > size else None,
@@ -86,6 +90,22 @@ def _grounds(book: Casebook, exchange: Exchange, passed: Passed) -> Grounds:
         authorization=request is not None and request.header("authorization") is not None,
         proxy=remedies.proxy_name(exchange.response.header("server") if exchange.response else None),
     )
+
+
+def _settled(exchange: Exchange, renegotiation: Renegotiation) -> str | None:
+    """Why the 413 does not stand for the question of this renegotiation; None where it was open at the 413."""
+    request, response, done = exchange.request, exchange.response, renegotiation.done
+    if response is not None and renegotiation.position.stamp > response.first.stamp:
+        return "the server renegotiated only after the 413"
+    before = done is None or response is None or done.stamp < response.first.stamp
+    if course.completed(renegotiation) and before:
+        if not renegotiation.certificate_requested:
+            return "the renegotiation in this request asked for no certificate"
+        return "the certificate was asked for in this request, and that handshake was complete before the 413"
+    had = renegotiation.body_offset_acknowledged
+    if request is not None and request.complete and had is not None and had >= request.body_bytes:
+        return "the server had the whole body before it asked for a certificate"
+    return None
 
 
 def _renegotiated(book: Casebook, exchange: Exchange) -> bool:
@@ -131,16 +151,20 @@ def _finding(book: Casebook, exchange: Exchange, grounds: Grounds) -> Finding:
 
 def _late_certificate(grounds: Grounds) -> bool:
     """Whether a certificate that is asked for late is the best explanation."""
-    if grounds.asked_here or grounds.renegotiated:
+    if grounds.pending:
         return True
-    if not grounds.encrypted or grounds.asked_first or grounds.proxy or grounds.larger_accepted:
+    if grounds.settled or grounds.larger_accepted is not None:
+        return False
+    if grounds.renegotiated:
+        return True
+    if not grounds.encrypted or grounds.asked_first or grounds.proxy:
         return False
     return not grounds.authorization or grounds.size > remedies.READ_AHEAD_DEFAULT
 
 
 def _undecided(grounds: Grounds) -> bool:
     """Whether another limit is as good an explanation: a client that logs in by password may need no certificate."""
-    return grounds.authorization and not (grounds.asked_here or grounds.renegotiated or grounds.asked_elsewhere)
+    return grounds.authorization and not (grounds.pending or grounds.renegotiated or grounds.asked_elsewhere)
 
 
 def _what(book: Casebook, exchange: Exchange, grounds: Grounds) -> str:
@@ -155,9 +179,11 @@ def _what(book: Casebook, exchange: Exchange, grounds: Grounds) -> str:
 def _cause(grounds: Grounds) -> str:
     """The likely cause, and how sure that is."""
     late = "the certificate is asked for late, and the server reads only so much of a body before it asks"
-    if grounds.asked_here:
+    if grounds.pending:
         return f"Certain cause: {late}; its question stands in this very request."
-    if grounds.renegotiated:
+    if grounds.settled:
+        return f"Cause: another limit; {grounds.settled}."
+    if grounds.renegotiated and grounds.larger_accepted is None:
         largest = _size(grounds.renegotiated)
         return (
             f"Likely cause: {late}. Requests of the same kind of up to {largest:,} bytes were asked for a "
@@ -229,9 +255,11 @@ def _compared(book: Casebook, grounds: Grounds) -> list[Evidence]:
 
 
 def _against(grounds: Grounds, *, late: bool) -> list[str]:
-    if grounds.asked_here:
+    if grounds.pending:
         return []
     found = []
+    if grounds.settled:
+        found.append(f"Against a late certificate: {grounds.settled}.")
     if late:
         if not grounds.renegotiated:
             found.append(
