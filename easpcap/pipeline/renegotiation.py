@@ -102,7 +102,8 @@ class RenegotiationTracker:
 
     def _alert(self, current: Renegotiation, seen: Seen, position: Position) -> None:
         """An alert while a handshake is under way: a refusal, a failure, or nothing to do with it."""
-        refused = seen.direction == TO_SERVER and seen.data["description"] == NO_RENEGOTIATION
+        who_may_refuse = TO_CLIENT if current.by == "client" else TO_SERVER  # whoever was asked
+        refused = seen.direction == who_may_refuse and seen.data["description"] == NO_RENEGOTIATION
         if not refused and not seen.data["fatal"]:
             return
         if current.outcome == "refused":  # what follows a refusal is its consequence

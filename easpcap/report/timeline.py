@@ -55,7 +55,6 @@ FACT_EVENTS = {
     "certificate-request": "certificate-request",
     "handshake-done": "handshake-done",
     "hello-request": "hello-request",
-    "renegotiation-done": "renegotiation-done",
     "alert": "alert",
     "close-notify": "alert",
     "zero-window": "zero-window",
@@ -177,7 +176,7 @@ def _fact_events(connection: Connection) -> Iterator[_Event]:
             continue
         if event in {"hello-request", "certificate-request"} and fact.position.stamp in asked:
             yield _question(event, fact, asked[fact.position.stamp])
-        elif event == "renegotiation-done" and fact.position.stamp in done:
+        elif event == "handshake-done" and fact.position.stamp in done:
             yield _renegotiation_done(fact, done[fact.position.stamp])
         else:
             yield _Event(fact.position, event, fact.direction, detail=_fact_detail(fact))

@@ -186,3 +186,10 @@ def test_two_late_questions_one_after_the_other_are_two():
     watch, found = answered_late(None)
     asked_late(watch, 8, HEAD + 900, HEAD + 900)
     assert [(each.position, each.done) for each in found] == [(at(5), at(7)), (at(8), None)]
+
+
+def test_a_server_that_says_no_to_the_client_s_own_renegotiation_refuses_it():
+    watch, found = tracker(place_in(upload()))
+    watch.see(seen("client-hello", TO_SERVER, renegotiation=True), at(5), 0, 0)
+    watch.see(seen("alert", TO_CLIENT, fatal=False, description=100, name="no_renegotiation"), at(6), 0, 0)
+    assert [(r.by, r.outcome) for r in found] == [("client", "refused")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from easpcap.pipeline import analyze
 from easpcap.report.table import render_csv
 from easpcap.report.timeline import COLUMNS, timeline_rows
 from easpcap.results import Analysis, Fact
@@ -126,3 +129,13 @@ def test_offsets_count_from_the_first_packet_and_take_no_apostrophe():
 
 def test_the_incident_as_csv(golden):
     golden("timeline.csv", "".join(render_csv(builders.incident(), "timeline")))
+
+
+def test_a_renegotiation_that_is_done_is_told_apart_from_the_first_handshake():
+    captures = Path(__file__).parents[2] / "fixtures"
+    path = captures / "captures" / "renegotiation-mid-body-ok.pcap"
+    analysis = analyze([str(path)], keys=[str(captures / "keys" / "server.pem")])
+    done = [row for row in timeline_rows(analysis) if row["event"].endswith("-done")]
+    assert [row["event"] for row in done] == ["handshake-done", "renegotiation-done"]
+    assert done[1]["detail"] == "full, client certificate presented"
+    assert done[1]["exchange"] is not None
