@@ -41,6 +41,10 @@ TOLD = frozenset(
     }
 )
 
+#: Facts that say how a connection ended; the last places are theirs, however much happened before.
+ENDS = frozenset({"fin", "rst", "alert", "close-notify"})
+ROOM_FOR_ENDS = 64
+
 #: Anomalies behind which nothing more of a direction is decrypted.
 STOPPING = frozenset({"tls-secret-missing", "tls-lost"})
 
@@ -341,7 +345,8 @@ class Conversation:
             self.stopped = Stop(direction, offset, frame)
 
     def _tell(self, fact: Fact) -> None:
-        if len(self.facts) < MAX_FACTS:
+        room = MAX_FACTS - len(self.facts)
+        if room > ROOM_FOR_ENDS or (room > 0 and fact.kind in ENDS):
             self.facts.append(fact)
 
     def _note(self, code: str, direction: int, offset: int, detail: str) -> None:

@@ -136,3 +136,12 @@ def test_the_same_key_in_two_files_fits_the_same_connections(tmp_path):
     first, second = analyze([str(FIXTURES / "captures" / "apache-413.pcap")], keys=[str(KEY), str(twin)]).keys
     assert first.matches
     assert second.matches == first.matches
+
+
+def test_the_end_of_a_connection_is_kept_however_much_happened_before(monkeypatch):
+    monkeypatch.setattr(conversation, "MAX_FACTS", conversation.ROOM_FOR_ENDS + 2)
+    (first, *_) = analysis_of(FIXTURES / "captures" / "renegotiation-deadlock.pcap").connections
+    kinds = [fact.kind for fact in first.facts]
+    assert kinds[:2] == ["tcp-open", "client-hello"]
+    assert "fin" in kinds[2:]
+    assert set(kinds[2:]) <= conversation.ENDS
