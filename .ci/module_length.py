@@ -15,7 +15,7 @@ MOST_LINES = 400
 TABLES = frozenset(
     {
         "easpcap/activesync/code_pages.py",
-        "easpcap/tls/suites.py",
+        "easpcap/tls/suites/suite.py",
     }
 )
 

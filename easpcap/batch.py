@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from easpcap.record import Record
+from easpcap.fields import Record
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,6 +14,9 @@ TO_CLIENT: Final = 1
 
 DIRECTION_NAMES: Final = ("to_server", "to_client")
 
+#: All times are in nanoseconds: this many are a second.
+NANOSECONDS: Final = 1_000_000_000
+
 
 class Data(NamedTuple):
     """Bytes that follow each other without a gap, beginning at ``offset`` of their direction."""

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from easpcap.errors import DecodeError
-from easpcap.record import Record
+from easpcap.fields import Record
 from easpcap.wire import Reader
 
 #: Commands by their codes ([MS-ASHTTP] 2.2.1.1.1.1.2).

@@ -24,7 +24,7 @@ TELLS_OF_KEYS = True
 
 def render(analysis: Analysis, options: Options) -> Iterator[str]:
     """Servers, certificates and keys in the format asked for."""
-    from easpcap.report.servers import preflight
+    from easpcap.advice.preflight import preflight
 
     found = preflight(analysis)
     if options.format is Format.TABLE:

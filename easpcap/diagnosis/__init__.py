@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis.casebook import Casebook
+from easpcap.diagnosis.analysis_index import Casebook
 from easpcap.diagnosis.causes import causes, ordered, relate
 from easpcap.diagnosis.registry import RULES, SEVERITIES
 

@@ -9,7 +9,7 @@ from easpcap.results import Cause
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.analysis_index import Casebook
     from easpcap.results import Finding
 
 SEVERITY_ORDER = {"critical": 0, "warning": 1, "notice": 2}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis import course
+from easpcap.diagnosis import renegotiation_outcome as course
 from easpcap.results import Evidence, Finding
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from easpcap.diagnosis.casebook import Casebook
-    from easpcap.diagnosis.course import Course, Ending
+    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.renegotiation_outcome import Course, Ending
     from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Renegotiation
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis.hello_request import hello_request_sizes
-from easpcap.record import Record
+from easpcap.fields import Record
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from easpcap.diagnosis.rules import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.analysis_index import Casebook
     from easpcap.results import Finding
 
 _MODULES = (

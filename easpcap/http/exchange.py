@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from easpcap.record import Record
+from easpcap.fields import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from easpcap.keyfiles.pem import bare_base64, certificate_of, holds_pem, pem_blo
 from easpcap.keyfiles.private import rsa_key
 from easpcap.keyfiles.reading import files_in, read_file
 from easpcap.results import KeyFile
-from easpcap.tls.key_log import decode_text, looks_like_key_log
-from easpcap.tls.keys import KeyRing
+from easpcap.tls.secrets.key_log import decode_text, looks_like_key_log
+from easpcap.tls.secrets.keyring import KeyRing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from itertools import islice, zip_longest
 from typing import Final
 
 from easpcap.limits import MAX_KEY_BLOCKS
-from easpcap.tls.certificate import certificate_fingerprint
+from easpcap.tls.secrets.certificate import certificate_fingerprint
 
 _BEGIN: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _ESCAPES: Final = re.compile(r"\\[nrt]|&#[xX]?[0-9a-fA-F]{1,4};")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from easpcap.errors import KeyFileError
 from easpcap.keyfiles.names import MISSING, NO_RSA, PEM_LABELS, STRANGE, WANTED, WRONG
-from easpcap.tls.certificate import certificate_public_key
+from easpcap.tls.secrets.certificate import certificate_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

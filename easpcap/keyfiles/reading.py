@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import easpcap.limits as limits
 from easpcap.errors import KeyFileError
 from easpcap.keyfiles.names import named_by_magic
-from easpcap.tls.key_log import looks_like_key_log
+from easpcap.tls.secrets.key_log import looks_like_key_log
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,13 +10,13 @@ from easpcap.diagnosis import diagnose
 from easpcap.limits import ENDED_LINGER_NS, MAX_ANOMALIES, MAX_ENDED_CONNECTIONS, MAX_FACTS
 from easpcap.pipeline.conversation import Conversation
 from easpcap.pipeline.decryption import decryption
-from easpcap.pipeline.foresight import Foresight
+from easpcap.pipeline.rsa_prefetch import Foresight
 from easpcap.results import Analysis, Connection, Fact, TlsSummary
 from easpcap.stream import TO_CLIENT, TO_SERVER, End
 from easpcap.tcp.assembler import Assembler
-from easpcap.tls.resumption import SessionCache
-from easpcap.tls.session import TlsSession
-from easpcap.tls.verdict import version_name
+from easpcap.tls.handshake.verdict import version_name
+from easpcap.tls.secrets.session_cache import SessionCache
+from easpcap.tls.session.session import TlsSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from easpcap.results import Anomaly, InputFile, KeyFile
     from easpcap.stream import Position
     from easpcap.tcp.assembler import Event, TcpConnection
-    from easpcap.tls.keys import KeyRing
+    from easpcap.tls.secrets.keyring import KeyRing
 
 BOTH = 2  # directions
 CLOSED = object()  # stands for the conversation of a connection whose result is ready

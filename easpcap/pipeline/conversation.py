@@ -14,7 +14,7 @@ from easpcap.results import Anomaly, Fact, Renegotiation, Stretch
 from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Data, End, Gap
 from easpcap.stream import Anomaly as Oddity
 from easpcap.tcp.assembler import TcpFact
-from easpcap.tls.session import Records, Seen, TlsSession, looks_like_tls
+from easpcap.tls.session.session import Records, Seen, TlsSession, looks_like_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from easpcap.http.exchange import Exchange
     from easpcap.stream import Position
     from easpcap.tcp.assembler import TcpConnection
-    from easpcap.tls.prologue import Beginning, Prologue
+    from easpcap.tls.prologue.prologue import Beginning, Prologue
 
 APPLICATION_DATA = 23
 
@@ -365,7 +365,9 @@ class Conversation:
 
 
 def _prologue(starts: tuple[int, int], tunnel: str) -> Prologue:
-    from easpcap.tls.prologue import Prologue  # where everything is TLS from its first byte on it is not needed
+    from easpcap.tls.prologue.prologue import (
+        Prologue,  # where everything is TLS from its first byte on it is not needed
+    )
 
     return Prologue(starts, tunnel)
 

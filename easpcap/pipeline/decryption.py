@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from easpcap.results import Decryption
 from easpcap.stream import DIRECTION_NAMES
-from easpcap.tls.verdict import judge
+from easpcap.tls.handshake.verdict import judge
 
 if TYPE_CHECKING:
     from easpcap.pipeline.conversation import Conversation
     from easpcap.tcp.assembler import TcpConnection
-    from easpcap.tls.keys import KeyRing
-    from easpcap.tls.session import TlsSession
+    from easpcap.tls.secrets.keyring import KeyRing
+    from easpcap.tls.session.session import TlsSession
 
 APPLICATION_DATA, HANDSHAKE = 23, 22
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from easpcap.http.exchange import BodyPlace
     from easpcap.stream import Position
-    from easpcap.tls.session import Seen
+    from easpcap.tls.session.session import Seen
 
 NO_RENEGOTIATION = 100  # RFC 5246 section 7.2.2
 

@@ -10,7 +10,7 @@ from easpcap.report.times import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.report.servers import KeyUse, Obstacle, Preflight, SeenCertificate, Server
+    from easpcap.advice.preflight import KeyUse, Obstacle, Preflight, SeenCertificate, Server
     from easpcap.results import Analysis
 
 SCHEMA = "easpcap.keys/1"

@@ -13,7 +13,7 @@ from easpcap.batch import ACK, FIN, RST, SYN
 from easpcap.limits import GAP_PATIENCE_PACKETS, MAX_WINDOW_BYTES, RESET_LINGER_NS
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap, Position
 from easpcap.tcp.connection import TcpFact
-from easpcap.tcp.half import Half, Kind, Waiting
+from easpcap.tcp.direction import Half, Kind, Waiting
 from easpcap.tcp.sequence import MASK, unwrap
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from easpcap.diagnosis.hello_request import hello_request_sizes
 from easpcap.diagnosis.inference import hidden_renegotiations
 from easpcap.pipeline import analyze
 from easpcap.stream import TO_SERVER
-from easpcap.tls.schedule import epoch_keys
-from easpcap.tls.suite_table import DEPLOYED, REGISTERED
-from easpcap.tls.suites import suite
-from easpcap.tls.verdict import version_name
+from easpcap.tls.handshake.verdict import version_name
+from easpcap.tls.secrets.schedule import epoch_keys
+from easpcap.tls.suites.registry import DEPLOYED, REGISTERED
+from easpcap.tls.suites.suite import suite
 from tests.pipeline.captures import CAPTURES, KEY
 from tests.support.record_writer import RecordWriter
 from tests.support.tls_peer import record_session, record_tlslite

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from easpcap.diagnosis import remedies
-from easpcap.diagnosis.casebook import Site
+from easpcap.advice import remedies
+from easpcap.diagnosis.analysis_index import Site
 from easpcap.stream import TO_CLIENT
 from tests.diagnosis.builders import Story
 from tests.diagnosis.test_renegotiation import only, rules

@@ -12,7 +12,7 @@ import pytest
 from easpcap.batch import ACK, PSH, SYN
 from easpcap.pipeline import Analyzer
 from easpcap.report.timeline import timeline_rows
-from easpcap.tls.keys import KeyRing
+from easpcap.tls.secrets.keyring import KeyRing
 from tests.pipeline.captures import CAPTURES, PACKET_HEADER, packets_of
 from tests.pipeline.captures import read as analysis_of
 from tests.support.batches import Script, batch

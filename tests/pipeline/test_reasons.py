@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from easpcap.capture import open_capture
 from easpcap.pipeline import Analyzer
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.keys import KeyRing
-from easpcap.tls.suite_table import DEPLOYED, REGISTERED
-from easpcap.tls.suites import suite
+from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.suites.registry import DEPLOYED, REGISTERED
+from easpcap.tls.suites.suite import suite
 from tests.support.packets import pcap_bytes
 from tests.support.tls_peer import record_session, server_private_key
 from tests.support.tls_runs import flipped, ring_with_key, ring_with_log, run

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from easpcap.advice.decryption_steps import STEPS
 from easpcap.cli import status
 from easpcap.report import server_rows, timeline
 from easpcap.report.columns import CSV_COLUMNS
-from easpcap.report.next_steps import STEPS
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "output.md").read_text()

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from easpcap.advice.preflight import preflight
 from easpcap.pipeline import analyze
-from easpcap.report.servers import preflight
 from easpcap.report.text.keys import render_keys_text
 from easpcap.report.text.layout import Layout
 from easpcap.results import Analysis, KeyFile
 from easpcap.stream import Endpoint
+from tests.advice.test_certificates import made
+from tests.advice.test_preflight import analysed, connected
 from tests.report import builders
-from tests.report.test_certificates import made
-from tests.report.test_servers import analysed, connected
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 

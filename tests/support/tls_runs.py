@@ -7,9 +7,9 @@ from functools import cache
 from itertools import pairwise
 
 from easpcap.stream import Anomaly, Data, End, Gap
-from easpcap.tls.keys import KeyRing
-from easpcap.tls.session import Records, Seen, SessionCache, TlsSession
-from easpcap.tls.verdict import judge
+from easpcap.tls.handshake.verdict import judge
+from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.session.session import Records, Seen, SessionCache, TlsSession
 from tests.support.tls_peer import server_private_key
 
 SERVER = ("192.0.2.1", 443)

@@ -13,8 +13,8 @@ import zlib
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.schedule import epoch_keys, extended_master_secret, master_secret, verify_data
-from easpcap.tls.suites import suite
+from easpcap.tls.secrets.schedule import epoch_keys, extended_master_secret, master_secret, verify_data
+from easpcap.tls.suites.suite import suite
 from tests.support.record_writer import RecordWriter
 from tests.support.tls_peer import server_certificate_der, server_private_key
 

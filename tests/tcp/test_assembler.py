@@ -228,7 +228,7 @@ def test_a_direction_never_seen_has_no_gap(tell):
 
 
 def test_waiting_bytes_are_bounded(columnar, monkeypatch):
-    monkeypatch.setattr("easpcap.tcp.half.MAX_OUT_OF_ORDER_BYTES", 100)
+    monkeypatch.setattr("easpcap.tcp.direction.MAX_OUT_OF_ORDER_BYTES", 100)
     talk, assembler = script().send(0, b"lost"), Assembler(columnar=columnar)
     del talk.packets[3]
     for _ in range(11):

@@ -7,8 +7,8 @@ import zlib
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.compression import MAX_PLAINTEXT, inflating
-from easpcap.tls.protection_stream import Unprotected
+from easpcap.tls.protection.deflate import MAX_PLAINTEXT, inflating
+from easpcap.tls.protection.stream import Unprotected
 from tests.support.tls_runs import run
 from tests.support.tls_script import TlsScript
 

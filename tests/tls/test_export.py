@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.keys import KeyRing
-from easpcap.tls.schedule import epoch_keys
-from easpcap.tls.suites import suite
+from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.secrets.schedule import epoch_keys
+from easpcap.tls.suites.suite import suite
 from tests.support.tls_peer import import_tlslite
 from tests.support.tls_runs import ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript

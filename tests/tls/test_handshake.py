@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easpcap.errors import DecodeError
-from easpcap.tls import extensions as ext
-from easpcap.tls.handshake import (
+from easpcap.tls.handshake import extensions as ext
+from easpcap.tls.handshake.messages import (
     MessageJoiner,
     encrypted_premaster,
     parse_certificates,

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easpcap import limits
-from easpcap.tls.certificate import certificate_fingerprint, certificate_public_key
-from easpcap.tls.key_log import looks_like_key_log
-from easpcap.tls.keys import KeyRing
+from easpcap.tls.secrets.certificate import certificate_fingerprint, certificate_public_key
+from easpcap.tls.secrets.key_log import looks_like_key_log
+from easpcap.tls.secrets.keyring import KeyRing
 from tests.support.tls_peer import TlsPeer, record_session, server_certificate_der, server_private_key
 
 KEY = server_private_key()
@@ -94,7 +94,7 @@ def test_no_bytes_make_a_ring_raise(ciphertext, certificate_bytes):
 
 
 def test_the_same_ciphertext_is_decrypted_once(ring, monkeypatch):
-    import easpcap.tls.keys as module
+    import easpcap.tls.secrets.keyring as module
 
     calls = []
     decrypt = module._decrypt

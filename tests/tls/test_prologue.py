@@ -10,8 +10,8 @@ import pytest
 
 from easpcap import limits
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
-from easpcap.tls.hellos import begins_client_hello, begins_server_answer
-from easpcap.tls.prologue import Prologue
+from easpcap.tls.prologue.hellos import begins_client_hello, begins_server_answer
+from easpcap.tls.prologue.prologue import Prologue
 from tests.support.prologues import AGREED, C, S
 from tests.support.tls_peer import record_session, record_tlslite
 

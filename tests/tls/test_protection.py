@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easpcap import limits
-from easpcap.tls.protection import UnsupportedSuite, protection
-from easpcap.tls.schedule import epoch_keys
-from easpcap.tls.suites import MAC_SIZES, suite
+from easpcap.tls.protection.choose import UnsupportedSuite, protection
+from easpcap.tls.secrets.schedule import epoch_keys
+from easpcap.tls.suites.suite import MAC_SIZES, suite
 from tests.support.record_writer import RecordWriter
 
 APPLICATION_DATA = 23

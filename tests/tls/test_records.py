@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easpcap.tls.recordmap import RecordMap
-from easpcap.tls.records import find_record, looks_like_tls, plain_message_begins, plausible_header
+from easpcap.tls.record.record_map import RecordMap
+from easpcap.tls.record.records import find_record, looks_like_tls, plain_message_begins, plausible_header
 
 HELLO = bytes.fromhex("16030100c8010000c4")
 SSL2_HELLO = bytes.fromhex("802e0103010015000000100700c0")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.keys import KeyRing
-from easpcap.tls.resumption import Origin, SessionCache
+from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.secrets.session_cache import Origin, SessionCache
 from tests.support.tls_peer import SMALL_SCRIPT, TlsPeer
 from tests.support.tls_runs import ring_with_log, run
 from tests.support.tls_script import TlsScript

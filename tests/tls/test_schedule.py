@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.keys import KeyRing
-from easpcap.tls.protection import UnsupportedSuite, protection
-from easpcap.tls.schedule import (
+from easpcap.tls.protection.choose import UnsupportedSuite, protection
+from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.secrets.schedule import (
     EpochKeys,
     epoch_keys,
     extended_master_secret,
@@ -19,7 +19,7 @@ from easpcap.tls.schedule import (
     prf,
     verify_data,
 )
-from easpcap.tls.suites import suite
+from easpcap.tls.suites.suite import suite
 from tests.support.tls_peer import TlsPeer, import_tlslite, record_tlslite, server_certificate_der, server_private_key
 
 import_tlslite()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.protection13 import inner_protection
-from easpcap.tls.schedule13 import finished_contents, next_secret, traffic_keys
-from easpcap.tls.suites import suite
+from easpcap.tls.protection.tls13 import inner_protection
+from easpcap.tls.secrets.schedule13 import finished_contents, next_secret, traffic_keys
+from easpcap.tls.suites.suite import suite
 from tests.support import rfc8448
 from tests.support.tls13_script import SUITES, Tls13Script
 from tests.support.tls_runs import ring_with_log, run

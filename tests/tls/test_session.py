@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
-from easpcap.tls.keys import KeyRing
-from easpcap.tls.session import Records, Seen, SessionCache, TlsSession
+from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.session.session import Records, Seen, SessionCache, TlsSession
 from tests.support.tls_peer import record_session, record_tlslite
 from tests.support.tls_runs import flipped, pieces, ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript

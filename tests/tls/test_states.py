@@ -6,9 +6,9 @@ import pytest
 
 from easpcap.stream import TO_CLIENT as C
 from easpcap.stream import TO_SERVER as S
-from easpcap.tls import handshake as hs
-from easpcap.tls.states import CHANGE_CIPHER_SPEC as CCS
-from easpcap.tls.states import RESUMING, TRANSITIONS, State
+from easpcap.tls.handshake import messages as hs
+from easpcap.tls.handshake.states import CHANGE_CIPHER_SPEC as CCS
+from easpcap.tls.handshake.states import RESUMING, TRANSITIONS, State
 
 FULL = [
     (S, hs.CLIENT_HELLO),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from easpcap.tls.suite_table import DEPLOYED, REGISTERED
-from easpcap.tls.suites import CIPHERS, EXPORT_KEYS, MAC_SIZES, suite
+from easpcap.tls.suites.registry import DEPLOYED, REGISTERED
+from easpcap.tls.suites.suite import CIPHERS, EXPORT_KEYS, MAC_SIZES, suite
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.keys import KeyRing
-from easpcap.tls.verdict import version_name
+from easpcap.tls.handshake.verdict import version_name
+from easpcap.tls.secrets.keyring import KeyRing
 from tests.support.tls_peer import record_session
 from tests.support.tls_runs import ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript

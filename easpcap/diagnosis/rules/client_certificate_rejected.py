@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis import certificates, evidence, remedies
+from easpcap.advice import remedies
+from easpcap.diagnosis import certificates, evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.analysis_index import Casebook
     from easpcap.diagnosis.certificates import CertificateQuestion
     from easpcap.results import Connection, Finding
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis import evidence, remedies
+from easpcap.advice import remedies
+from easpcap.diagnosis import evidence
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.analysis_index import Casebook
     from easpcap.http.exchange import Exchange
     from easpcap.results import Finding
 

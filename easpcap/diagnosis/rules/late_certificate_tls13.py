@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis import course, evidence, remedies
-from easpcap.record import Record
+from easpcap.advice import remedies
+from easpcap.diagnosis import evidence
+from easpcap.diagnosis import renegotiation_outcome as course
+from easpcap.fields import Record
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.analysis_index import Casebook
     from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Fact, Finding
 

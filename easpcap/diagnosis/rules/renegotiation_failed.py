@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis import course, evidence, remedies
+from easpcap.advice import remedies
+from easpcap.diagnosis import evidence
+from easpcap.diagnosis import renegotiation_outcome as course
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.analysis_index import Casebook
     from easpcap.results import Connection, Fact, Finding, Renegotiation
 
 RULE = ("renegotiation-failed", "critical")

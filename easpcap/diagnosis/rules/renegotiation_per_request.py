@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis import course, evidence, remedies
+from easpcap.advice import remedies
+from easpcap.diagnosis import evidence
+from easpcap.diagnosis import renegotiation_outcome as course
 from easpcap.diagnosis.rules.renegotiation_mid_body import NOT_READ, hidden_evidence
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.casebook import Casebook
+    from easpcap.diagnosis.analysis_index import Casebook
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.results import Connection, Finding, Renegotiation
 

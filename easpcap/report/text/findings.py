@@ -9,7 +9,8 @@ from easpcap.report.escape import shortened, shown
 from easpcap.report.rows import Citer
 from easpcap.report.text.conversations import device_of, request_of
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
-from easpcap.report.times import NANOSECONDS, same_day, span
+from easpcap.report.times import same_day, span
+from easpcap.stream import NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

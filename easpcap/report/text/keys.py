@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from easpcap.advice.decryption_steps import Step, next_step
+from easpcap.advice.preflight import OPENED, SECURED
 from easpcap.report.escape import shortened, shown
-from easpcap.report.next_steps import Step, next_step
 from easpcap.report.rows import path_text
-from easpcap.report.servers import OPENED, SECURED
 from easpcap.report.text.decryption import REASON_WORDS
 from easpcap.report.text.layout import Layout, columns, count, listed
 from easpcap.report.text.reading import input_lines, quality_lines
@@ -16,7 +16,7 @@ from easpcap.report.times import date_and_clock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from easpcap.report.servers import KeyUse, Obstacle, Preflight, SeenCertificate, Server
+    from easpcap.advice.preflight import KeyUse, Obstacle, Preflight, SeenCertificate, Server
     from easpcap.results import Analysis
 
 _SERVERS_SHOWN: Final = 20

@@ -1,0 +1,237 @@
+"""The course of a renegotiation: how it went on, how its connection ended, and whether anything still moved."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from heapq import merge
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from easpcap.diagnosis.analysis_index import stamp
+from easpcap.stream import TO_CLIENT, TO_SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.inference import HiddenRenegotiation
+    from easpcap.results import Connection, Fact, Renegotiation
+    from easpcap.stream import Position
+
+#: Silence from which a connection counts as stalled: shorter pauses are round trips, or an upload over a slow line.
+STALL_NS = 2_000_000_000
+
+#: The same with a zero receive window, which says by itself that nobody reads.
+ZERO_WINDOW_STALL_NS = 200_000_000
+
+CLOSING = ("fin", "rst", "close-notify")
+CLOSING_WORDS = {
+    "fin": "closes the connection",
+    "rst": "resets the connection",
+    "close-notify": "ends TLS (close_notify)",
+}
+
+
+class Ending(NamedTuple):
+    """What ended a connection, or a handshake on it; ``by`` is server, client, or capture."""
+
+    position: Position
+    time_ns: int
+    by: str
+    kind: str  # fin, rst, close-notify, alert, capture-end
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        if self.by == "capture":
+            return "the last packet of this connection before the capture ends"
+        return f"the {self.by} {CLOSING_WORDS[self.kind]}"
+
+
+def side(direction: int) -> str:
+    """Who sent what went in a direction."""
+    return "client" if direction == TO_SERVER else "server"
+
+
+def completed(renegotiation: Renegotiation) -> bool:
+    """Whether the handshake came to its end (TLS 1.3: whether the client answered the CertificateRequest)."""
+    if renegotiation.outcome == "post-handshake":
+        return renegotiation.done is not None or renegotiation.certificate_presented is not None
+    return renegotiation.outcome in {"full", "abbreviated"}
+
+
+def answered(renegotiation: Renegotiation) -> bool:
+    """Whether the client did anything about it: by a ClientHello, in TLS 1.3 by its Certificate."""
+    return renegotiation.client_hello is not None or renegotiation.certificate_presented is not None
+
+
+def facts_after(book: Casebook, connection: Connection, since: int, *kinds: str) -> Iterator[Fact]:
+    """Facts of some kinds behind a stamp, in causal order."""
+    found = [book.facts(connection, kind) for kind in kinds]
+    return merge(*(islice(facts, bisect_right(facts, since, key=stamp), None) for facts in found), key=stamp)
+
+
+def closing(book: Casebook, connection: Connection, after: Position) -> Ending:
+    """The first FIN, RST or close_notify behind a position, else the end of the capture."""
+    for fact in facts_after(book, connection, after.stamp, *CLOSING):
+        return Ending(fact.position, fact.position.time_ns, side(fact.direction), fact.kind)
+    return Ending(connection.last, book.capture_end(connection), "capture", "capture-end")
+
+
+def is_fatal(fact: Fact) -> bool:
+    """Whether an alert is fatal; of an encrypted alert nothing is known."""
+    return bool(fact.data.get("fatal"))
+
+
+def is_refusal(fact: Fact) -> bool:
+    """Whether the client says no_renegotiation (RFC 5246 section 7.2.2), as a warning or as a fatal alert."""
+    return fact.direction == TO_SERVER and fact.data.get("name") == "no_renegotiation"
+
+
+def refusal(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Position | None:
+    """Where the client said no_renegotiation to this HelloRequest."""
+    if renegotiation.outcome == "refused" and renegotiation.alert is not None:
+        return renegotiation.alert
+    if completed(renegotiation):
+        return None
+    found = (f.position for f in facts_after(book, connection, renegotiation.position.stamp, "alert") if is_refusal(f))
+    return next(found, None)
+
+
+def fatal_alert(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Fact | None:
+    """The fatal alert that ended this handshake; one that only answers the closing of the connection is none."""
+    if completed(renegotiation):
+        return None
+    end = closing(book, connection, renegotiation.position)
+    for fact in facts_after(book, connection, renegotiation.position.stamp, "alert"):
+        if end.by != "capture" and fact.position.stamp > end.position.stamp:
+            return None
+        if is_fatal(fact) and not is_refusal(fact):
+            return fact
+    return None
+
+
+def zero_window(book: Casebook, connection: Connection, after: Position) -> Fact | None:
+    """The first time behind a position that the server said it had no room left."""
+    found = facts_after(book, connection, after.stamp, "zero-window")
+    return next((fact for fact in found if fact.direction == TO_CLIENT), None)
+
+
+def stall_limit(book: Casebook, connection: Connection, after: Position) -> int:
+    """Nanoseconds of silence that make a stall on this connection."""
+    return STALL_NS if zero_window(book, connection, after) is None else ZERO_WINDOW_STALL_NS
+
+
+def silence(until: Ending, moves: Iterable[Position | None]) -> int:
+    """Nanoseconds between the last sign of life and the ending."""
+    times = [move.time_ns for move in moves if move is not None and move.time_ns <= until.time_ns]
+    return until.time_ns - max(times, default=until.time_ns)
+
+
+def answer_may_be_missing(book: Casebook, connection: Connection, after: Position) -> bool:
+    """Whether bytes towards the client are missing behind a position: an answer may have been among them."""
+    return any(fact.direction == TO_CLIENT for fact in facts_after(book, connection, after.stamp, "gap"))
+
+
+class Course(NamedTuple):
+    """How the attempt at a renegotiation ended."""
+
+    end: Ending  # of the connection
+    alert: Fact | None  # the fatal alert that ended the handshake
+    refusal: Position | None  # the client's no_renegotiation
+    silence_ns: int  # before the alert or the end
+
+
+def course(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Course:
+    """Follow an attempt to its end."""
+    end = closing(book, connection, renegotiation.position)
+    alert = fatal_alert(book, connection, renegotiation)
+    refused = refusal(book, connection, renegotiation)
+    until = end if alert is None else Ending(alert.position, alert.position.time_ns, side(alert.direction), "alert")
+    return Course(end, alert, refused, silence(until, _moves(renegotiation, refused)))
+
+
+def _moves(renegotiation: Renegotiation, refused: Position | None) -> list[Position | None]:
+    request = renegotiation.exchange.request if renegotiation.exchange else None
+    return [renegotiation.position, renegotiation.client_hello, refused, request.last if request else None]
+
+
+def is_deadlock(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+    """Whether both sides waited for each other in mid-body until somebody, or the capture, ended it.
+
+    Who answers an attempt at once, by an alert, does not wait: that is a refusal or a failure.
+    """
+    exchange = renegotiation.exchange
+    if exchange is None or not asked_mid_body(renegotiation) or completed(renegotiation):
+        return False
+    if exchange.response is not None or exchange.gap_before_response:
+        return False
+    if answer_may_be_missing(book, connection, renegotiation.position):
+        return False
+    how = course(book, connection, renegotiation)
+    if how.end.by != "capture" and how.alert is None and how.refusal is None:
+        return True
+    return how.silence_ns >= stall_limit(book, connection, renegotiation.position)
+
+
+def asked_mid_body(renegotiation: Renegotiation) -> bool:
+    """Whether the server asked while the body it had been promised was on its way."""
+    if after_response(renegotiation):
+        return False
+    return renegotiation.by == "server" and renegotiation.mid_body and not renegotiation.awaiting_continue
+
+
+def after_response(renegotiation: Renegotiation) -> bool:
+    """Whether the final response had begun before the question: it was decided without a certificate."""
+    response = renegotiation.exchange.response if renegotiation.exchange else None
+    return response is not None and response.first.stamp < renegotiation.position.stamp
+
+
+def is_refused(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+    """Whether the client said no, or passed the HelloRequest over and the server would not have that."""
+    if renegotiation.by != "server" or completed(renegotiation):
+        return False
+    if refusal(book, connection, renegotiation) is not None:
+        return True
+    if answered(renegotiation) or connection.gaps[TO_SERVER]:  # a ClientHello may be among missing bytes
+        return False
+    if is_deadlock(book, connection, renegotiation):
+        return False
+    alert = fatal_alert(book, connection, renegotiation)
+    return (alert is not None and alert.direction == TO_CLIENT) or _server_gave_up(book, connection, renegotiation)
+
+
+def _server_gave_up(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+    """Whether the server ended the exchange over an unanswered HelloRequest: by a 403, or by closing."""
+    exchange = renegotiation.exchange
+    if exchange is None:  # between requests nothing was asked for: an idle connection is closed sooner or later
+        return False
+    if exchange.response is not None:
+        return exchange.response.status == 403  # RFC 9110 section 15.5.4
+    return closing(book, connection, renegotiation.position).by == "server" and not exchange.gap_before_response
+
+
+def is_failed(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+    """Whether a fatal alert ended the handshake, and not because the client would not have one."""
+    alert = fatal_alert(book, connection, renegotiation)
+    if alert is None or refusal(book, connection, renegotiation) is not None:
+        return False
+    return renegotiation.by == "client" or answered(renegotiation) or alert.direction == TO_SERVER
+
+
+def is_hidden_deadlock(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> bool:
+    """The same on an opaque connection; here a stall must be seen, since alerts cannot be read."""
+    if not hidden.mid_body or hidden.completed or hidden.server_data is not None or connection.gaps[TO_SERVER]:
+        return False
+    return hidden_pause(book, connection, hidden) >= stall_limit(book, connection, hidden.hello.first)
+
+
+def hidden_pause(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> int:
+    """The longest silence in ns after the client's last data: until an alert record, or the end of the connection."""
+    end = closing(book, connection, hidden.hello.first).time_ns
+    last_data = max(move.time_ns for move in (hidden.hello.last, hidden.last_client_data) if move is not None)
+    hello = hidden.client_hello.last.time_ns if hidden.client_hello else last_data
+    alerts = (stretch.first.time_ns for stretch in (hidden.client_alert, hidden.server_alert) if stretch is not None)
+    start = max(last_data, hello)
+    moments = [start, *sorted(time for time in alerts if start < time < end), max(start, end)]
+    return max(later - earlier for earlier, later in pairwise(moments))

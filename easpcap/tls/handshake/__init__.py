@@ -1,0 +1,1 @@
+"""Handshake messages, the states of a handshake, and what was negotiated."""

@@ -1,0 +1,224 @@
+"""The handshake messages that TLS 1.3 encrypts (RFC 8446 section 4): what each one says."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+
+from easpcap.errors import DecodeError
+from easpcap.limits import MAX_HANDSHAKE_MESSAGE
+from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls.handshake import extensions as ext
+from easpcap.tls.handshake import messages as hs
+from easpcap.tls.secrets.keyed_hash import hash_state
+from easpcap.tls.secrets.schedule13 import finished_contents
+from easpcap.wire import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from easpcap.stream import Anomaly
+    from easpcap.tls.events import Place, Seen
+    from easpcap.tls.handshake.key_finder import KeyFinder
+    from easpcap.tls.handshake.messages import Message
+    from easpcap.tls.handshake.negotiation import Negotiation
+    from easpcap.tls.handshake.summary import Summary
+
+    Facts = list[Seen | Anomaly]
+
+END_OF_EARLY_DATA: Final = 5
+ENCRYPTED_EXTENSIONS: Final = 8
+KEY_UPDATE: Final = 24
+COMPRESSED_CERTIFICATE: Final = 25  # RFC 8879
+
+#: The epochs of a direction, in their order; the last one has generations.
+EARLY, HANDSHAKE, APPLICATION = range(3)
+
+NAMES: Final[dict[int, str]] = {
+    **hs.MESSAGE_NAMES,
+    END_OF_EARLY_DATA: "EndOfEarlyData",
+    ENCRYPTED_EXTENSIONS: "EncryptedExtensions",
+    KEY_UPDATE: "KeyUpdate",
+    COMPRESSED_CERTIFICATE: "CompressedCertificate",
+}
+
+_ZLIB: Final = 1  # RFC 8879 section 3
+
+
+class CertificateList(NamedTuple):
+    """A Certificate message: the context names the request that it answers; empty in the first handshake."""
+
+    context: bytes
+    certificates: list[bytes]
+
+
+def parse_certificate_list(body: bytes) -> CertificateList:
+    """The DER certificates of a Certificate message, the sender's own first (RFC 8446 section 4.4.2)."""
+    reader = Reader(body)
+    context, entries = reader.vector(1), Reader(reader.vector(3))
+    certificates = []
+    while len(entries):
+        certificates.append(entries.vector(3))
+        entries.vector(2)  # extensions
+    return CertificateList(context, certificates)
+
+
+def expand_certificate(body: bytes) -> bytes | None:
+    """The Certificate in a CompressedCertificate (RFC 8879 section 4); None where it is not zlib's."""
+    reader = Reader(body)
+    algorithm, size, compressed = reader.uint(2), reader.uint(3), reader.vector(3)
+    if algorithm != _ZLIB:
+        return None
+    try:
+        expanded = zlib.decompressobj().decompress(compressed, MAX_HANDSHAKE_MESSAGE)
+    except zlib.error as error:
+        raise DecodeError(str(error)) from error
+    if len(expanded) != size:
+        msg = f"a certificate of {size} bytes expands to {len(expanded)}"
+        raise DecodeError(msg)
+    return expanded
+
+
+class InnerHandshake:
+    """Reads the encrypted messages of one connection.
+
+    ``early_accepted``: whether the server took the client's early data; None while that is not known.
+    """
+
+    __slots__ = ("_finder", "_secrets", "_summary", "early_accepted", "negotiation")
+
+    def __init__(self, finder: KeyFinder, summary: Summary) -> None:
+        self.early_accepted: bool | None = None
+        self.negotiation: Negotiation | None = None
+        self._finder = finder
+        self._summary = summary
+        self._secrets: tuple[bytes | None, bytes | None] = (None, None)
+
+    def begin(self, negotiation: Negotiation, secrets: tuple[bytes | None, bytes | None]) -> None:
+        """The ServerHello came; ``secrets`` are the handshake traffic secrets by direction."""
+        self.negotiation = negotiation
+        self._secrets = secrets
+
+    def take(self, message: Message, place: Place, epoch: int) -> Facts:
+        """One message, read under the keys of ``epoch``."""
+        negotiation = self.negotiation
+        action = self._ACTIONS.get((place.direction, epoch == APPLICATION, message.message_type))
+        name = NAMES.get(message.message_type, f"handshake message of type {message.message_type}")
+        if action is None or negotiation is None:
+            when = "after the handshake" if epoch == APPLICATION else "in the handshake"
+            return [place.anomaly("tls-unexpected-message", f"{name} came {when}")]
+        try:
+            facts = action(self, negotiation, message, place)
+        except DecodeError as error:
+            facts = [place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}")]
+        if epoch != APPLICATION:
+            negotiation.record(message)
+        return facts
+
+    def _pass(self, _negotiation: Negotiation, _message: Message, _place: Place) -> Facts:
+        return []
+
+    def _extensions(self, _negotiation: Negotiation, message: Message, _place: Place) -> Facts:
+        accepted = ext.EARLY_DATA in ext.parse_extensions(Reader(message.body))
+        self.early_accepted = accepted
+        return []
+
+    def _certificate_request(self, _negotiation: Negotiation, _message: Message, place: Place) -> Facts:
+        self._summary.certificate_requested = self._summary.certificate_requested or "first-handshake"
+        return [place.seen("certificate-request", "CertificateRequest", {"when": "first-handshake"})]
+
+    def _late_request(self, _negotiation: Negotiation, _message: Message, place: Place) -> Facts:
+        """Post-handshake authentication (RFC 8446 section 4.6.2)."""
+        self._summary.certificate_requested = self._summary.certificate_requested or "later"
+        data = {"when": "later", "post_handshake": True}
+        return [place.seen("certificate-request", "CertificateRequest after the handshake", data)]
+
+    def _server_certificate(self, negotiation: Negotiation, message: Message, place: Place) -> Facts:
+        certificates = _certificates(message)
+        if certificates:
+            negotiation.certificate = certificates[0]
+            negotiation.key_fits = self._finder.fits(certificates[0])
+            self._summary.server_certificate = self._summary.server_certificate or certificates[0]
+        count = None if certificates is None else len(certificates)
+        return [place.seen("certificate", "Certificate of the server", {"count": count})]
+
+    def _client_certificate(self, _negotiation: Negotiation, message: Message, place: Place) -> Facts:
+        certificates = _certificates(message)
+        count = 1 if certificates is None else len(certificates)  # nobody compresses an empty list
+        self._summary.certificate_presented = count > 0
+        detail = "Certificate of the client" if count else "the client has no certificate to show"
+        return [place.seen("client-certificate", detail, {"count": count})]
+
+    def _finished(self, negotiation: Negotiation, message: Message, place: Place) -> Facts:
+        facts: Facts = []
+        if self._verify(negotiation, message, place.direction) is False:
+            detail = "the Finished does not fit the handshake messages before it"
+            facts.append(place.anomaly("tls-finished-mismatch", detail))
+        negotiation.finished[place.direction] = True
+        if place.direction == TO_SERVER:
+            negotiation.break_transcript()  # not asked for any more
+            resumed = self._summary.resumed is not None
+            data = {
+                "number": negotiation.number,
+                "full": not resumed,
+                "abbreviated": resumed,
+                "renegotiation": False,
+                "verified": all(negotiation.verified),
+            }
+            form = "abbreviated" if resumed else "full"
+            facts.append(place.seen("handshake-done", f"{form} handshake done", data))
+        return facts
+
+    def _verify(self, negotiation: Negotiation, message: Message, direction: int) -> bool | None:
+        """Whether a Finished fits the transcript; None where that cannot be known."""
+        agreement, secret = negotiation.agreement, self._secrets[direction]
+        if agreement is None or secret is None or not negotiation.intact:
+            return None
+        if agreement.client_random is None or not negotiation.client_hello:
+            return None
+        so_far = hash_state(agreement.suite.prf_hash, negotiation.transcript).digest()
+        verified = message.body == finished_contents(agreement.suite, secret, so_far, agreement.draft)
+        negotiation.verified[direction] = verified
+        return verified
+
+    def _late_finished(self, negotiation: Negotiation, _message: Message, place: Place) -> Facts:
+        data = {
+            "number": negotiation.number,
+            "full": False,
+            "abbreviated": False,
+            "renegotiation": False,
+            "verified": False,
+            "post_handshake": True,
+        }
+        return [place.seen("handshake-done", "post-handshake authentication done", data)]
+
+    #: By direction, whether the handshake is over, and type.
+    _ACTIONS: ClassVar[dict[tuple[int, bool, int], Callable[[InnerHandshake, Negotiation, Message, Place], Facts]]] = {
+        (TO_CLIENT, False, ENCRYPTED_EXTENSIONS): _extensions,
+        (TO_CLIENT, False, hs.CERTIFICATE_REQUEST): _certificate_request,
+        (TO_CLIENT, False, hs.CERTIFICATE): _server_certificate,
+        (TO_CLIENT, False, COMPRESSED_CERTIFICATE): _server_certificate,
+        (TO_CLIENT, False, hs.CERTIFICATE_VERIFY): _pass,
+        (TO_CLIENT, False, hs.FINISHED): _finished,
+        (TO_SERVER, False, END_OF_EARLY_DATA): _pass,
+        (TO_SERVER, False, hs.CERTIFICATE): _client_certificate,
+        (TO_SERVER, False, COMPRESSED_CERTIFICATE): _client_certificate,
+        (TO_SERVER, False, hs.CERTIFICATE_VERIFY): _pass,
+        (TO_SERVER, False, hs.FINISHED): _finished,
+        (TO_CLIENT, True, hs.NEW_SESSION_TICKET): _pass,
+        (TO_CLIENT, True, hs.CERTIFICATE_REQUEST): _late_request,
+        (TO_CLIENT, True, KEY_UPDATE): _pass,
+        (TO_SERVER, True, hs.CERTIFICATE): _client_certificate,
+        (TO_SERVER, True, COMPRESSED_CERTIFICATE): _client_certificate,
+        (TO_SERVER, True, hs.CERTIFICATE_VERIFY): _pass,
+        (TO_SERVER, True, hs.FINISHED): _late_finished,
+        (TO_SERVER, True, KEY_UPDATE): _pass,
+    }
+
+
+def _certificates(message: Message) -> list[bytes] | None:
+    """The certificates in a message, compressed or not; None where they cannot be expanded here."""
+    body: bytes | None = message.body
+    if message.message_type == COMPRESSED_CERTIFICATE:
+        body = expand_certificate(message.body)
+    return None if body is None else parse_certificate_list(body).certificates

@@ -1,0 +1,120 @@
+"""Finds the master secrets that may belong to a handshake. Which one it is, its first encrypted record proves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from easpcap.tls.handshake.messages import TLS13, encrypted_premaster
+from easpcap.tls.handshake.negotiation import Candidate
+from easpcap.tls.handshake.verdict import opaque_reason
+from easpcap.tls.secrets.schedule import extended_master_secret, master_secret
+from easpcap.tls.secrets.session_cache import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from easpcap.tls.handshake.negotiation import Negotiation
+    from easpcap.tls.secrets.keyring import KeyRing
+    from easpcap.tls.secrets.session_cache import SessionCache
+
+#: Labels of the secrets that open a TLS 1.3 connection (RFC 9850), without that of early data.
+TRAFFIC_SECRETS: Final = (
+    "CLIENT_TRAFFIC_SECRET_0",
+    "SERVER_TRAFFIC_SECRET_0",
+    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+    "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+)
+
+
+class KeyFinder:
+    """All that one connection can ask for keys: the keys given, and the sessions seen on all connections."""
+
+    __slots__ = ("_cache", "_keyring", "_server")
+
+    def __init__(self, keyring: KeyRing, cache: SessionCache, server: Hashable) -> None:
+        self._keyring = keyring
+        self._cache = cache
+        self._server = server
+
+    def fits(self, certificate: bytes) -> bool:
+        """Whether a private key given belongs to this certificate."""
+        return self._keyring.source_for_certificate(certificate) is not None
+
+    def logged(self, client_random: bytes) -> bool:
+        """Whether the key logs know this TLS 1.3 connection."""
+        return any(self._keyring.secrets(client_random, label) is not None for label in TRAFFIC_SECRETS)
+
+    def traffic_secret(self, client_random: bytes, label: str) -> tuple[bytes, int] | None:
+        """A secret of TLS 1.3 by its label (RFC 9850), and its source."""
+        return self._keyring.secrets(client_random, label)
+
+    def by_key_exchange(self, negotiation: Negotiation, body: bytes) -> None:
+        """A ClientKeyExchange, already part of the transcript: what the keys make of it."""
+        self._by_key_log(negotiation)
+        agreement = negotiation.agreement
+        if agreement is None or negotiation.candidates or agreement.version >= TLS13:
+            return
+        version, chosen, client_random = agreement.version, agreement.suite, agreement.client_random
+        if client_random is None:
+            return
+        if agreement.extended_master and not negotiation.intact:
+            return  # RFC 7627 section 4: needs every message so far
+        for premaster, source in self._premasters(negotiation, encrypted_premaster(body, version)):
+            if agreement.extended_master:
+                master = extended_master_secret(version, chosen, premaster, negotiation.transcript)
+            else:
+                master = master_secret(version, chosen, premaster, client_random, agreement.server_random)
+            negotiation.candidates.append(Candidate(master, source))
+
+    def _premasters(self, negotiation: Negotiation, encrypted: bytes) -> list[tuple[bytes, int]]:
+        """What the premaster secret may be; ``encrypted`` only means something where the client encrypted it."""
+        agreement, ring = negotiation.agreement, self._keyring
+        logged = ring.premaster_by_random(agreement.client_random) if agreement and agreement.client_random else None
+        if logged is not None:
+            return [logged]
+        if negotiation.opened_by_private_key:
+            return ring.premasters(encrypted, negotiation.certificate)
+        rsa = agreement is not None and agreement.suite.rsa_key_transport
+        return ring.logged_premasters(encrypted) if rsa else []
+
+    def by_resumption(self, negotiation: Negotiation) -> str | None:
+        """The handshake turned out to be abbreviated: find its session; how it was resumed (None: cannot be told)."""
+        negotiation.abbreviated = True
+        self._by_key_log(negotiation)
+        hello = negotiation.client_hello
+        if hello is None:
+            return None
+        # RFC 5077 section 3.4: a client with a ticket makes an id up, and its echo says that the ticket was accepted.
+        echoed = hello.session_id if hello.session_id == negotiation.session_id else b""
+        by_id = self._cache.by_id(self._server, echoed)
+        by_ticket = self._cache.by_ticket(hello.ticket)
+        negotiation.origin = by_ticket or by_id
+        origins = [found for found in (by_ticket, by_id) if found and found.master]
+        for origin in origins:
+            if origin.master is not None:
+                negotiation.candidates.append(Candidate(origin.master, origin.source))
+        if by_ticket or (hello.ticket and not by_id):
+            return "ticket"
+        return "session-id" if echoed else None
+
+    def _by_key_log(self, negotiation: Negotiation) -> None:
+        agreement = negotiation.agreement
+        if agreement is None or negotiation.candidates:
+            return
+        found = [self._keyring.master_secret(agreement.client_random)] if agreement.client_random else []
+        if negotiation.session_id:
+            found.append(self._keyring.master_secret_by_session_id(negotiation.session_id))
+        negotiation.candidates += [Candidate(*secret) for secret in found if secret]
+
+    def remember(self, negotiation: Negotiation) -> None:
+        """Keep the session for connections that resume it, known or with the reason why not."""
+        proven = negotiation.proven
+        if proven is not None and proven.master:
+            origin = Origin(proven.master, proven.source, None)
+        else:
+            ring = self._keyring
+            reason = opaque_reason(negotiation, key_log_given=ring.has_key_log, keys_given=ring.has_private_keys)
+            origin = Origin(None, None, reason)
+        if negotiation.session_id and not (negotiation.abbreviated and origin.master is None):
+            self._cache.store_id(self._server, negotiation.session_id, origin)
+        self._cache.store_ticket(negotiation.ticket, origin)

@@ -1,0 +1,258 @@
+"""Follows the handshakes of one connection: messages in, facts and the secrets of the next epoch out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from easpcap.errors import DecodeError
+from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls.handshake import alerts
+from easpcap.tls.handshake import extensions as ext
+from easpcap.tls.handshake import messages as hs
+from easpcap.tls.handshake.negotiation import Negotiation
+from easpcap.tls.handshake.states import CHANGE_CIPHER_SPEC, RESUMING, TRANSITIONS, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from easpcap.stream import Anomaly
+    from easpcap.tls.events import Place, Seen
+    from easpcap.tls.handshake.key_finder import KeyFinder
+    from easpcap.tls.handshake.messages import ClientHello, Message, ServerHello
+    from easpcap.tls.handshake.summary import Summary
+
+    Facts = list[Seen | Anomaly]
+
+
+class HandshakeMachine:
+    """The handshakes of a connection, one after the other; ``negotiation`` is the present or latest one."""
+
+    __slots__ = ("_finder", "_summary", "negotiation", "retrying", "state")
+
+    def __init__(self, finder: KeyFinder, summary: Summary) -> None:
+        self.state = State.START
+        self.retrying = False  # a HelloRetryRequest was the latest hello
+        self.negotiation = Negotiation(0, renegotiation=False)
+        self._finder = finder
+        self._summary = summary
+
+    @property
+    def hidden(self) -> bool:
+        """Whether this is TLS 1.3 and its ServerHello has passed."""
+        return self.state is State.HIDDEN
+
+    def changes_nothing(self, direction: int) -> bool:
+        """Whether a ChangeCipherSpec is one of TLS 1.3 here, which only middleboxes want (RFC 8446 appendix D.4)."""
+        hello = self.negotiation.client_hello
+        before_answer = self.state is State.HELLO_SENT and direction == TO_SERVER and hello is not None
+        return self.hidden or (before_answer and hello is not None and ext.SUPPORTED_VERSIONS in hello.extensions)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a handshake is under way."""
+        return self.state not in (State.START, State.ESTABLISHED)
+
+    def take(self, message: Message, place: Place) -> Facts:
+        """One handshake message in the order of the connection."""
+        facts = self._advance(message.message_type, place)
+        action = self._ACTIONS.get((place.direction, message.message_type))
+        try:
+            if action is None:
+                self.negotiation.record(message)
+            else:
+                facts += action(self, message, place)
+        except DecodeError as error:
+            name = hs.MESSAGE_NAMES.get(message.message_type, "handshake message")
+            facts.append(place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}"))
+            self.negotiation.record(message)
+        return facts
+
+    def take_ssl2_hello(self, body: bytes, place: Place) -> Facts:
+        """A ClientHello in SSLv2 format; the transcript has it without its record header (RFC 5246 appendix E.2)."""
+        facts = self._advance(hs.CLIENT_HELLO, place)
+        message = hs.Message(hs.CLIENT_HELLO, body, place.offset, place.end)
+        return facts + self._begin(hs.parse_ssl2_client_hello(body), message, place)
+
+    def change_cipher_spec(self, place: Place) -> Facts:
+        """A ChangeCipherSpec: from here on this direction is under the keys of the present negotiation."""
+        facts = self._advance(CHANGE_CIPHER_SPEC, place)
+        facts.append(place.seen("change-cipher-spec", "ChangeCipherSpec"))
+        self.negotiation.changed[place.direction] = True
+        return facts
+
+    def take_hidden(self, place: Place) -> Facts:
+        """The first handshake record under keys that were not found: it holds the Finished (RFC 5246 section 7.4.9)."""
+        self._advance(hs.FINISHED, place)
+        return self._finish(place)
+
+    def take_alert(self, level: int, description: int, place: Place) -> Facts:
+        """An alert; a handshake that is refused is over, and the connection goes on as before."""
+        facts: Facts = [alerts.alert_seen(level, description, place)]
+        if description == alerts.NO_RENEGOTIATION and self.negotiation.renegotiation and self.busy and not self.hidden:
+            self.state = State.ESTABLISHED
+        elif description == alerts.NO_CERTIFICATE and place.direction == TO_SERVER and level != alerts.FATAL:
+            facts.append(self._certificates_presented(0, place))  # RFC 6101 section 5.6.6
+        return facts
+
+    def lose(self) -> None:
+        """Bytes are missing: messages of a handshake under way may be among them."""
+        if self.busy:
+            self.negotiation.break_transcript()
+
+    def _advance(self, message_type: int, place: Place) -> Facts:
+        """Go on to the next state; what has no place here is told, and does not change the state."""
+        state = TRANSITIONS.get((self.state, place.direction, message_type))
+        if state is None:
+            name = hs.MESSAGE_NAMES.get(message_type, f"handshake message of type {message_type}")
+            name = "ChangeCipherSpec" if message_type == CHANGE_CIPHER_SPEC else name
+            detail = f"{name} came in state {self.state.name.lower().replace('_', '-')}"
+            return [place.anomaly("tls-unexpected-message", detail)]
+        self.state = state
+        if state in RESUMING and not self.negotiation.abbreviated:
+            resumed = self._finder.by_resumption(self.negotiation)
+            if self.negotiation.number == 0:
+                self._summary.resumed = resumed
+        return []
+
+    def _hello_request(self, message: Message, place: Place) -> Facts:
+        del message  # it is empty, and belongs to no transcript
+        return [place.seen("hello-request", "HelloRequest")]
+
+    def _client_hello(self, message: Message, place: Place) -> Facts:
+        if self.hidden:  # the second one, after a HelloRetryRequest
+            self.negotiation.record(message)
+            return []
+        return self._begin(hs.parse_client_hello(message.body), message, place)
+
+    def _begin(self, hello: ClientHello, message: Message, place: Place) -> Facts:
+        summary = self._summary
+        renegotiation = summary.server_hello_seen or place.encrypted
+        summary.client_hello_seen = True
+        self.state = State.HELLO_SENT  # also where it had no place: a new handshake begins
+        self.negotiation = Negotiation(summary.handshakes, renegotiation=renegotiation)
+        self.negotiation.client_hello = hello
+        self.negotiation.record(message)
+        name = ext.server_name(hello.extensions)
+        summary.server_name = summary.server_name or name
+        data = {
+            "renegotiation": renegotiation,
+            "server_name": name,
+            "version": hello.version,
+            "post_handshake_auth": ext.POST_HANDSHAKE_AUTH in hello.extensions,
+        }
+        return [place.seen("client-hello", f"ClientHello for {name}" if name else "ClientHello", data)]
+
+    def _server_hello(self, message: Message, place: Place) -> Facts:
+        hello, summary = hs.parse_server_hello(message.body), self._summary
+        if self.state is not State.SERVER_CHOSE and not self.hidden:  # the ClientHello was not seen
+            self.negotiation = Negotiation(summary.handshakes, renegotiation=summary.server_hello_seen)
+            self.negotiation.break_transcript()
+            self.state = State.SERVER_CHOSE
+        agreement = self.negotiation.agree(hello)
+        if hello.is_retry:
+            self.negotiation.fold_transcript()
+        self.negotiation.record(message)
+        if not summary.server_hello_seen:
+            summary.server_hello_seen = True
+            summary.version, summary.suite = agreement.version, agreement.suite
+        summary.handshakes += not self.hidden  # the ServerHello behind a HelloRetryRequest is of the same handshake
+        if agreement.version >= hs.TLS13:
+            self._enter_tls13(hello, agreement.client_random)
+        name = "HelloRetryRequest" if hello.is_retry else "ServerHello"
+        data = {"version": agreement.version, "suite": agreement.suite.value, "suite_name": agreement.suite.name}
+        facts: Facts = [place.seen("server-hello", f"{name}, {agreement.suite.name}", data)]
+        if hello.draft:
+            facts.append(place.anomaly("tls-draft", f"this is draft {hello.draft} of TLS 1.3"))
+        return facts
+
+    def _enter_tls13(self, hello: ServerHello, client_random: bytes | None) -> None:
+        """All behind this hello is encrypted; only a HelloRetryRequest is followed by hellos."""
+        self.state = State.HIDDEN
+        self.retrying = hello.is_retry
+        self._summary.resumed = "psk" if ext.PRE_SHARED_KEY in hello.extensions else None
+        if client_random is None or not self._finder.logged(client_random):
+            self._summary.unopened = self.negotiation
+
+    def _server_certificate(self, message: Message, place: Place) -> Facts:
+        self.negotiation.record(message)
+        certificates = hs.parse_certificates(message.body)
+        if certificates:
+            self.negotiation.certificate = certificates[0]
+            self.negotiation.key_fits = self._finder.fits(certificates[0])
+            self._summary.server_certificate = self._summary.server_certificate or certificates[0]
+        return [place.seen("certificate", "Certificate of the server", {"count": len(certificates)})]
+
+    def _server_key_exchange(self, message: Message, place: Place) -> Facts:
+        del place  # no fact of its own
+        self.negotiation.record(message)
+        self.negotiation.ephemeral_key = True
+        return []
+
+    def _certificate_request(self, message: Message, place: Place) -> Facts:
+        self.negotiation.record(message)
+        when = "later" if self.negotiation.number or self.negotiation.renegotiation else "first-handshake"
+        self._summary.certificate_requested = self._summary.certificate_requested or when
+        return [place.seen("certificate-request", "CertificateRequest", {"when": when})]
+
+    def _new_session_ticket(self, message: Message, place: Place) -> Facts:
+        del place  # no fact of its own
+        self.negotiation.record(message)
+        self.negotiation.ticket = hs.parse_new_session_ticket(message.body)
+        if self.negotiation.proven is not None or self.negotiation.failed:
+            self._finder.remember(self.negotiation)
+        return []
+
+    def _client_certificate(self, message: Message, place: Place) -> Facts:
+        self.negotiation.record(message)
+        return [self._certificates_presented(len(hs.parse_certificates(message.body)), place)]
+
+    def _certificates_presented(self, count: int, place: Place) -> Seen:
+        self._summary.certificate_presented = count > 0
+        detail = "Certificate of the client" if count else "the client has no certificate to show"
+        return place.seen("client-certificate", detail, {"count": count})
+
+    def _client_key_exchange(self, message: Message, place: Place) -> Facts:
+        self.negotiation.record(message)
+        self.negotiation.keyed = True
+        self._finder.by_key_exchange(self.negotiation, message.body)
+        return [place.seen("client-key-exchange", "ClientKeyExchange")]
+
+    def _finished(self, message: Message, place: Place) -> Facts:
+        facts: Facts = []
+        if self.negotiation.verify(place.direction, message.body) is False:
+            detail = "the Finished does not fit the handshake messages before it"
+            facts.append(place.anomaly("tls-finished-mismatch", detail))
+        self.negotiation.record(message)
+        return facts + self._finish(place)
+
+    def _finish(self, place: Place) -> Facts:
+        """One Finished passed; with the second one the handshake is done."""
+        negotiation = self.negotiation
+        already = all(negotiation.finished)
+        negotiation.finished[place.direction] = True
+        if already or not all(negotiation.finished):
+            return []
+        self.state = State.ESTABLISHED
+        data = {
+            "number": negotiation.number,
+            "full": not negotiation.abbreviated,
+            "abbreviated": negotiation.abbreviated,
+            "renegotiation": negotiation.renegotiation,
+            "verified": all(negotiation.verified),
+        }
+        form = "abbreviated" if negotiation.abbreviated else "full"
+        return [place.seen("handshake-done", f"{form} handshake done", data)]
+
+    _ACTIONS: ClassVar[dict[tuple[int, int], Callable[[HandshakeMachine, Message, Place], Facts]]] = {
+        (TO_CLIENT, hs.HELLO_REQUEST): _hello_request,
+        (TO_SERVER, hs.CLIENT_HELLO): _client_hello,
+        (TO_CLIENT, hs.SERVER_HELLO): _server_hello,
+        (TO_CLIENT, hs.CERTIFICATE): _server_certificate,
+        (TO_CLIENT, hs.SERVER_KEY_EXCHANGE): _server_key_exchange,
+        (TO_CLIENT, hs.CERTIFICATE_REQUEST): _certificate_request,
+        (TO_CLIENT, hs.NEW_SESSION_TICKET): _new_session_ticket,
+        (TO_SERVER, hs.CERTIFICATE): _client_certificate,
+        (TO_SERVER, hs.CLIENT_KEY_EXCHANGE): _client_key_exchange,
+        (TO_SERVER, hs.FINISHED): _finished,
+        (TO_CLIENT, hs.FINISHED): _finished,
+    }

@@ -1,0 +1,222 @@
+"""Handshake messages: putting them together from records, and reading those that matter."""
+
+from __future__ import annotations
+
+from struct import Struct, unpack
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from easpcap.errors import DecodeError
+from easpcap.limits import MAX_HANDSHAKE_MESSAGE
+from easpcap.tls.handshake import extensions as ext
+from easpcap.wire import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from easpcap.tls.handshake.extensions import Extensions
+
+HELLO_REQUEST: Final = 0
+CLIENT_HELLO: Final = 1
+SERVER_HELLO: Final = 2
+NEW_SESSION_TICKET: Final = 4
+HELLO_RETRY_REQUEST: Final = 6  # a message of its own up to draft 21 of TLS 1.3
+CERTIFICATE: Final = 11
+SERVER_KEY_EXCHANGE: Final = 12
+CERTIFICATE_REQUEST: Final = 13
+SERVER_HELLO_DONE: Final = 14
+CERTIFICATE_VERIFY: Final = 15
+CLIENT_KEY_EXCHANGE: Final = 16
+FINISHED: Final = 20
+CERTIFICATE_STATUS: Final = 22
+SUPPLEMENTAL_DATA: Final = 23
+NEXT_PROTOCOL: Final = 67
+CHANNEL_ID: Final = 203
+
+MESSAGE_NAMES: Final[dict[int, str]] = {
+    HELLO_REQUEST: "HelloRequest",
+    CLIENT_HELLO: "ClientHello",
+    SERVER_HELLO: "ServerHello",
+    NEW_SESSION_TICKET: "NewSessionTicket",
+    HELLO_RETRY_REQUEST: "HelloRetryRequest",
+    CERTIFICATE: "Certificate",
+    SERVER_KEY_EXCHANGE: "ServerKeyExchange",
+    CERTIFICATE_REQUEST: "CertificateRequest",
+    SERVER_HELLO_DONE: "ServerHelloDone",
+    CERTIFICATE_VERIFY: "CertificateVerify",
+    CLIENT_KEY_EXCHANGE: "ClientKeyExchange",
+    FINISHED: "Finished",
+    CERTIFICATE_STATUS: "CertificateStatus",
+    SUPPLEMENTAL_DATA: "SupplementalData",
+    NEXT_PROTOCOL: "NextProtocol",
+    CHANNEL_ID: "ChannelID",
+}
+
+TLS13: Final = 0x0304
+#: The first draft of TLS 1.3 that can be read: before it the keys were derived in another way.
+OLDEST_DRAFT: Final = 18
+
+#: The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3).
+RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+
+_MESSAGE_HEADER: Final = 4
+_version_and_random: Final = Struct(">H32s").unpack  # RFC 5246 section 7.4.1.2
+
+
+class Message(NamedTuple):
+    """One handshake message: its type, its bytes with the header, and the TCP offsets of the record(s) that hold it."""
+
+    message_type: int
+    raw: bytes
+    start: int
+    end: int
+
+    @property
+    def body(self) -> bytes:
+        """The message without its header."""
+        return self.raw[_MESSAGE_HEADER:]
+
+
+class MessageJoiner:
+    """Cuts the handshake records of one direction into messages, however they are packed (RFC 5246 section 6.2.1)."""
+
+    __slots__ = ("_buffer", "_needed", "_start")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()  # of a message that is not whole yet
+        self._needed = 0  # bytes it takes to go on with that message
+        self._start = 0
+
+    def __len__(self) -> int:
+        """Bytes of a message that is not whole yet."""
+        return len(self._buffer)
+
+    def feed(self, fragment: bytes, start: int, end: int) -> Iterator[Message]:
+        """The messages that the record's fragment completes. Raises DecodeError for one that is too long."""
+        data, buffer, begun = fragment, self._buffer, start
+        if buffer:
+            buffer += fragment
+            if len(buffer) < self._needed:
+                return
+            data, begun = bytes(buffer), self._start
+            buffer.clear()
+        at, size = 0, len(data)
+        needed = _MESSAGE_HEADER
+        while at + _MESSAGE_HEADER <= size:
+            needed = _MESSAGE_HEADER + int.from_bytes(data[at + 1 : at + _MESSAGE_HEADER], "big")
+            if needed > MAX_HANDSHAKE_MESSAGE:
+                msg = f"a handshake message of {needed} bytes"
+                raise DecodeError(msg)
+            if at + needed > size:
+                break
+            yield Message(data[at], data[at : at + needed], begun, end)
+            at += needed
+            begun, needed = start, _MESSAGE_HEADER
+        if at < size:
+            buffer += data[at:]
+            self._start, self._needed = begun, needed
+
+    def clear(self) -> int:
+        """Forget an unfinished message; how many bytes it had."""
+        size = len(self._buffer)
+        self._buffer.clear()
+        return size
+
+
+class ClientHello(NamedTuple):
+    """What a client offers (RFC 5246 section 7.4.1.2). ``random`` has 32 bytes."""
+
+    version: int
+    random: bytes
+    session_id: bytes
+    suites: tuple[int, ...]
+    extensions: Extensions
+
+    @property
+    def ticket(self) -> bytes:
+        """The session ticket offered; empty where none is."""
+        return self.extensions.get(ext.SESSION_TICKET, b"")
+
+
+class ServerHello(NamedTuple):
+    """What the server chose (RFC 5246 section 7.4.1.3). ``version`` is the one that holds, also for TLS 1.3."""
+
+    version: int
+    random: bytes
+    session_id: bytes
+    suite: int
+    compression: int
+    extensions: Extensions
+    draft: int = 0  # of TLS 1.3, where it is one
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it asks for another ClientHello (RFC 8446 section 4.1.4)."""
+        return self.random == RETRY_RANDOM
+
+
+def parse_client_hello(body: bytes) -> ClientHello:
+    """A ClientHello of SSL 3.0 or later."""
+    reader = Reader(body)
+    version, random = _version_and_random(reader.take(34))
+    session_id = reader.vector(1)
+    suites = _uint16s(reader.vector(2))
+    reader.vector(1)  # compression methods
+    return ClientHello(version, random, session_id, suites, ext.parse_extensions(reader))
+
+
+def parse_ssl2_client_hello(body: bytes) -> ClientHello:
+    """A ClientHello in SSLv2 format, from its message type on (RFC 5246 appendix E.2)."""
+    reader = Reader(body)
+    reader.take(1)
+    version = reader.uint(2)
+    sizes = [reader.uint(2) for _ in range(3)]
+    specs, session_id, challenge = (reader.take(size) for size in sizes)
+    suites = tuple(int.from_bytes(specs[at + 1 : at + 3], "big") for at in range(0, len(specs) - 2, 3) if not specs[at])
+    return ClientHello(version, challenge[-32:].rjust(32, b"\0"), session_id, suites, {})
+
+
+def parse_server_hello(body: bytes) -> ServerHello:
+    """A ServerHello; the drafts of TLS 1.3 (version 0x7f..) left out session id and compression."""
+    reader = Reader(body)
+    version, random = _version_and_random(reader.take(34))
+    if version >> 8 == 0x7F:
+        return ServerHello(TLS13, random, b"", reader.uint(2), 0, ext.parse_extensions(reader), version & 0xFF)
+    session_id, suite, compression = reader.vector(1), reader.uint(2), reader.uint(1)
+    extensions = ext.parse_extensions(reader)
+    chosen = ext.chosen_version(extensions)
+    draft = ext.draft_of(chosen or 0)
+    if chosen is not None:
+        version = TLS13 if draft else chosen
+    return ServerHello(version, random, session_id, suite, compression, extensions, draft)
+
+
+def parse_certificates(body: bytes) -> list[bytes]:
+    """The DER certificates of a Certificate message, the sender's own first; none where the list is empty."""
+    outer = Reader(body)
+    chain = Reader(outer.vector(3))
+    certificates = []
+    while len(chain):
+        certificates.append(chain.vector(3))
+    return certificates
+
+
+def parse_new_session_ticket(body: bytes) -> bytes:
+    """The ticket of a NewSessionTicket (RFC 5077 section 3.3)."""
+    reader = Reader(body)
+    reader.uint(4)  # lifetime hint
+    return reader.vector(2)
+
+
+def encrypted_premaster(body: bytes, version: int) -> bytes:
+    """The encrypted premaster secret of a ClientKeyExchange with RSA.
+
+    SSL 3.0 has no length before it (RFC 5246 section 7.4.7.1 tells of it); some old clients of later versions neither.
+    """
+    if version > 0x0300 and len(body) >= 2 and int.from_bytes(body[:2], "big") == len(body) - 2:
+        return body[2:]
+    return body
+
+
+def _uint16s(data: bytes) -> tuple[int, ...]:
+    count = len(data) // 2
+    return unpack(f">{count}H", data[: 2 * count])

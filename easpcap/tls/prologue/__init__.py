@@ -1,0 +1,1 @@
+"""Clear text before TLS: STARTTLS, CONNECT and others."""

@@ -1,0 +1,79 @@
+"""Whether bytes in the midst of other traffic begin a TLS handshake: told from the hellos, as strictly as they allow.
+
+Where a connection begins with TLS a plausible record header is enough (records.looks_like_tls). Behind clear text the
+bytes may be anything, a captured handshake that is being uploaded for one, so every field that is there has to fit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from easpcap.tls.handshake.messages import CLIENT_HELLO, SERVER_HELLO
+from easpcap.tls.record.records import ALERT, HANDSHAKE, HEADER_SIZE, looks_like_ssl2
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    Fields = tuple[tuple[int, Container[int]], ...]
+
+#: Bytes that suffice for every answer given here.
+HELLO_BYTES: Final = 44
+
+_MINOR: Final = range(4)  # SSL 3.0 to TLS 1.2: later versions call their records so too (RFC 8446 section 5.1)
+
+#: Places and values of a record (RFC 5246 section 6.2.1) that begins with a hello (section 7.4.1): the length of the
+#: message, its version, and the length of the session id, which is at most 32.
+_HELLO: Final[Fields] = ((1, (3,)), (2, _MINOR), (6, range(4)), (9, (3,)), (43, range(33)))
+_ALERT: Final[Fields] = ((1, (3,)), (2, _MINOR), (3, (0,)), (4, (2,)), (5, (1, 2)))
+
+_LEAST_CLIENT_HELLO: Final = 41  # version, random, no session id, one suite, one compression method
+_LEAST_SERVER_HELLO: Final = 38
+_LEAST_FRAGMENT: Final = 6  # the message's header and version
+_ALERT_SIZE: Final = HEADER_SIZE + 2
+
+
+def begins_client_hello(data: bytes) -> bool | None:
+    """Whether a ClientHello begins here, also in SSLv2 format; None where more bytes are needed."""
+    if data[:1] >= b"\x80":
+        return _begins_ssl2_hello(data)
+    return _begins_hello(data, CLIENT_HELLO, _LEAST_CLIENT_HELLO)
+
+
+def begins_server_answer(data: bytes) -> bool | None:
+    """Whether the answer to a ClientHello begins here: a ServerHello or an alert; None where more bytes are needed."""
+    if data[:1] >= b"\x80":
+        return looks_like_ssl2(data)
+    if data[:1] == bytes([ALERT]):
+        return _fits(data, _ALERT) and (len(data) >= _ALERT_SIZE or None)
+    return _begins_hello(data, SERVER_HELLO, _LEAST_SERVER_HELLO)
+
+
+def _begins_hello(data: bytes, message_type: int, least: int) -> bool | None:
+    if not _fits(data, ((0, (HANDSHAKE,)), (5, (message_type,)), *_HELLO)):
+        return False
+    if len(data) < HEADER_SIZE + 4:
+        return None
+    length, size = int.from_bytes(data[3:5], "big"), int.from_bytes(data[6:9], "big")
+    # A ClientHello waits for its answer, so nothing follows it in its record; it may go on in the next one.
+    if size < least or length < _LEAST_FRAGMENT or (message_type == CLIENT_HELLO and length > size + 4):
+        return False
+    return len(data) >= min(HELLO_BYTES, HEADER_SIZE + length) or None
+
+
+def _begins_ssl2_hello(data: bytes) -> bool | None:
+    """A ClientHello in SSLv2 format (RFC 5246 appendix E.2): its three lengths add up."""
+    known = looks_like_ssl2(data)
+    if known is False or (len(data) > 2 and data[2] != CLIENT_HELLO):
+        return False
+    if len(data) < 11:  # the fields before the suites
+        return None
+    suites, session_id, challenge = (int.from_bytes(data[at : at + 2], "big") for at in (5, 7, 9))
+    size = int.from_bytes(data[:2], "big") & 0x7FFF
+    whole = size == 9 + suites + session_id + challenge
+    return whole and suites > 0 and suites % 3 == 0 and session_id in (0, 16, 32) and challenge in range(16, 33)
+
+
+def _fits(data: bytes, fields: Fields) -> bool:
+    """Whether the bytes that are there have values that they may have."""
+    size = len(data)
+    return all(at >= size or data[at] in allowed for at, allowed in fields)

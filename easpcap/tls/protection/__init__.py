@@ -1,0 +1,1 @@
+"""Record protection: one module per kind of cipher."""

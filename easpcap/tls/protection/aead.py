@@ -1,0 +1,113 @@
+"""Records under AEAD ciphers of TLS 1.2: GCM (RFC 5288), CCM and CCM_8 (RFC 6655), ChaCha20-Poly1305 (RFC 7905)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import aead
+
+from easpcap.tls.protection.mac import MAX_FRAGMENT, lost_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.secrets.schedule import EpochKeys
+    from easpcap.tls.suites.suite import CipherShape
+
+    Decrypt = Callable[[bytes, bytes | memoryview, bytes], bytes]
+
+_additional_data: Final = Struct(">QBHH").pack  # RFC 5246 section 6.2.3.3
+
+
+def aead_protection(cipher: str, shape: CipherShape, keys: EpochKeys) -> Protection:
+    """The reading state of an AEAD suite in TLS 1.2."""
+    if cipher == "CHACHA20_POLY1305":
+        return ImplicitNonce(aead.ChaCha20Poly1305(keys.key).decrypt, keys.iv)
+    if "_CCM" in cipher:
+        return ExplicitNonce(aead.AESCCM(keys.key, tag_length=shape.tag).decrypt, keys.iv, shape.tag)
+    return ExplicitNonce(aead.AESGCM(keys.key).decrypt, keys.iv, shape.tag)
+
+
+class _Aead:
+    """What both ways to form a nonce share: the search after a gap."""
+
+    __slots__ = ("_decrypt", "_overhead", "sequence")
+
+    def __init__(self, decrypt: Decrypt, overhead: int) -> None:
+        self.sequence = 0
+        self._decrypt = decrypt
+        self._overhead = overhead
+
+    def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
+        """See Protection."""
+        raise NotImplementedError
+
+    def reopen(
+        self,
+        content_type: int,
+        version: int,
+        fragment: bytes | memoryview,
+        before: bytes,  # noqa: ARG002 (records are independent of each other)
+        lost_bytes: int,
+        tries: int,
+    ) -> bytes | None:
+        """See Protection. Only the tag can tell: the record is opened with each possible number."""
+        first = self.sequence
+        if len(fragment) <= MAX_FRAGMENT:
+            for sequence in lost_records(first, lost_bytes, self._overhead, tries):
+                self.sequence = sequence
+                plaintext = self.open(content_type, version, fragment)
+                if plaintext is not None:
+                    return plaintext
+        self.sequence = first
+        return None
+
+
+class ExplicitNonce(_Aead):
+    """GCM and CCM: four nonce bytes from the key block, eight in each record."""
+
+    __slots__ = ("_salt",)
+
+    def __init__(self, decrypt: Decrypt, salt: bytes, tag: int) -> None:
+        super().__init__(decrypt, 8 + tag)
+        self._salt = salt
+
+    def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
+        """See Protection."""
+        sequence = self.sequence
+        self.sequence = sequence + 1
+        size = len(fragment) - self._overhead
+        if size < 0:
+            return None
+        try:
+            return self._decrypt(
+                self._salt + fragment[:8], fragment[8:], _additional_data(sequence, content_type, version, size)
+            )
+        except InvalidTag:
+            return None
+
+
+class ImplicitNonce(_Aead):
+    """ChaCha20-Poly1305: the nonce is the sequence number, masked with the key block's IV."""
+
+    __slots__ = ("_mask",)
+
+    def __init__(self, decrypt: Decrypt, mask: bytes) -> None:
+        super().__init__(decrypt, 16)
+        self._mask = int.from_bytes(mask, "big")
+
+    def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
+        """See Protection."""
+        sequence = self.sequence
+        self.sequence = sequence + 1
+        size = len(fragment) - self._overhead
+        if size < 0:
+            return None
+        nonce = (self._mask ^ sequence).to_bytes(12, "big")
+        try:
+            return self._decrypt(nonce, fragment, _additional_data(sequence, content_type, version, size))
+        except InvalidTag:
+            return None

@@ -1,0 +1,110 @@
+"""The MAC of records, the scratch buffer it is computed in, and the search for a sequence number after a gap.
+
+HMAC (RFC 2104) and the MAC of SSL 3.0 (RFC 6101 section 5.2.3.1) have one form: hash(outer + hash(inner + header +
+content)), with two key-dependent prefixes. Hashing states with the prefixes already in them are kept and copied.
+"""
+
+from __future__ import annotations
+
+import threading
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+import easpcap.limits as limits
+from easpcap.tls.secrets.keyed_hash import hash_state, hmac_states
+from easpcap.tls.suites.suite import MAC_SIZES
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
+    from collections.abc import Callable
+
+#: Where a record's plaintext begins in the scratch buffer; the MAC header is written into the room before it.
+PLAIN: Final = 16
+
+#: A fragment's length field has two bytes.
+MAX_FRAGMENT: Final = 0xFFFF
+
+#: RFC 5246 section 6.2.3: the longest fragment a peer may send.
+MAX_LEGAL_FRAGMENT: Final = 2**14 + 2048
+
+RECORD_HEADER: Final = 5
+
+_TLS_HEADER: Final = Struct(">QBHH")  # sequence, type, version, length (RFC 5246 section 6.2.3.1)
+_SSL3_HEADER: Final = Struct(">QBH")  # sequence, type, length
+
+_HASHES: Final = {"MD5": "md5", "SHA": "sha1", "SHA256": "sha256", "SHA384": "sha384"}
+
+
+class _Scratch(threading.local):
+    """One buffer a thread for all its records: warm memory, however many connections are alive."""
+
+    def __init__(self) -> None:
+        buffer = bytearray(PLAIN + MAX_FRAGMENT + 32)
+        view = memoryview(buffer)
+        self.parts = buffer, view, view[PLAIN:]
+
+
+_scratch = _Scratch()
+
+
+def scratch_buffer() -> tuple[bytearray, memoryview, memoryview]:
+    """This thread's buffer, PLAIN + MAX_FRAGMENT + 32 bytes long: itself, a view of it, and one from PLAIN on.
+
+    What it holds is lost at the next record.
+    """
+    return _scratch.parts
+
+
+class RecordMac:
+    """The keyed MAC of one direction and epoch, computed over the scratch buffer."""
+
+    __slots__ = ("_buffer", "_header", "_inner", "_outer", "_pack", "_view", "size")
+    _pack: Callable[..., None]
+
+    def __init__(self, version: int, mac: str, key: bytes) -> None:
+        self.size = MAC_SIZES[mac]
+        self._buffer, self._view, _ = scratch_buffer()
+        if version == 0x0300:
+            self._inner, self._outer = _ssl3_states(_HASHES[mac], key)
+            self._header, self._pack = _SSL3_HEADER.size, _pack_ssl3
+        else:
+            self._inner, self._outer = hmac_states(_HASHES[mac], key)
+            self._header, self._pack = _TLS_HEADER.size, _pack_tls
+
+    def holds(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
+        """Whether the MAC of the buffer's [start, end) stands behind it. The bytes before ``start`` are overwritten."""
+        buffer = self._buffer
+        begin = start - self._header
+        self._pack(buffer, begin, sequence, content_type, version, end - start)
+        inner = self._inner()
+        inner.update(self._view[begin:end])
+        outer = self._outer()
+        outer.update(inner.digest())
+        return buffer.startswith(outer.digest(), end)  # not in constant time: there is no peer to learn from it
+
+    def find(self, sequences: range, content_type: int, version: int, start: int, end: int) -> int | None:
+        """The first of ``sequences`` whose MAC of the buffer's [start, end) stands behind it."""
+        for sequence in sequences:
+            if self.holds(sequence, content_type, version, start, end):
+                return sequence
+        return None
+
+
+def lost_records(sequence: int, lost_bytes: int, least_fragment: int, tries: int) -> range:
+    """The sequence numbers a record can have behind ``lost_bytes`` of records that began with number ``sequence``."""
+    fewest = -(-lost_bytes // (RECORD_HEADER + MAX_LEGAL_FRAGMENT))
+    most = lost_bytes // (RECORD_HEADER + least_fragment)
+    stop = min(most + 1, fewest + min(tries, limits.MAX_RESYNC_TRIES))
+    return range(sequence + fewest, sequence + stop)
+
+
+_pack_tls: Final = _TLS_HEADER.pack_into
+
+
+def _pack_ssl3(buffer: bytearray, at: int, sequence: int, content_type: int, _version: int, length: int) -> None:
+    _SSL3_HEADER.pack_into(buffer, at, sequence, content_type, length)
+
+
+def _ssl3_states(name: str, key: bytes) -> tuple[Callable[[], HASH], Callable[[], HASH]]:
+    pads = 48 if name == "md5" else 40
+    return hash_state(name, key + b"\x36" * pads).copy, hash_state(name, key + b"\x5c" * pads).copy

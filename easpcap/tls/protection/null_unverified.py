@@ -1,0 +1,58 @@
+"""Records of the NULL cipher where no key is at hand: their content is in the clear, only the MAC cannot be proven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from easpcap.tls.handshake.messages import CHANNEL_ID, FINISHED, NEXT_PROTOCOL
+from easpcap.tls.suites.suite import MAC_SIZES
+
+if TYPE_CHECKING:
+    from easpcap.tls.suites.suite import CipherSuite
+
+
+ALERT, HANDSHAKE = 21, 22
+
+_FIRST: Final = frozenset({FINISHED, NEXT_PROTOCOL, CHANNEL_ID})
+
+
+def may_begin_epoch(content_type: int, content: bytes) -> bool:
+    """Whether this is how an epoch begins: with a Finished, a message that may come before it, or an alert."""
+    if content_type == ALERT:
+        return len(content) == 2
+    if content_type != HANDSHAKE or len(content) < 4:
+        return False
+    return content[0] in _FIRST and int.from_bytes(content[1:4], "big") + 4 <= len(content)
+
+
+class Bare:
+    """A Protection (see there) that only cuts the MAC off. The first record must be what it has to be: a Finished."""
+
+    __slots__ = ("_mac_size", "sequence")
+
+    def __init__(self, suite: CipherSuite) -> None:
+        self.sequence = 0
+        self._mac_size = MAC_SIZES.get(suite.mac, 0)
+
+    def open(self, content_type: int, _version: int, fragment: bytes | memoryview, /) -> bytes | None:
+        """The content, unproven."""
+        self.sequence += 1
+        if len(fragment) < self._mac_size:
+            return None
+        content = bytes(fragment[: len(fragment) - self._mac_size])
+        if self.sequence == 1 and not may_begin_epoch(content_type, content):
+            return None  # this is no NULL cipher: the ServerHello was damaged
+        return content
+
+    def reopen(
+        self,
+        content_type: int,
+        version: int,
+        fragment: bytes | memoryview,
+        _before: bytes,
+        _lost_bytes: int,
+        _tries: int,
+        /,
+    ) -> bytes | None:
+        """The same: nothing depends on the records before."""
+        return self.open(content_type, version, fragment)

@@ -1,0 +1,122 @@
+"""Records of TLS 1.3: every one says it is application data, its true type stands inside (RFC 8446 section 5.2)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import aead
+
+from easpcap.tls.protection.mac import MAX_FRAGMENT, lost_records
+from easpcap.tls.record.records import APPLICATION_DATA
+from easpcap.tls.secrets.schedule13 import traffic_keys
+from easpcap.tls.suites.suite import CIPHERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from easpcap.tls.secrets.schedule import EpochKeys
+    from easpcap.tls.suites.suite import CipherSuite
+
+    Decrypt = Callable[[bytes, bytes | memoryview, bytes | None], bytes]
+
+_additional_data: Final = Struct(">BHH").pack  # the record's header (RFC 8446 section 5.2)
+_FIRST_WITH_HEADER: Final = 25  # the draft from which it is covered by the tag
+_NO_DATA: Final = b""
+
+
+def inner_protection(suite: CipherSuite, secret: bytes, draft: int = 0) -> InnerPlaintext:
+    """The reading state under a traffic secret. The suite is one whose cipher is in CIPHERS, and an AEAD."""
+    keys = traffic_keys(suite, secret, draft)
+    covered = not 0 < draft < _FIRST_WITH_HEADER
+    return InnerPlaintext(_decrypt(suite, keys), keys.iv, CIPHERS[suite.cipher].tag, header_covered=covered)
+
+
+def _decrypt(suite: CipherSuite, keys: EpochKeys) -> Decrypt:
+    if suite.cipher == "CHACHA20_POLY1305":
+        return aead.ChaCha20Poly1305(keys.key).decrypt
+    if "_CCM" in suite.cipher:
+        return aead.AESCCM(keys.key, tag_length=CIPHERS[suite.cipher].tag).decrypt
+    return aead.AESGCM(keys.key).decrypt
+
+
+class InnerPlaintext:
+    """A Protection (see there) whose ``open`` gives application data only.
+
+    A record of another type ends a run of application data as one does that cannot be opened; what tells them apart is
+    ``aside``: the inner type and the content, or None where the tag is wrong. ``begun``: a record was opened.
+    ``padded``: one had padding, so that the length of others says nothing about their content.
+    """
+
+    __slots__ = ("_decrypt", "_header_covered", "_mask", "_overhead", "aside", "begun", "padded", "sequence")
+
+    def __init__(self, decrypt: Decrypt, iv: bytes, tag: int, *, header_covered: bool) -> None:
+        self.sequence = 0
+        self.aside: tuple[int, bytes] | None = None
+        self.begun = False
+        self.padded = False
+        self._decrypt = decrypt
+        self._mask = int.from_bytes(iv, "big")
+        self._overhead = tag + 1
+        self._header_covered = header_covered
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a fragment that are no content: the tag and the inner type."""
+        return self._overhead
+
+    def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
+        """The application data in the next record, else None, and ``aside`` says what it held."""
+        sequence = self.sequence
+        self.sequence = sequence + 1
+        header = _additional_data(content_type, version, len(fragment)) if self._header_covered else _NO_DATA
+        try:
+            inner = self._decrypt((self._mask ^ sequence).to_bytes(12, "big"), fragment, header)
+        except (InvalidTag, ValueError):  # ValueError: shorter than a tag
+            self.aside = None
+            return None
+        self.begun = True
+        if inner and inner[-1] == APPLICATION_DATA:
+            return inner[:-1]
+        return self._set_aside(inner)
+
+    def _set_aside(self, inner: bytes) -> bytes | None:
+        """A record of another type, or one with padding (RFC 8446 section 5.4)."""
+        content = inner.rstrip(b"\0")
+        self.aside = None
+        if not content:  # a peer answers this with unexpected_message
+            return None
+        self.padded = self.padded or len(content) < len(inner)
+        if content[-1] == APPLICATION_DATA:
+            return content[:-1]
+        self.aside = content[-1], content[:-1]
+        return None
+
+    def reopen(
+        self,
+        content_type: int,
+        version: int,
+        fragment: bytes | memoryview,
+        before: bytes,  # noqa: ARG002 (records are independent of each other)
+        lost_bytes: int,
+        tries: int,
+        /,
+    ) -> bytes | None:
+        """See Protection; b"" for a record of another type, which is in ``aside``.
+
+        Where no record was opened yet, the lost ones may have been under other keys: then numbers begin with 0.
+        """
+        first = self.sequence
+        if len(fragment) <= MAX_FRAGMENT:
+            numbers = lost_records(first, lost_bytes, self._overhead, tries)
+            for sequence in numbers if self.begun else range(first, min(numbers.stop, first + tries)):
+                self.sequence = sequence
+                content = self.open(content_type, version, fragment)
+                if content is not None:
+                    self.aside = None
+                    return content
+                if self.aside is not None:
+                    return b""
+        self.sequence = first
+        return None

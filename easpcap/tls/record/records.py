@@ -1,0 +1,115 @@
+"""TLS records on the wire: their header, what is plausible in one, and how to find the next after lost bytes."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from struct import Struct
+from typing import Final, NamedTuple
+
+from easpcap.limits import MAX_HANDSHAKE_MESSAGE
+from easpcap.tls.handshake.messages import MESSAGE_NAMES
+
+CHANGE_CIPHER_SPEC: Final = 20
+ALERT: Final = 21
+HANDSHAKE: Final = 22
+APPLICATION_DATA: Final = 23
+HEARTBEAT: Final = 24
+
+HEADER_SIZE: Final = 5
+#: RFC 5246 section 6.2.3: a protected fragment may exceed the plaintext's 2^14 bytes by 2048.
+MAX_FRAGMENT: Final = 2**14 + 2048
+
+#: Content type, version, length of the fragment (RFC 5246 section 6.2.1).
+HEADER: Final = Struct(">BHH")
+
+SSL2_CLIENT_HELLO: Final = 1
+SSL2_SERVER_HELLO: Final = 4
+
+
+class Record(NamedTuple):
+    """One whole record as captured; ``start`` and ``end`` are TCP stream offsets, the header included."""
+
+    content_type: int
+    version: int
+    fragment: bytes
+    start: int
+    end: int
+
+
+def plausible_header(content_type: int, version: int, length: int) -> bool:
+    """Whether these can be the header of a record of SSL 3.0 to TLS 1.3."""
+    return (
+        CHANGE_CIPHER_SPEC <= content_type <= HEARTBEAT
+        and 0x0300 <= version <= 0x0304
+        and (0 < length <= MAX_FRAGMENT or (length == 0 and content_type == APPLICATION_DATA))
+    )
+
+
+def plain_message_begins(fragment: bytes) -> bool:
+    """Whether a handshake record's fragment begins a message in the clear; an encrypted one looks random."""
+    known = not fragment or fragment[0] in MESSAGE_NAMES
+    return known and int.from_bytes(fragment[1:4], "big") <= MAX_HANDSHAKE_MESSAGE
+
+
+def looks_like_tls(data: bytes) -> bool | None:
+    """Whether the first bytes of a direction begin a record or an SSLv2-format hello; None where more are needed."""
+    if not data:
+        return None
+    if data[0] & 0x80:
+        return looks_like_ssl2(data)
+    if not CHANGE_CIPHER_SPEC <= data[0] <= HEARTBEAT or (len(data) > 1 and data[1] != 3):
+        return False
+    if len(data) < HEADER_SIZE:
+        return None
+    return plausible_header(*HEADER.unpack_from(data))
+
+
+def looks_like_ssl2(data: bytes) -> bool | None:
+    """Whether these bytes begin a hello in SSLv2 format (RFC 5246 appendix E.2); None where more are needed."""
+    if not data[0] & 0x80:
+        return False
+    size = int.from_bytes(data[:2], "big") & 0x7FFF
+    if len(data) >= 2 and not 9 <= size <= 2048:
+        return False
+    if len(data) >= 3 and data[2] not in (SSL2_CLIENT_HELLO, SSL2_SERVER_HELLO):
+        return False
+    # A ClientHello's version follows its type; in a ServerHello two bytes stand between, and it is 0 where it resumes.
+    server = len(data) >= 3 and data[2] == SSL2_SERVER_HELLO
+    version = data[5:7] if server else data[3:5]
+    if len(version) < 2:
+        return None
+    return version[0] == 3 or version == b"\x00\x02" or (server and version == b"\x00\x00")
+
+
+def find_record(data: bytes, start: int, version: int) -> tuple[int, int]:
+    """The next place from ``start`` where a record may stand: (its header, bytes needed from there to be sure of it).
+
+    ``version`` 0 stands for any. The record after it must be plausible too, as far as it is there. Where there is none,
+    the place is the end of the data, or the piece of a header that stands there.
+    """
+    pattern = _header_pattern(version)
+    while True:
+        match = pattern.search(data, start)
+        at = match.start() if match else len(data)
+        if len(data) - at < HEADER_SIZE:
+            return at, HEADER_SIZE
+        content_type, seen_version, length = HEADER.unpack_from(data, at)
+        end = at + HEADER_SIZE + length
+        if plausible_header(content_type, seen_version, length) and _may_begin_record(data[end : end + 5], version):
+            return at, HEADER_SIZE + length
+        start = at + 1
+
+
+def _may_begin_record(data: bytes, version: int) -> bool:
+    """Whether the (at most five) bytes may begin a record."""
+    if len(data) == HEADER_SIZE and not plausible_header(*HEADER.unpack(data)):
+        return False
+    return _header_pattern(version).match(data) is not None
+
+
+@cache
+def _header_pattern(version: int) -> re.Pattern[bytes]:
+    """Content type and version of a header, or as much of it as stands at the end of the data."""
+    minor = b"[\x00-\x04]" if version == 0 else re.escape(bytes([version & 0xFF]))
+    return re.compile(rb"[\x14-\x18](?:\Z|\x03(?:\Z|" + minor + rb"))|\Z", re.DOTALL)

@@ -1,0 +1,1 @@
+"""One TLS connection: ciphertext events in, plaintext events and facts out."""

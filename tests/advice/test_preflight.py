@@ -1,0 +1,190 @@
+"""What is asked of an analysis before the analysis: servers, certificates, keys, and what stands in the way."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from easpcap.advice.decryption_steps import PLACEHOLDER, STEPS
+from easpcap.advice.preflight import preflight
+from easpcap.report.server_rows import csv_rows, sections, summary
+from easpcap.report.text.decryption import REASON_WORDS
+from easpcap.results import Analysis, Decryption, KeyFile
+from easpcap.stream import Endpoint
+from tests.advice.test_certificates import DER, made
+from tests.report import builders
+from tests.report.builders import at
+
+FINGERPRINT = "8752c99284fac0336c647a2d32b259202aaa5ff0e7e8cb4c39e6c898aa24314d"  # of the fixture's key, by OpenSSL
+RENEWED = made(ec.generate_private_key(ec.SECP256R1()))
+
+
+def connected(number: int, *, status: str = "decrypted", reason: str | None = None, tls=None, **more):
+    detail = "what the verdict says" if reason else None
+    values = {"tls": builders.tls(**(tls or {})), "decryption": Decryption(status, reason, detail), **more}
+    return builders.connection(number, at(1 + number, number), at(2 + number, number + 0.5), **values)
+
+
+def analysed(*connections, keys=()) -> Analysis:
+    return Analysis([builders.input_file()], list(keys), list(connections), [], {})
+
+
+def test_connections_of_one_address_and_port_are_one_server():
+    other = connected(2, server=Endpoint("198.51.100.1", 8443))
+    named = connected(1, tls={"server_name": "autodiscover.contoso.com", "cipher_suite": "TLS_RSA_WITH_RC4_128_MD5"})
+    found = preflight(analysed(other, connected(0), named, connected(3)))
+    first, second = found.servers
+    assert (str(first.endpoint), first.connections) == ("198.51.100.1:443", [0, 1, 3])
+    assert first.names == ["mail.contoso.com", "autodiscover.contoso.com"]
+    assert first.suites == [
+        ("TLS 1.0", "TLS_RSA_WITH_AES_128_CBC_SHA", 2),
+        ("TLS 1.0", "TLS_RSA_WITH_RC4_128_MD5", 1),
+    ]
+    assert second.connections == [2]
+
+
+def test_servers_without_tls_are_counted():
+    plain = connected(1, status="plaintext", server=Endpoint("192.0.2.9", 80))
+    plain.tls = None
+    beside = connected(2, status="plaintext")
+    beside.tls = None
+    found = preflight(analysed(connected(0), plain, beside))
+    assert len(found.servers) == 1
+    assert (found.servers_without_tls, found.connections_without_tls) == (1, 2)
+    assert found.servers[0].without_tls == 1
+
+
+def test_a_renewed_certificate_is_shown_beside_the_old_one():
+    old = connected(0, tls={"server_certificate": RENEWED})
+    new = connected(1, tls={"server_certificate": DER})
+    again = connected(2, tls={"server_certificate": DER})
+    (server,) = preflight(analysed(old, new, again)).servers
+    assert [c.connections for c in server.certificates] == [[0], [1, 2]]
+    assert server.certificates[1].facts.fingerprint == FINGERPRINT
+    assert server.unseen == []
+
+
+def test_a_certificate_is_judged_at_the_time_of_the_capture():
+    (server,) = preflight(analysed(connected(0, tls={"server_certificate": RENEWED}))).servers
+    assert server.certificates[0].validity is None  # 2010, and the capture is of November 2010
+    (server,) = preflight(analysed(connected(0, tls={"server_certificate": DER}))).servers
+    assert server.certificates[0].validity == "not-yet-valid"
+    late = connected(0, tls={"server_certificate": RENEWED})
+    late.first = at(1, 100 * 86_400.0)
+    (server,) = preflight(analysed(late)).servers
+    assert server.certificates[0].validity == "expired"
+
+
+def test_a_key_fits_by_its_fingerprint_or_by_what_it_was_matched_with():
+    fitting = builders.key_file(fingerprint=FINGERPRINT, matches=[0])
+    twin = builders.key_file(path="copy.pem", fingerprint=FINGERPRINT)
+    second_in_file = builders.key_file(path="all.pem", fingerprint="cd" * 32, matches=[0])
+    wrong = builders.key_file(path="old.pem", fingerprint="ef" * 32)
+    connection = connected(0, tls={"server_certificate": DER}, key_sources=frozenset({0}))
+    found = preflight(analysed(connection, keys=[fitting, twin, second_in_file, wrong]))
+    assert found.servers[0].certificates[0].keys == ["server.pem", "copy.pem", "all.pem"]
+    assert [use.fits for use in found.keys] == [True, True, True, False]
+    assert [use.opened for use in found.keys] == [1, 0, 0, 0]
+    assert found.keys[3].servers == []
+
+
+def test_a_key_that_fits_and_opens_nothing_says_why():
+    key = builders.key_file(fingerprint=FINGERPRINT, matches=[0])
+    closed = connected(0, status="opaque", reason="forward-secrecy", tls={"server_certificate": DER})
+    (use,) = preflight(analysed(closed, keys=[key])).keys
+    assert (use.fits, use.opened, use.reasons) == (True, 0, ["forward-secrecy"])
+
+
+def test_a_key_log_fits_no_certificate_but_opens_connections():
+    log = KeyFile("client.keys", "key-log", None, "2 secrets", matches=[0])
+    opened = connected(0, tls={"server_certificate": DER}, key_sources=frozenset({0}))
+    found = preflight(analysed(opened, keys=[log]))
+    assert (found.keys[0].fits, found.keys[0].opened) == (False, 1)
+    assert [str(server.endpoint) for server in found.keys[0].servers] == ["198.51.100.1:443"]
+    assert found.servers[0].certificates[0].keys == []
+
+
+@pytest.mark.parametrize(
+    ("why", "reason", "tls", "more"),
+    [
+        ("encrypted", "needs-key-log", {"version": "TLS 1.3"}, {}),
+        ("resumed", None, {"resumed": "ticket"}, {}),
+        ("resumed", "needs-key-log", {"version": "TLS 1.3", "resumed": "psk"}, {}),
+        ("resumed", "resumed-session-not-captured", {}, {}),
+        ("none-sent", "needs-key-log", {"cipher_suite": "TLS_DH_anon_WITH_AES_128_CBC_SHA"}, {}),
+        ("none-sent", "needs-key-log", {"cipher_suite": "TLS_PSK_WITH_AES_128_CBC_SHA"}, {}),
+        ("unfinished", "needs-key-log", {"cipher_suite": "TLS_RSA_PSK_WITH_AES_128_CBC_SHA"}, {}),
+        ("handshake-not-captured", "handshake-not-captured", {"version": None, "cipher_suite": None}, {}),
+        ("one-direction-missing", "one-direction-missing", {"version": None}, {}),
+        ("truncated-packets", "truncated-packets", {}, {}),
+        ("gap", "no-key", {}, {"gaps": (0, 1460)}),
+        ("unsupported-version", "unsupported-suite", {"version": "SSL 2.0"}, {}),
+        ("unanswered", None, {"version": None, "cipher_suite": None}, {}),
+        ("unfinished", None, {}, {}),
+    ],
+)
+def test_where_no_certificate_was_seen_it_says_why(why, reason, tls, more):
+    status = "opaque" if reason else "none"
+    connection = connected(0, status=status, reason=reason, tls={"server_certificate": None, **tls}, **more)
+    (server,) = preflight(analysed(connection)).servers
+    assert server.certificates == []
+    assert server.unseen == [(why, 1)]
+
+
+def test_obstacles_come_by_reason_and_name_the_thumbprint_of_their_own_certificate():
+    renewed = connected(0, status="opaque", reason="key-mismatch", tls={"server_certificate": DER})
+    partly = connected(1, status="partial", reason="gap", tls={"server_certificate": RENEWED})
+    cut = connected(2, status="opaque", reason="gap", tls={"server_certificate": DER})
+    (server,) = preflight(analysed(renewed, partly, cut)).servers
+    gap, mismatch = server.obstacles
+    assert (gap.reason, gap.connections, gap.partial) == ("gap", [1, 2], 1)
+    assert (mismatch.reason, mismatch.connections, mismatch.partial) == ("key-mismatch", [0], 0)
+    commands = " ".join(command for how in mismatch.step.how for command in how.commands)
+    assert "certutil -exportPFX My 2580ED2AD338FD7B8A7DB14FB396A0D8DA6C880A server.pfx" in commands
+    assert PLACEHOLDER not in commands
+
+
+def test_where_several_certificates_are_concerned_no_thumbprint_is_picked():
+    pair = [
+        connected(n, status="opaque", reason="no-key", tls={"server_certificate": der})
+        for n, der in enumerate((DER, RENEWED))
+    ]
+    (server,) = preflight(analysed(*pair)).servers
+    assert PLACEHOLDER in " ".join(command for how in server.obstacles[0].step.how for command in how.commands)
+
+
+def test_every_reason_has_a_step_and_an_unknown_one_the_verdicts_own_words():
+    assert set(STEPS) == set(REASON_WORDS)
+    (server,) = preflight(analysed(connected(0, status="opaque", reason="of-tomorrow"))).servers
+    assert server.obstacles[0].step.what == "what the verdict says"
+
+
+def test_what_would_open_the_rest_is_counted():
+    ecdhe = {"cipher_suite": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}
+    found = preflight(
+        analysed(
+            connected(0, status="opaque", reason="no-key"),
+            connected(1, status="opaque", reason="key-log-lacks-session"),
+            connected(2, status="opaque", reason="key-log-lacks-session", tls=ecdhe),
+            connected(3, status="opaque", reason="forward-secrecy", tls=ecdhe),
+            connected(4, status="opaque", reason="gap"),
+        )
+    )
+    assert (found.by_private_key, found.by_key_log) == (2, 1)
+    assert summary(found)["openable"] == {"by_private_key": 2, "by_key_log": 1}
+
+
+def test_csv_has_a_row_for_each_certificate_and_one_where_none_was_seen():
+    hidden = connected(2, tls={"server_certificate": None}, server=Endpoint("192.0.2.9", 443))
+    pair = [connected(n, tls={"server_certificate": der}) for n, der in enumerate((DER, RENEWED))]
+    rows = list(csv_rows(preflight(analysed(*pair, hidden))))
+    assert [row["server"]["address"] for row in rows] == ["198.51.100.1", "198.51.100.1", "192.0.2.9"]
+    assert [row["certificate"] is None for row in rows] == [False, False, True]
+
+
+def test_rows_hold_no_more_than_was_agreed():
+    found = preflight(builders.incident())
+    assert list(sections(builders.incident(), found)) == ["inputs", "keys", "servers"]
+    (server,) = sections(builders.incident(), found)["servers"]
+    assert server["certificates"][0]["error"] == "not a readable X.509 certificate"
+    assert server["connections"] == {"tls": 3, "decrypted": 2, "partial": 0, "opaque": 1, "none": 0, "without_tls": 0}

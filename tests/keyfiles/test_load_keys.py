@@ -1,0 +1,292 @@
+"""Key files of every form are loaded, and what is no key is called by its name."""
+
+from __future__ import annotations
+
+from base64 import b64encode, encodebytes
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    pkcs7,
+    pkcs12,
+)
+
+from easpcap import limits
+from easpcap.keyfiles import load_keys
+from easpcap.tls.secrets.certificate import certificate_fingerprint
+from tests.support.tls_peer import (
+    TlsPeer,
+    server_certificate_der,
+    server_certificate_pem,
+    server_key_pem,
+    server_private_key,
+)
+
+PASSWORD = b"open sesame"
+KEY = server_private_key()
+FINGERPRINT = certificate_fingerprint(server_certificate_der())
+CERTIFICATE = x509.load_der_x509_certificate(server_certificate_der())
+KEY_LOG = f"CLIENT_RANDOM {'a1' * 32} {'b2' * 48}\n".encode()
+LAB_KEYS = Path(__file__).parents[3] / "shared" / "captures" / "lab" / "keys"
+
+
+def private(encoding, form, password=None):
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return KEY.private_bytes(encoding, form, encryption)
+
+
+def p12(password=None, *, key=KEY):
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return pkcs12.serialize_key_and_certificates(b"name", key, CERTIFICATE, None, encryption)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Write bytes to a file and load it; the KeyFile and the ring."""
+
+    def load(data, password=None, *, as_log=False):
+        path = tmp_path / "file"
+        path.write_bytes(data)
+        ring, [file] = load_keys([] if as_log else [path], key_logs=[path] if as_log else [], password=password)
+        assert file.path == str(path)
+        return ring, file
+
+    return load
+
+
+USABLE = {
+    "PKCS #8 PEM": (server_key_pem(), None),
+    "PKCS #1 PEM": (private(Encoding.PEM, PrivateFormat.TraditionalOpenSSL), None),
+    "PKCS #8 DER": (private(Encoding.DER, PrivateFormat.PKCS8), None),
+    "PKCS #1 DER": (private(Encoding.DER, PrivateFormat.TraditionalOpenSSL), None),
+    "encrypted PKCS #8 PEM": (private(Encoding.PEM, PrivateFormat.PKCS8, PASSWORD), PASSWORD),
+    "encrypted PKCS #1 PEM": (private(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, PASSWORD), PASSWORD),
+    "encrypted PKCS #8 DER": (private(Encoding.DER, PrivateFormat.PKCS8, PASSWORD), PASSWORD),
+    "PKCS #12": (p12(PASSWORD), PASSWORD),
+    "PKCS #12 without password": (p12(), None),
+    "a password that is not needed": (server_key_pem(), PASSWORD),
+    "a password that a PKCS #12 does not need": (p12(), PASSWORD),
+    "certificate and key": (server_certificate_pem() + server_key_pem(), None),
+    "text around": (b"Bag Attributes\n    friendlyName: x\n" + server_key_pem() + b"-- \nthe end", None),
+    "indented": (b"\n".join(b"    " + line for line in server_key_pem().splitlines()), None),
+    "CRLF": (server_key_pem().replace(b"\n", b"\r\n"), None),
+    "CR": (server_key_pem().replace(b"\n", b"\r"), None),
+    "one line": (server_key_pem().replace(b"\n", b" "), None),
+    "blank lines": (server_key_pem().replace(b"\n", b"\r\n\r\n"), None),
+    "quoted mail": (b"\n".join(b"> " + line for line in server_key_pem().splitlines()), None),
+    "JSON": (b'{"key": "' + server_key_pem().replace(b"\n", b"\\n") + b'"}', None),
+    "XML": (b"<k>" + server_key_pem().replace(b"\n", b"&#13;\n") + b"</k>", None),
+    "base64 of PKCS #8 DER": (encodebytes(private(Encoding.DER, PrivateFormat.PKCS8)), None),
+    "base64 of PKCS #12": (encodebytes(p12(PASSWORD)), PASSWORD),
+    "UTF-8 with BOM": (b"\xef\xbb\xbf" + server_key_pem(), None),
+    "UTF-16": (server_key_pem().decode().encode("utf-16"), None),
+    "UTF-16 big-endian": (b"\xfe\xff" + server_key_pem().decode().encode("utf-16-be"), None),
+    "UTF-16 without BOM": (server_key_pem().decode().encode("utf-16-le"), None),
+}
+
+
+@pytest.mark.parametrize("form", USABLE)
+def test_a_private_key_is_loaded_in_every_form(load, form):
+    ring, file = load(*USABLE[form])
+    assert (file.kind, file.fingerprint, file.detail) == ("rsa-private-key", FINGERPRINT, "RSA 2048")
+    assert file.error is None
+    assert ring.source_for_certificate(server_certificate_der()) == 0
+
+
+def ec_key(encoding=Encoding.PEM, form=PrivateFormat.PKCS8, key=None):
+    return (key or ec.generate_private_key(ec.SECP256R1())).private_bytes(encoding, form, NoEncryption())
+
+
+def request():
+    builder = x509.CertificateSigningRequestBuilder(CERTIFICATE.subject)
+    return builder.sign(KEY, hashes.SHA256())
+
+
+def chain():
+    return pkcs7.serialize_certificates([CERTIFICATE], Encoding.DER)
+
+
+UNUSABLE = {
+    "certificate PEM": (server_certificate_pem, "a certificate without its private key"),
+    "certificate DER": (server_certificate_der, "a certificate without its private key"),
+    "two certificates": (lambda: server_certificate_pem() * 2, "a certificate without its private key"),
+    "request PEM": (lambda: request().public_bytes(Encoding.PEM), "a certificate request"),
+    "request DER": (lambda: request().public_bytes(Encoding.DER), "a certificate request"),
+    "chain": (chain, "a certificate chain"),
+    "public key PEM": (
+        lambda: KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        "a public key",
+    ),
+    "public key DER": (
+        lambda: KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        "a public key",
+    ),
+    "EC key": (ec_key, "an EC private key"),
+    "EC key SEC1": (lambda: ec_key(form=PrivateFormat.TraditionalOpenSSL), "an EC private key"),
+    "EC key DER": (lambda: ec_key(Encoding.DER), "an EC private key"),
+    "EC key SEC1 DER": (lambda: ec_key(Encoding.DER, PrivateFormat.TraditionalOpenSSL), "an EC private key"),
+    "Ed25519 key": (lambda: ec_key(key=ed25519.Ed25519PrivateKey.generate()), "an Ed25519 private key"),
+    "Ed25519 key DER": (lambda: ec_key(Encoding.DER, key=ed25519.Ed25519PrivateKey.generate()), "an Ed25519 private"),
+    "PKCS #12 of certificates": (lambda: p12(key=None), "a PKCS #12 file without a private key"),
+    "OpenSSH key": (lambda: private(Encoding.PEM, PrivateFormat.OpenSSH), "an OpenSSH private key"),
+    "SSH public key": (lambda: KEY.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH), "an SSH public"),
+    "PuTTY key": (lambda: b"PuTTY-User-Key-File-3: ssh-rsa\r\n", "a PuTTY key"),
+    "Java keystore": (lambda: b"\xfe\xed\xfe\xed\0\0\0\2" + bytes(50), "a Java keystore"),
+    "pcap": (lambda: b"\xd4\xc3\xb2\xa1\x02\0\x04\0" + bytes(16), "a packet capture"),
+    "pcapng": (lambda: b"\x0a\x0d\x0d\x0a" + bytes(24), "a packet capture"),
+    "gzip": (lambda: b"\x1f\x8b\x08" + bytes(24), "compressed with gzip"),
+    "empty": (lambda: b"", "empty"),
+    "blank": (lambda: b" \r\n\n", "empty"),
+    "one digit": (lambda: b"0", "neither a key nor a key log"),
+    "text": (lambda: b"0 hello\nworld\n", "neither a key nor a key log"),
+    "bytes": (lambda: bytes(range(256)), "neither a key nor a key log"),
+    "cut PEM": (lambda: server_key_pem()[:700], "cut"),
+    "damaged PEM": (lambda: server_key_pem().replace(b"MII", b"MIJ", 1), "damaged"),
+    "cut DER": (lambda: private(Encoding.DER, PrivateFormat.PKCS8)[:900], "damaged"),
+    "cut PKCS #12": (lambda: p12()[:900], "a PKCS #12 file"),
+    "CRL": (lambda: b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "a list of revoked certificates"),
+    "another PEM": (lambda: b"-----BEGIN MESSAGE-----\nAAAA\n-----END MESSAGE-----\n", "a PEM file, but not"),
+    "PVK": (lambda: b"\x1e\xf1\xb5\xb0" + bytes(50), "a Microsoft PVK key"),
+    "key blob": (lambda: b"\x07\x02\x00\x00\x00\xa4\x00\x00RSA2" + bytes(50), "a Microsoft key blob"),
+    "XML key": (lambda: b"<RSAKeyValue><Modulus>AA==</Modulus></RSAKeyValue>", "an RSA key in XML"),
+    "base64 of a certificate": (lambda: b64encode(server_certificate_der()), "a certificate without its private key"),
+}
+
+
+@pytest.mark.parametrize("form", UNUSABLE)
+@pytest.mark.parametrize("as_log", [False, True])
+def test_what_is_no_key_is_called_by_its_name(load, form, as_log):
+    make, named = UNUSABLE[form]
+    if as_log and form in {"one digit", "text", "bytes"}:
+        named = "no key log"
+    ring, file = load(make(), as_log=as_log)
+    assert file.kind == "unusable"
+    assert named in file.error
+    assert "\n" not in file.error
+    assert not ring.has_private_keys
+
+
+ENCRYPTED = [form for form, (_, password) in USABLE.items() if password and "not need" not in form]
+
+
+@pytest.mark.parametrize("form", ["certificate PEM", "certificate DER", "two certificates", "base64 of a certificate"])
+def test_a_certificate_without_its_key_tells_which_key_it_needs(load, form):
+    make, _ = UNUSABLE[form]
+    info = CERTIFICATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert load(make())[1].fingerprint == sha256(info).hexdigest()
+
+
+@pytest.mark.parametrize("form", ["request PEM", "public key PEM", "EC key", "chain", "cut PEM"])
+def test_what_is_no_certificate_has_no_fingerprint(load, form):
+    make, _ = UNUSABLE[form]
+    assert load(make())[1].fingerprint is None
+
+
+@pytest.mark.parametrize("form", ENCRYPTED)
+def test_a_missing_password_is_asked_for(load, form):
+    _, file = load(USABLE[form][0])
+    assert file.kind == "unusable"
+    assert "EASPCAP_PASSWORD" in file.error
+    assert "--password-file" in file.error
+
+
+@pytest.mark.parametrize("form", ENCRYPTED)
+def test_a_wrong_password_is_told_from_a_missing_one(load, form):
+    _, file = load(USABLE[form][0], b"guess")
+    assert "does not open it" in file.error
+    assert "guess" not in file.error
+
+
+def test_a_dsa_key_is_named(load):
+    _, file = load(ec_key(key=dsa.generate_private_key(1024)))
+    assert "a DSA private key" in file.error
+
+
+def test_several_keys_in_one_file_are_all_loaded(load):
+    other = rsa.generate_private_key(65537, 1024)
+    pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    ring, file = load(server_certificate_pem() + pem + server_key_pem())
+    assert file.detail == "RSA 1024, RSA 2048"
+    assert ring.source_for_certificate(server_certificate_der()) == 0
+
+
+def test_a_key_beside_one_that_cannot_be_used_is_loaded(load):
+    ring, file = load(ec_key() + server_key_pem())
+    assert (file.kind, file.detail) == ("rsa-private-key", "RSA 2048")
+    assert "an EC private key" in file.error
+    assert ring.has_private_keys
+
+
+@pytest.mark.parametrize("as_log", [False, True])
+def test_keys_and_key_logs_are_recognised_whichever_way_they_are_given(load, as_log):
+    ring, file = load(KEY_LOG, as_log=as_log)
+    assert (file.kind, file.detail, file.error) == ("key-log", "1 secret", None)
+    assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 0)
+    ring, file = load(server_key_pem(), as_log=as_log)
+    assert file.kind == "rsa-private-key"
+
+
+def test_a_real_key_log_is_loaded(load):
+    _, file = load(TlsPeer(0x0303, "AES128-SHA").record([]).key_log.encode(), as_log=True)
+    assert (file.kind, file.detail) == ("key-log", "2 secrets")
+
+
+def test_a_key_log_with_cut_lines_is_used_and_they_are_named(load):
+    _, file = load(KEY_LOG + KEY_LOG[:100] + b"\n")
+    assert (file.kind, file.detail) == ("key-log", "1 secret")
+    assert "line 2" in file.error
+
+
+def test_a_key_log_without_secrets_is_unusable(load):
+    _, file = load(b"# SSL/TLS secrets log file, generated by NSS\n", as_log=True)
+    assert file.kind == "unusable"
+    assert "without secrets" in file.error
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    _, files = load_keys([tmp_path / "absent", "nul\0byte"])
+    assert [file.kind for file in files] == ["unusable"] * 2
+    assert files[0].error == "no such file"
+
+
+def test_a_file_too_large_is_not_read_to_its_end(load, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_KEY_FILE", 1000)
+    assert "too large" in load(server_key_pem())[1].error
+    assert load(KEY_LOG * 10)[1].kind == "key-log"
+    monkeypatch.setattr(limits, "MAX_KEY_LOG", 1500)
+    assert "too large" in load(KEY_LOG * 10)[1].error
+
+
+def test_one_bad_file_does_not_stop_the_others_and_order_is_kept(tmp_path):
+    (tmp_path / "a").write_bytes(b"nothing")
+    (tmp_path / "b").write_bytes(server_key_pem())
+    (tmp_path / "c").write_bytes(KEY_LOG)
+    ring, files = load_keys([tmp_path / "a", tmp_path / "b"], key_logs=[tmp_path / "c"])
+    assert [file.kind for file in files] == ["unusable", "rsa-private-key", "key-log"]
+    assert ring.source_for_certificate(server_certificate_der()) == 1
+    assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 2)
+
+
+def test_no_key_material_appears_in_what_is_said(load):
+    for data, password in USABLE.values():
+        _, file = load(data[: len(data) // 2] + data[len(data) // 2 + 8 :], password)
+        said = f"{file!r}"
+        assert not any(line.decode() in said for line in server_key_pem().splitlines()[1:-1])
+
+
+@pytest.mark.skipif(not LAB_KEYS.is_dir(), reason="no lab keys here")
+def test_the_forms_that_servers_export_are_all_one_key():
+    names = sorted(path for path in LAB_KEYS.iterdir() if path.name.startswith("server") and path.suffix != ".crt")
+    _, files = load_keys(names, password=b"secret")
+    assert len(files) >= 9
+    assert {(file.kind, file.error) for file in files} == {("rsa-private-key", None)}
+    assert len({file.fingerprint for file in files}) == 1
