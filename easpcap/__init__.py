@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from easpcap.pipeline.analyzer import Analyzer
     from easpcap.results import (
         Analysis,
-        Anomaly,
         Cause,
         Connection,
         Decryption,
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
         Finding,
         InputFile,
         KeyFile,
+        LocatedAnomaly,
+        RecordRun,
         Renegotiation,
-        Stretch,
         TlsSummary,
     )
     from easpcap.stream import Endpoint, Position
@@ -38,7 +38,6 @@ __version__ = "0.1.0"
 __all__ = [
     "Analysis",
     "Analyzer",
-    "Anomaly",
     "Capture",
     "CaptureError",
     "Cause",
@@ -55,12 +54,13 @@ __all__ = [
     "Interim",
     "KeyFile",
     "KeyFileError",
+    "LocatedAnomaly",
     "Message",
     "Position",
+    "RecordRun",
     "Renegotiation",
     "Request",
     "Response",
-    "Stretch",
     "TlsSummary",
     "__version__",
     "analyze",
@@ -77,7 +77,7 @@ _HOMES = {
     "easpcap.pipeline": ("Analyzer", "analyze"),
     "easpcap.results": (
         "Analysis",
-        "Anomaly",
+        "LocatedAnomaly",
         "Cause",
         "Connection",
         "Decryption",
@@ -87,7 +87,7 @@ _HOMES = {
         "InputFile",
         "KeyFile",
         "Renegotiation",
-        "Stretch",
+        "RecordRun",
         "TlsSummary",
     ),
     "easpcap.stream": ("Endpoint", "Position"),

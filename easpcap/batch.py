@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from easpcap.fields import Record
+from easpcap.fields import Fields
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +15,7 @@ FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class PacketBatch(Record):
+class PacketBatch(Fields):
     """One row per TCP packet, in capture order; all columns have the same length.
 
     ``buffer`` holds the bytes the rows point into and is only valid until the next batch is asked for.

@@ -1,4 +1,4 @@
-"""Record: what the plain records of every layer share."""
+"""Fields: what the plain records of every layer share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from dataclasses import Field
 
 
-class Record:
+class Fields:
     """Shown and compared field by field. Once for all: what dataclass writes for each class is paid at every start."""
 
     __slots__ = ()

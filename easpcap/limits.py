@@ -72,7 +72,7 @@ MAX_HTTP_GUESSES = 64
 #: Requests that may wait for a response on one connection.
 MAX_PIPELINED = 1024
 
-#: Facts, and stretches of records of an opaque connection, kept per connection.
+#: Facts, and record_runs of records of an opaque connection, kept per connection.
 MAX_FACTS = 4096
 
 #: Anomalies kept in all, and per connection.

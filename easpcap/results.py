@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from easpcap.fields import Record
+from easpcap.fields import Fields
 
 if TYPE_CHECKING:
     from easpcap.activesync.command import Command
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class InputFile(Record):
+class InputFile(Fields):
     """One capture as read."""
 
     path: str
@@ -33,7 +33,7 @@ class InputFile(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class KeyFile(Record):
+class KeyFile(Fields):
     """One key or key log file as given, never its contents."""
 
     path: str
@@ -45,7 +45,7 @@ class KeyFile(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Fact(Record):
+class Fact(Fields):
     """Something that happened at one place of a connection.
 
     ``kind``: tcp-open, zero-window, fin, rst, tls-begin (behind clear text), client-hello, server-hello, certificate,
@@ -61,7 +61,7 @@ class Fact(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Stretch(Record):
+class RecordRun(Fields):
     """Consecutive records of one type and direction on an opaque connection: all that can be seen without keys."""
 
     content_type: int  # 20 change_cipher_spec, 21 alert, 22 handshake, 23 application_data
@@ -76,7 +76,7 @@ class Stretch(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Renegotiation(Record):
+class Renegotiation(Fields):
     """A handshake after the first on a connection, or the attempt at one."""
 
     by: str  # server, client
@@ -97,7 +97,7 @@ class Renegotiation(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class TlsSummary(Record):
+class TlsSummary(Fields):
     """The TLS side of a connection."""
 
     version: str | None  # "TLS 1.2"
@@ -114,7 +114,7 @@ class TlsSummary(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Decryption(Record):
+class Decryption(Fields):
     """The verdict: what could be decrypted, else why not and what to do."""
 
     status: str  # decrypted, partial, opaque, plaintext, none
@@ -123,7 +123,7 @@ class Decryption(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Connection(Record):
+class Connection(Fields):
     """One TCP connection, from its first packet to its last."""
 
     id: int
@@ -140,14 +140,14 @@ class Connection(Record):
     decryption: Decryption
     exchanges: list[Exchange] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
-    stretches: list[Stretch] = field(default_factory=list)
+    record_runs: list[RecordRun] = field(default_factory=list)
     key_sources: frozenset[int] = frozenset()  # numbers of the key files that opened it
     digest: tuple[tuple[int, str], tuple[int, str]] | None = None  # (bytes, sha256 hex) per direction
     last_data: list[Position | None] = field(default_factory=lambda: [None, None])  # last payload byte per direction
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Anomaly(Record):
+class LocatedAnomaly(Fields):
     """Something odd, resolved to a frame where that is known."""
 
     code: str
@@ -158,7 +158,7 @@ class Anomaly(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Evidence(Record):
+class Evidence(Fields):
     """One frame that proves a finding."""
 
     position: Position
@@ -166,7 +166,7 @@ class Evidence(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Finding(Record):
+class Finding(Fields):
     """A conclusion with its proof, what speaks against it, and what to change."""
 
     rule: str
@@ -185,7 +185,7 @@ class Finding(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Cause(Record):
+class Cause(Fields):
     """Findings of one rule, grouped."""
 
     rule: str
@@ -198,7 +198,7 @@ class Cause(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Analysis(Record):
+class Analysis(Fields):
     """Everything an analysis says about its inputs."""
 
     inputs: list[InputFile]
@@ -207,6 +207,6 @@ class Analysis(Record):
     exchanges: list[Exchange]  # sorted by first byte; ``id`` is the place in this list
     commands: dict[int, Command]  # ActiveSync reading of exchanges, by exchange id
     findings: list[Finding] = field(default_factory=list)
-    anomalies: list[Anomaly] = field(default_factory=list)
+    anomalies: list[LocatedAnomaly] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     packets_ignored: dict[str, int] = field(default_factory=dict)  # why: how many (not TCP, fragments, ...)

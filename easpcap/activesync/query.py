@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from easpcap.errors import DecodeError
-from easpcap.fields import Record
+from easpcap.fields import Fields
 from easpcap.wire import Reader
 
 #: Commands by their codes ([MS-ASHTTP] 2.2.1.1.1.1.2).
@@ -30,7 +30,7 @@ _URL_ALPHABET: Final = str.maketrans("-_", "+/")
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Query(Record):
+class Query(Fields):
     """What the query says; None where it does not."""
 
     command: str | None = None

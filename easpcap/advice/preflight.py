@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.advice.certificates import CertificateFacts, certificate_facts
 from easpcap.advice.decryption_steps import OPENED_BY_PRIVATE_KEY, Step, next_step
-from easpcap.fields import Record
+from easpcap.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,7 +55,7 @@ class Obstacle(NamedTuple):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Server(Record):
+class Server(Fields):
     """One address and port, and everything its TLS connections showed. Connections are given by id."""
 
     endpoint: Endpoint
@@ -99,7 +99,7 @@ class KeyUse(NamedTuple):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Preflight(Record):
+class Preflight(Fields):
     """What is known before an analysis."""
 
     servers: list[Server]  # with TLS, most connections first

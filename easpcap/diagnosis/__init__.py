@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis.analysis_index import Casebook
+from easpcap.diagnosis.analysis_index import AnalysisIndex
 from easpcap.diagnosis.causes import causes, ordered, relate
 from easpcap.diagnosis.registry import RULES, SEVERITIES
 
@@ -16,7 +16,7 @@ __all__ = ["RULES", "SEVERITIES", "diagnose"]
 
 def diagnose(analysis: Analysis) -> tuple[list[Finding], list[Cause]]:
     """Judge an analysis: its findings, critical first, and their causes. Nothing in ``analysis`` is changed."""
-    book = Casebook(analysis)
-    findings = ordered(finding for find in RULES.values() for finding in find(book))
+    index = AnalysisIndex(analysis)
+    findings = ordered(finding for find in RULES.values() for finding in find(index))
     relate(findings)
-    return findings, causes(book, findings)
+    return findings, causes(index, findings)

@@ -35,7 +35,7 @@ class Site(NamedTuple):
     tls13: bool = False  # it spoke TLS 1.3: no IIS before Windows Server 2022 does
 
 
-class Casebook:
+class AnalysisIndex:
     """Answers the questions that rules share."""
 
     def __init__(self, analysis: Analysis) -> None:
@@ -110,7 +110,7 @@ class Casebook:
 
     # ------------------------------------------------------------------ renegotiations
 
-    def attempts(self, matches: Callable[[Casebook, Connection, Renegotiation], bool]) -> Iterator[Attempt]:
+    def attempts(self, matches: Callable[[AnalysisIndex, Connection, Renegotiation], bool]) -> Iterator[Attempt]:
         """The first match of every exchange, and the first of a connection among those outside of exchanges."""
         for connection in self.analysis.connections:
             told: set[int | None] = set()
@@ -145,7 +145,7 @@ class Casebook:
 
     def hidden(self, connection: Connection) -> list[HiddenRenegotiation]:
         """What the records of an opaque connection betray of renegotiations; empty for any other connection."""
-        if connection.decryption.status != "opaque" or not connection.stretches:
+        if connection.decryption.status != "opaque" or not connection.record_runs:
             return []
         if connection.id not in self._hidden:
             self._hidden[connection.id] = list(hidden_renegotiations(connection))

@@ -9,7 +9,7 @@ from easpcap.results import Cause
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.results import Finding
 
 SEVERITY_ORDER = {"critical": 0, "warning": 1, "notice": 2}
@@ -42,17 +42,17 @@ def _subjects(finding: Finding) -> list[tuple[str, int]]:
     return [("connection", number) for number in finding.connections]
 
 
-def causes(book: Casebook, findings: list[Finding]) -> list[Cause]:
+def causes(index: AnalysisIndex, findings: list[Finding]) -> list[Cause]:
     """One cause for every rule that fired, the order of its first finding kept."""
     by_rule: dict[str, list[Finding]] = {}
     for finding in findings:
         by_rule.setdefault(finding.rule, []).append(finding)
-    return [_cause(book, rule, group) for rule, group in by_rule.items()]
+    return [_cause(index, rule, group) for rule, group in by_rule.items()]
 
 
-def _cause(book: Casebook, rule: str, findings: list[Finding]) -> Cause:
+def _cause(index: AnalysisIndex, rule: str, findings: list[Finding]) -> Cause:
     exchanges = {id(exchange): exchange for finding in findings for exchange in finding.exchanges}
-    commands = (book.command(exchange) for exchange in exchanges.values())
+    commands = (index.command(exchange) for exchange in exchanges.values())
     devices = {command.device_id for command in commands if command is not None and command.device_id}
     times = [item.position.time_ns for finding in findings for item in finding.evidence]
     return Cause(

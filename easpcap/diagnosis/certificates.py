@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import evidence
-from easpcap.diagnosis import renegotiation_outcome as course
-from easpcap.fields import Record
+from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.fields import Fields
 from easpcap.results import Evidence
 from easpcap.stream import TO_CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Fact, Renegotiation
 
@@ -23,7 +23,7 @@ FIRST_ERROR = 400
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class CertificateQuestion(Record):
+class CertificateQuestion(Fields):
     """The server asked for a certificate; ``trouble`` says what went wrong after it, None where nothing did."""
 
     when: str  # "in the first handshake", "by renegotiation"
@@ -50,19 +50,19 @@ class CertificateQuestion(Record):
         return "the server closed the connection without a response" if self.closed else None
 
 
-def questions(book: Casebook, connection: Connection) -> Iterator[CertificateQuestion]:
+def questions(index: AnalysisIndex, connection: Connection) -> Iterator[CertificateQuestion]:
     """At most one question for each exchange, the one nearest to it; and one where there is no exchange."""
     if connection.tls is None:
         return
     told: set[int | None] = set()
-    for question in (*_later(book, connection), *_first(book, connection)):
+    for question in (*_later(index, connection), *_first(index, connection)):
         where = id(question.exchange) if question.exchange is not None else None
         if where not in told:
             told.add(where)
             yield question
 
 
-def _later(book: Casebook, connection: Connection) -> Iterator[CertificateQuestion]:
+def _later(index: AnalysisIndex, connection: Connection) -> Iterator[CertificateQuestion]:
     """Those asked by renegotiation, or after the handshake in TLS 1.3."""
     tls = connection.tls
     assert tls is not None  # noqa: S101  # questions() asks for it
@@ -71,7 +71,7 @@ def _later(book: Casebook, connection: Connection) -> Iterator[CertificateQuesti
             continue
         exchange, stamp = renegotiation.exchange, renegotiation.position.stamp
         response = exchange.response if exchange else None
-        end = course.closing(book, connection, renegotiation.position)
+        end = outcome.closing(index, connection, renegotiation.position)
         last = response.first.stamp if response else end.position.stamp
         yield CertificateQuestion(
             when=evidence.way(connection),
@@ -79,13 +79,13 @@ def _later(book: Casebook, connection: Connection) -> Iterator[CertificateQuesti
             exchange=exchange,
             renegotiation=renegotiation,
             presented=renegotiation.certificate_presented,
-            alert=_server_alert(book, connection, stamp, last),
-            forbidden=exchange is not None and _forbidden(book, exchange, renegotiation.certificate_presented),
+            alert=_server_alert(index, connection, stamp, last),
+            forbidden=exchange is not None and _forbidden(index, exchange, renegotiation.certificate_presented),
             closed=exchange is not None and exchange.outcome == "abandoned-by-server" and response is None,
         )
 
 
-def _first(book: Casebook, connection: Connection) -> Iterator[CertificateQuestion]:
+def _first(index: AnalysisIndex, connection: Connection) -> Iterator[CertificateQuestion]:
     """The one of the first handshake, told once for each 403, else once for the connection.
 
     Where any request was let in, the certificate or its absence did no harm.
@@ -94,20 +94,20 @@ def _first(book: Casebook, connection: Connection) -> Iterator[CertificateQuesti
     assert tls is not None  # noqa: S101  # questions() asks for it
     if tls.certificate_requested != "first-handshake" or _let_in(connection):
         return
-    presented = _presented_first(book, connection)
+    presented = _presented_first(index, connection)
     refused = [e for e in connection.exchanges if e.response is not None and e.response.status == FORBIDDEN]
     if refused:
         for exchange in refused:
-            if not _forbidden(book, exchange, presented):
+            if not _forbidden(index, exchange, presented):
                 continue
             yield CertificateQuestion("in the first handshake", -1, exchange, None, presented, None, True, False)
         return
     if any(exchange.response is not None for exchange in connection.exchanges):
         return
     unanswered = connection.exchanges[0] if connection.exchanges else None
-    asked = _first_fact(book, connection, "certificate-request", -1)
-    alert = _server_alert(book, connection, asked.position.stamp if asked else -1, connection.last.stamp)
-    closed = _closed_over_it(book, connection, unanswered)
+    asked = _first_fact(index, connection, "certificate-request", -1)
+    alert = _server_alert(index, connection, asked.position.stamp if asked else -1, connection.last.stamp)
+    closed = _closed_over_it(index, connection, unanswered)
     yield CertificateQuestion("in the first handshake", -1, unanswered, None, presented, alert, False, closed)
 
 
@@ -115,36 +115,36 @@ def _let_in(connection: Connection) -> bool:
     return any(e.response is not None and e.response.status < FIRST_ERROR for e in connection.exchanges)
 
 
-def _forbidden(book: Casebook, exchange: Exchange, presented: bool | None) -> bool:
+def _forbidden(index: AnalysisIndex, exchange: Exchange, presented: bool | None) -> bool:
     """Whether a 403 may be for the certificate: not where a request of the kind was let in with the same answer."""
     if exchange.response is None or exchange.response.status != FORBIDDEN:
         return False
     return not any(
         other.response is not None
         and other.response.status < FIRST_ERROR
-        and _answer(book, other) == presented
-        and (not presented or _same_device(book, exchange, other))
-        for other in (book.similar(exchange) if presented is not None else ())
+        and _answer(index, other) == presented
+        and (not presented or _same_device(index, exchange, other))
+        for other in (index.similar(exchange) if presented is not None else ())
     )
 
 
-def _answer(book: Casebook, exchange: Exchange) -> bool | None:
+def _answer(index: AnalysisIndex, exchange: Exchange) -> bool | None:
     """Whether a certificate had come when the response began; None where none was asked for, or it was not seen."""
-    connection, response = book.connection(exchange), exchange.response
+    connection, response = index.connection(exchange), exchange.response
     if connection.tls is None or response is None:
         return None
     for renegotiation in reversed(connection.tls.renegotiations):
         if renegotiation.certificate_requested and renegotiation.position.stamp < response.first.stamp:
             return renegotiation.certificate_presented
-    return _presented_first(book, connection)
+    return _presented_first(index, connection)
 
 
-def _same_device(book: Casebook, exchange: Exchange, other: Exchange) -> bool:
+def _same_device(index: AnalysisIndex, exchange: Exchange, other: Exchange) -> bool:
     """Whether both come from one device, which has one certificate; by address where it gives no name."""
-    one, two = book.command(exchange), book.command(other)
+    one, two = index.command(exchange), index.command(other)
     if one is not None and two is not None and one.device_id and two.device_id:
         return one.device_id == two.device_id
-    return book.connection(exchange).client.address == book.connection(other).client.address
+    return index.connection(exchange).client.address == index.connection(other).client.address
 
 
 def confidence(connection: Connection, question: CertificateQuestion) -> str:
@@ -152,54 +152,54 @@ def confidence(connection: Connection, question: CertificateQuestion) -> str:
     return "inferred" if question.forbidden and question.alert is None else evidence.confidence(connection)
 
 
-def _closed_over_it(book: Casebook, connection: Connection, exchange: Exchange | None) -> bool:
+def _closed_over_it(index: AnalysisIndex, connection: Connection, exchange: Exchange | None) -> bool:
     """Whether the server closed before the handshake was done, or at once after the request."""
     if exchange is None:
-        done = _first_fact(book, connection, "handshake-done", -1) is not None
+        done = _first_fact(index, connection, "handshake-done", -1) is not None
         return connection.closed_by.startswith("server") and connection.decryption.status == "none" and not done
     if exchange.outcome != "abandoned-by-server" or exchange.request is None:
         return False
     end = exchange.ended or connection.last
-    return end.time_ns - exchange.request.last.time_ns < course.STALL_NS
+    return end.time_ns - exchange.request.last.time_ns < outcome.STALL_NS
 
 
-def _presented_first(book: Casebook, connection: Connection) -> bool | None:
+def _presented_first(index: AnalysisIndex, connection: Connection) -> bool | None:
     """Whether a certificate came in the first handshake; later handshakes speak for themselves."""
     tls = connection.tls
     assert tls is not None  # noqa: S101  # questions() asks for it
-    came = _first_fact(book, connection, "client-certificate", -1)
+    came = _first_fact(index, connection, "client-certificate", -1)
     later = tls.renegotiations[0].position.stamp if tls.renegotiations else None
     if came is not None and "count" in came.data and (later is None or came.position.stamp < later):
         return bool(came.data["count"])
     return tls.certificate_presented if later is None else None
 
 
-def _server_alert(book: Casebook, connection: Connection, since: int, until: int) -> Fact | None:
+def _server_alert(index: AnalysisIndex, connection: Connection, since: int, until: int) -> Fact | None:
     """The server's first fatal alert between two stamps."""
-    for fact in course.facts_after(book, connection, since, "alert"):
+    for fact in outcome.facts_after(index, connection, since, "alert"):
         if fact.position.stamp > until:
             return None
-        if fact.direction == TO_CLIENT and course.is_fatal(fact):
+        if fact.direction == TO_CLIENT and outcome.is_fatal(fact):
             return fact
     return None
 
 
-def _first_fact(book: Casebook, connection: Connection, kind: str, since: int) -> Fact | None:
-    return next(course.facts_after(book, connection, since, kind), None)
+def _first_fact(index: AnalysisIndex, connection: Connection, kind: str, since: int) -> Fact | None:
+    return next(outcome.facts_after(index, connection, since, kind), None)
 
 
-def evidence_lines(book: Casebook, connection: Connection, question: CertificateQuestion) -> list[Evidence]:
+def evidence_lines(index: AnalysisIndex, connection: Connection, question: CertificateQuestion) -> list[Evidence]:
     """The request, the question, the answer, and what followed."""
     lines: list[Evidence] = []
     exchange, renegotiation = question.exchange, question.renegotiation
     if exchange is not None:
-        lines += evidence.request_begins(book, exchange)
+        lines += evidence.request_begins(index, exchange)
     if renegotiation is not None:
         lines.append(evidence.asked(connection, renegotiation))
-    asked = _first_fact(book, connection, "certificate-request", question.since)
+    asked = _first_fact(index, connection, "certificate-request", question.since)
     if asked is not None:
         lines.append(Evidence(asked.position, "the server's CertificateRequest"))
-    came = _first_fact(book, connection, "client-certificate", question.since)
+    came = _first_fact(index, connection, "client-certificate", question.since)
     if came is not None and question.presented is not None:
         what = "the client's certificate" if question.presented else "the client's certificate message is empty"
         lines.append(Evidence(came.position, what))
@@ -208,10 +208,10 @@ def evidence_lines(book: Casebook, connection: Connection, question: Certificate
     if exchange is not None and question.forbidden:
         lines += evidence.final_response(exchange)
     if question.closed or not lines:
-        lines.append(evidence.connection_ends(_end(book, connection, exchange), exchange))
+        lines.append(evidence.connection_ends(_end(index, connection, exchange), exchange))
     return lines
 
 
-def _end(book: Casebook, connection: Connection, exchange: Exchange | None) -> course.Ending:
+def _end(index: AnalysisIndex, connection: Connection, exchange: Exchange | None) -> outcome.Ending:
     after = exchange.request.last if exchange is not None and exchange.request is not None else connection.first
-    return course.closing(book, connection, after)
+    return outcome.closing(index, connection, after)

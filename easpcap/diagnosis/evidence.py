@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.diagnosis import renegotiation_outcome as course
+from easpcap.diagnosis import renegotiation_outcome as outcome
 from easpcap.results import Evidence, Finding
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from easpcap.diagnosis.analysis_index import Casebook
-    from easpcap.diagnosis.renegotiation_outcome import Course, Ending
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
+    from easpcap.diagnosis.renegotiation_outcome import Ending, RenegotiationOutcome
     from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Renegotiation
 
@@ -38,7 +38,7 @@ def duration(nanoseconds: int) -> str:
     return f"{nanoseconds / SECOND:,.1f} s"
 
 
-def request_begins(book: Casebook, exchange: Exchange) -> list[Evidence]:
+def request_begins(index: AnalysisIndex, exchange: Exchange) -> list[Evidence]:
     """The head of the request and what it announced."""
     request = exchange.request
     if request is None:
@@ -50,7 +50,7 @@ def request_begins(book: Casebook, exchange: Exchange) -> list[Evidence]:
     else:
         size = ""
     wait = ", held back for 100 Continue" if request.expects_continue else ""
-    return [Evidence(request.first, f"{book.label(exchange)} begins{size}{wait}")]
+    return [Evidence(request.first, f"{index.label(exchange)} begins{size}{wait}")]
 
 
 def post_handshake(connection: Connection) -> bool:
@@ -94,16 +94,16 @@ def _share(renegotiation: Renegotiation, sent: int) -> str:
     return f" ({100 * sent // total} %)" if total else ""
 
 
-def answered(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
+def answered(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
     """What the client made of the HelloRequest, as far as it did anything."""
     found = []
-    refused = course.refusal(book, connection, renegotiation)
+    refused = outcome.refusal(index, connection, renegotiation)
     if refused is not None:
         found.append(Evidence(refused, "the client refuses: alert no_renegotiation"))
     if renegotiation.client_hello is not None and renegotiation.by == "server":
         suffix = (
             ""
-            if course.completed(renegotiation) or renegotiation.alert is not None
+            if outcome.completed(renegotiation) or renegotiation.alert is not None
             else "; the server never answers it"
         )
         found.append(Evidence(renegotiation.client_hello, f"the client's ClientHello{suffix}"))
@@ -121,9 +121,9 @@ def _presented(renegotiation: Renegotiation) -> str:
     ]
 
 
-def window_closed(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
+def window_closed(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
     """The server's receive window at zero, which says that nobody reads."""
-    fact = course.zero_window(book, connection, renegotiation.position)
+    fact = outcome.zero_window(index, connection, renegotiation.position)
     if fact is None:
         return []
     unanswered = renegotiation.client_hello is None and renegotiation.done is None
@@ -131,12 +131,14 @@ def window_closed(book: Casebook, connection: Connection, renegotiation: Renegot
     return [Evidence(fact.position, f"the server's receive window is zero{follows}")]
 
 
-def alert_sent(how: Course) -> list[Evidence]:
+def alert_sent(how: RenegotiationOutcome) -> list[Evidence]:
     """The fatal alert that ended the handshake."""
     if how.alert is None:
         return []
     name = how.alert.data.get("name") or how.alert.detail or "unknown"
-    return [Evidence(how.alert.position, f"the {course.side(how.alert.direction)} ends it with the fatal alert {name}")]
+    return [
+        Evidence(how.alert.position, f"the {outcome.side(how.alert.direction)} ends it with the fatal alert {name}")
+    ]
 
 
 def final_response(exchange: Exchange) -> list[Evidence]:
@@ -175,7 +177,7 @@ def confidence(connection: Connection) -> str:
 
 
 def finding(  # a finding has this many parts; all but the first four by name
-    book: Casebook,
+    index: AnalysisIndex,
     rule: tuple[str, str],
     connection: Connection,
     exchange: Exchange | None,
@@ -201,5 +203,5 @@ def finding(  # a finding has this many parts; all but the first four by name
         evidence=[*ordered, *compared],
         against=[*against, *doubts(connection)],
         remedy=remedy,
-        wireshark_filter=book.display_filter(connection, min(frames), max(frames)),
+        wireshark_filter=index.display_filter(connection, min(frames), max(frames)),
     )

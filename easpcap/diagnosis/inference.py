@@ -12,13 +12,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis.hello_request import hello_request_sizes
-from easpcap.fields import Record
+from easpcap.fields import Fields
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.results import Connection, Stretch
+    from easpcap.results import Connection, RecordRun
     from easpcap.stream import Position
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
@@ -31,23 +31,23 @@ CERTIFICATE_FLIGHT = 900
 #: A record of the client that never became whole, and of which more than this came, is no ClientHello.
 UNFINISHED_RECORD = 2048
 
-#: HelloRequests looked at on one connection: more add nothing to a diagnosis, and each costs a walk over the stretches.
+#: HelloRequests looked at on one connection: more add nothing to a diagnosis, and each costs a walk over all runs.
 MAX_HIDDEN = 16
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class HiddenRenegotiation(Record):
+class HiddenRenegotiation(Fields):
     """A record of a HelloRequest's exact length after application data had begun, and what stood around it."""
 
-    hello: Stretch
-    upload: Stretch  # the client's application data before it
+    hello: RecordRun
+    upload: RecordRun  # the client's application data before it
     sent_beyond: int  # bytes of the client's application data that the server had not acknowledged
-    client_hello: Stretch | None  # the client's first handshake record after it
+    client_hello: RecordRun | None  # the client's first handshake record after it
     completed: bool  # the server changed its cipher and sent its Finished
     certificate_flight: bool  # the client's second flight is too long to hold no certificate
-    server_data: Stretch | None  # the first application data of the server after it
-    server_alert: Stretch | None
-    client_alert: Stretch | None
+    server_data: RecordRun | None  # the first application data of the server after it
+    server_alert: RecordRun | None
+    client_alert: RecordRun | None
     last_client_data: Position | None  # of application data, before anything of the server followed
 
     @property
@@ -64,18 +64,18 @@ def hidden_renegotiations(connection: Connection) -> Iterator[HiddenRenegotiatio
     sizes = hello_request_sizes(tls.version, tls.cipher_suite)
     if not sizes:
         return
-    for index in islice(_candidates(connection.stretches, sizes), MAX_HIDDEN):
-        upload = _unanswered_upload(connection.stretches, index)
+    for index in islice(_candidates(connection.record_runs, sizes), MAX_HIDDEN):
+        upload = _unanswered_upload(connection.record_runs, index)
         if upload is not None:
             yield _around(connection, index, upload)
 
 
-def _candidates(stretches: list[Stretch], sizes: frozenset[int]) -> Iterator[int]:
+def _candidates(record_runs: list[RecordRun], sizes: frozenset[int]) -> Iterator[int]:
     """Places of the server's records with a HelloRequest's size that stand outside of any handshake."""
     in_handshake, last_server_type = True, 0
     application_data_begun = False
-    for index, stretch in enumerate(stretches):
-        kind, from_server = stretch.content_type, stretch.direction == TO_CLIENT
+    for index, run in enumerate(record_runs):
+        kind, from_server = run.content_type, run.direction == TO_CLIENT
         if kind == APPLICATION_DATA:
             # In a renegotiation the client may go on with application data; the server does so only after it.
             if from_server or not application_data_begun:
@@ -84,7 +84,7 @@ def _candidates(stretches: list[Stretch], sizes: frozenset[int]) -> Iterator[int
         elif kind == HANDSHAKE:
             if from_server and last_server_type == CHANGE_CIPHER_SPEC:
                 in_handshake = False  # this is its Finished
-            elif from_server and not in_handshake and application_data_begun and _is_hello(stretch, sizes):
+            elif from_server and not in_handshake and application_data_begun and _is_hello(run, sizes):
                 yield index
             else:
                 in_handshake = True
@@ -92,34 +92,34 @@ def _candidates(stretches: list[Stretch], sizes: frozenset[int]) -> Iterator[int
             last_server_type = kind
 
 
-def _is_hello(stretch: Stretch, sizes: frozenset[int]) -> bool:
-    return stretch.records == 1 and stretch.bytes == stretch.last_fragment_size and stretch.last_fragment_size in sizes
+def _is_hello(run: RecordRun, sizes: frozenset[int]) -> bool:
+    return run.records == 1 and run.bytes == run.last_fragment_size and run.last_fragment_size in sizes
 
 
-def _unanswered_upload(stretches: list[Stretch], index: int) -> int | None:
+def _unanswered_upload(record_runs: list[RecordRun], index: int) -> int | None:
     """Place of the client's application data before ``index`` that the server has not answered yet, if there is any."""
     for place in range(index - 1, -1, -1):
-        if stretches[place].content_type == APPLICATION_DATA:
-            return place if stretches[place].direction == TO_SERVER else None
+        if record_runs[place].content_type == APPLICATION_DATA:
+            return place if record_runs[place].direction == TO_SERVER else None
     return None
 
 
 def _around(connection: Connection, index: int, upload: int) -> HiddenRenegotiation:
     """Gather what followed the HelloRequest at ``index``."""
-    stretches = connection.stretches
-    hello, after = stretches[index], stretches[index + 1 :]
+    record_runs = connection.record_runs
+    hello, after = record_runs[index], record_runs[index + 1 :]
     received = hello.first.acked
     server_data = _first(after, APPLICATION_DATA, TO_CLIENT)
     client_hello = _first(after, HANDSHAKE, TO_SERVER)
     beyond, last = 0, None
-    for stretch in stretches[upload:]:
-        if stretch is server_data or stretch is client_hello:
+    for run in record_runs[upload:]:
+        if run is server_data or run is client_hello:
             break
-        if stretch.content_type != APPLICATION_DATA or stretch.direction != TO_SERVER:
+        if run.content_type != APPLICATION_DATA or run.direction != TO_SERVER:
             continue
-        last = stretch.last
-        if received is not None and stretch.end_offset > received:
-            beyond = stretch.end_offset - received
+        last = run.last
+        if received is not None and run.end_offset > received:
+            beyond = run.end_offset - received
     if received is not None and client_hello is None and server_data is None:
         end = _unfinished_record_end(connection)
         if end > received:
@@ -127,7 +127,7 @@ def _around(connection: Connection, index: int, upload: int) -> HiddenRenegotiat
     finished = _first_after_change(after, TO_CLIENT)
     return HiddenRenegotiation(
         hello=hello,
-        upload=stretches[upload],
+        upload=record_runs[upload],
         sent_beyond=beyond,
         client_hello=client_hello,
         completed=client_hello is not None and finished is not None,
@@ -141,34 +141,34 @@ def _around(connection: Connection, index: int, upload: int) -> HiddenRenegotiat
 
 def _unfinished_record_end(connection: Connection) -> int:
     """Where the client's stream ends within a record too long to be of a handshake; 0 where it does not."""
-    whole = max((s.end_offset for s in connection.stretches if s.direction == TO_SERVER), default=0)
+    whole = max((s.end_offset for s in connection.record_runs if s.direction == TO_SERVER), default=0)
     end = connection.payload_bytes[TO_SERVER] + connection.gaps[TO_SERVER]
     return end if end - whole > UNFINISHED_RECORD else 0
 
 
-def _first(stretches: list[Stretch], content_type: int, direction: int) -> Stretch | None:
-    return next((s for s in stretches if s.content_type == content_type and s.direction == direction), None)
+def _first(record_runs: list[RecordRun], content_type: int, direction: int) -> RecordRun | None:
+    return next((s for s in record_runs if s.content_type == content_type and s.direction == direction), None)
 
 
-def _first_after_change(stretches: list[Stretch], direction: int) -> Stretch | None:
+def _first_after_change(record_runs: list[RecordRun], direction: int) -> RecordRun | None:
     """The first handshake record under new keys, which is a Finished."""
     changed = False
-    for stretch in stretches:
-        if stretch.direction == direction:
-            if changed and stretch.content_type == HANDSHAKE:
-                return stretch
-            changed = stretch.content_type == CHANGE_CIPHER_SPEC
+    for run in record_runs:
+        if run.direction == direction:
+            if changed and run.content_type == HANDSHAKE:
+                return run
+            changed = run.content_type == CHANGE_CIPHER_SPEC
     return None
 
 
-def _flight_after_server_hello(stretches: list[Stretch]) -> int:
+def _flight_after_server_hello(record_runs: list[RecordRun]) -> int:
     """Handshake bytes that the client sent between the server's flight and its own ChangeCipherSpec."""
     server_spoke, total = False, 0
-    for stretch in stretches:
-        if stretch.direction == TO_CLIENT:
-            server_spoke = server_spoke or stretch.content_type == HANDSHAKE
-        elif stretch.content_type == CHANGE_CIPHER_SPEC:
+    for run in record_runs:
+        if run.direction == TO_CLIENT:
+            server_spoke = server_spoke or run.content_type == HANDSHAKE
+        elif run.content_type == CHANGE_CIPHER_SPEC:
             break
-        elif server_spoke and stretch.content_type == HANDSHAKE:
-            total += stretch.bytes
+        elif server_spoke and run.content_type == HANDSHAKE:
+            total += run.bytes
     return total

@@ -20,7 +20,7 @@ from easpcap.diagnosis.rules import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.results import Finding
 
 _MODULES = (
@@ -37,7 +37,9 @@ _MODULES = (
 )
 
 #: Rule id to the function that finds it.
-RULES: Final[dict[str, Callable[[Casebook], Iterator[Finding]]]] = {module.RULE[0]: module.find for module in _MODULES}
+RULES: Final[dict[str, Callable[[AnalysisIndex], Iterator[Finding]]]] = {
+    module.RULE[0]: module.find for module in _MODULES
+}
 
 #: Rule id to its severity.
 SEVERITIES: Final[dict[str, str]] = {module.RULE[0]: module.RULE[1] for module in _MODULES}

@@ -13,7 +13,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.results import Connection, Fact, Renegotiation
     from easpcap.stream import Position
@@ -65,17 +65,17 @@ def answered(renegotiation: Renegotiation) -> bool:
     return renegotiation.client_hello is not None or renegotiation.certificate_presented is not None
 
 
-def facts_after(book: Casebook, connection: Connection, since: int, *kinds: str) -> Iterator[Fact]:
+def facts_after(index: AnalysisIndex, connection: Connection, since: int, *kinds: str) -> Iterator[Fact]:
     """Facts of some kinds behind a stamp, in causal order."""
-    found = [book.facts(connection, kind) for kind in kinds]
+    found = [index.facts(connection, kind) for kind in kinds]
     return merge(*(islice(facts, bisect_right(facts, since, key=stamp), None) for facts in found), key=stamp)
 
 
-def closing(book: Casebook, connection: Connection, after: Position) -> Ending:
+def closing(index: AnalysisIndex, connection: Connection, after: Position) -> Ending:
     """The first FIN, RST or close_notify behind a position, else the end of the capture."""
-    for fact in facts_after(book, connection, after.stamp, *CLOSING):
+    for fact in facts_after(index, connection, after.stamp, *CLOSING):
         return Ending(fact.position, fact.position.time_ns, side(fact.direction), fact.kind)
-    return Ending(connection.last, book.capture_end(connection), "capture", "capture-end")
+    return Ending(connection.last, index.capture_end(connection), "capture", "capture-end")
 
 
 def is_fatal(fact: Fact) -> bool:
@@ -88,22 +88,22 @@ def is_refusal(fact: Fact) -> bool:
     return fact.direction == TO_SERVER and fact.data.get("name") == "no_renegotiation"
 
 
-def refusal(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Position | None:
+def refusal(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Position | None:
     """Where the client said no_renegotiation to this HelloRequest."""
     if renegotiation.outcome == "refused" and renegotiation.alert is not None:
         return renegotiation.alert
     if completed(renegotiation):
         return None
-    found = (f.position for f in facts_after(book, connection, renegotiation.position.stamp, "alert") if is_refusal(f))
+    found = (f.position for f in facts_after(index, connection, renegotiation.position.stamp, "alert") if is_refusal(f))
     return next(found, None)
 
 
-def fatal_alert(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Fact | None:
+def fatal_alert(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Fact | None:
     """The fatal alert that ended this handshake; one that only answers the closing of the connection is none."""
     if completed(renegotiation):
         return None
-    end = closing(book, connection, renegotiation.position)
-    for fact in facts_after(book, connection, renegotiation.position.stamp, "alert"):
+    end = closing(index, connection, renegotiation.position)
+    for fact in facts_after(index, connection, renegotiation.position.stamp, "alert"):
         if end.by != "capture" and fact.position.stamp > end.position.stamp:
             return None
         if is_fatal(fact) and not is_refusal(fact):
@@ -111,15 +111,15 @@ def fatal_alert(book: Casebook, connection: Connection, renegotiation: Renegotia
     return None
 
 
-def zero_window(book: Casebook, connection: Connection, after: Position) -> Fact | None:
+def zero_window(index: AnalysisIndex, connection: Connection, after: Position) -> Fact | None:
     """The first time behind a position that the server said it had no room left."""
-    found = facts_after(book, connection, after.stamp, "zero-window")
+    found = facts_after(index, connection, after.stamp, "zero-window")
     return next((fact for fact in found if fact.direction == TO_CLIENT), None)
 
 
-def stall_limit(book: Casebook, connection: Connection, after: Position) -> int:
+def stall_limit(index: AnalysisIndex, connection: Connection, after: Position) -> int:
     """Nanoseconds of silence that make a stall on this connection."""
-    return STALL_NS if zero_window(book, connection, after) is None else ZERO_WINDOW_STALL_NS
+    return STALL_NS if zero_window(index, connection, after) is None else ZERO_WINDOW_STALL_NS
 
 
 def silence(until: Ending, moves: Iterable[Position | None]) -> int:
@@ -128,12 +128,12 @@ def silence(until: Ending, moves: Iterable[Position | None]) -> int:
     return until.time_ns - max(times, default=until.time_ns)
 
 
-def answer_may_be_missing(book: Casebook, connection: Connection, after: Position) -> bool:
+def answer_may_be_missing(index: AnalysisIndex, connection: Connection, after: Position) -> bool:
     """Whether bytes towards the client are missing behind a position: an answer may have been among them."""
-    return any(fact.direction == TO_CLIENT for fact in facts_after(book, connection, after.stamp, "gap"))
+    return any(fact.direction == TO_CLIENT for fact in facts_after(index, connection, after.stamp, "gap"))
 
 
-class Course(NamedTuple):
+class RenegotiationOutcome(NamedTuple):
     """How the attempt at a renegotiation ended."""
 
     end: Ending  # of the connection
@@ -142,13 +142,13 @@ class Course(NamedTuple):
     silence_ns: int  # before the alert or the end
 
 
-def course(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Course:
+def outcome_of(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> RenegotiationOutcome:
     """Follow an attempt to its end."""
-    end = closing(book, connection, renegotiation.position)
-    alert = fatal_alert(book, connection, renegotiation)
-    refused = refusal(book, connection, renegotiation)
+    end = closing(index, connection, renegotiation.position)
+    alert = fatal_alert(index, connection, renegotiation)
+    refused = refusal(index, connection, renegotiation)
     until = end if alert is None else Ending(alert.position, alert.position.time_ns, side(alert.direction), "alert")
-    return Course(end, alert, refused, silence(until, _moves(renegotiation, refused)))
+    return RenegotiationOutcome(end, alert, refused, silence(until, _moves(renegotiation, refused)))
 
 
 def _moves(renegotiation: Renegotiation, refused: Position | None) -> list[Position | None]:
@@ -156,7 +156,7 @@ def _moves(renegotiation: Renegotiation, refused: Position | None) -> list[Posit
     return [renegotiation.position, renegotiation.client_hello, refused, request.last if request else None]
 
 
-def is_deadlock(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+def is_deadlock(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
     """Whether both sides waited for each other in mid-body until somebody, or the capture, ended it.
 
     Who answers an attempt at once, by an alert, does not wait: that is a refusal or a failure.
@@ -166,12 +166,12 @@ def is_deadlock(book: Casebook, connection: Connection, renegotiation: Renegotia
         return False
     if exchange.response is not None or exchange.gap_before_response:
         return False
-    if answer_may_be_missing(book, connection, renegotiation.position):
+    if answer_may_be_missing(index, connection, renegotiation.position):
         return False
-    how = course(book, connection, renegotiation)
+    how = outcome_of(index, connection, renegotiation)
     if how.end.by != "capture" and how.alert is None and how.refusal is None:
         return True
-    return how.silence_ns >= stall_limit(book, connection, renegotiation.position)
+    return how.silence_ns >= stall_limit(index, connection, renegotiation.position)
 
 
 def asked_mid_body(renegotiation: Renegotiation) -> bool:
@@ -187,51 +187,51 @@ def after_response(renegotiation: Renegotiation) -> bool:
     return response is not None and response.first.stamp < renegotiation.position.stamp
 
 
-def is_refused(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+def is_refused(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
     """Whether the client said no, or passed the HelloRequest over and the server would not have that."""
     if renegotiation.by != "server" or completed(renegotiation):
         return False
-    if refusal(book, connection, renegotiation) is not None:
+    if refusal(index, connection, renegotiation) is not None:
         return True
     if answered(renegotiation) or connection.gaps[TO_SERVER]:  # a ClientHello may be among missing bytes
         return False
-    if is_deadlock(book, connection, renegotiation):
+    if is_deadlock(index, connection, renegotiation):
         return False
-    alert = fatal_alert(book, connection, renegotiation)
-    return (alert is not None and alert.direction == TO_CLIENT) or _server_gave_up(book, connection, renegotiation)
+    alert = fatal_alert(index, connection, renegotiation)
+    return (alert is not None and alert.direction == TO_CLIENT) or _server_gave_up(index, connection, renegotiation)
 
 
-def _server_gave_up(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+def _server_gave_up(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
     """Whether the server ended the exchange over an unanswered HelloRequest: by a 403, or by closing."""
     exchange = renegotiation.exchange
     if exchange is None:  # between requests nothing was asked for: an idle connection is closed sooner or later
         return False
     if exchange.response is not None:
         return exchange.response.status == 403  # RFC 9110 section 15.5.4
-    return closing(book, connection, renegotiation.position).by == "server" and not exchange.gap_before_response
+    return closing(index, connection, renegotiation.position).by == "server" and not exchange.gap_before_response
 
 
-def is_failed(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
+def is_failed(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
     """Whether a fatal alert ended the handshake, and not because the client would not have one."""
-    alert = fatal_alert(book, connection, renegotiation)
-    if alert is None or refusal(book, connection, renegotiation) is not None:
+    alert = fatal_alert(index, connection, renegotiation)
+    if alert is None or refusal(index, connection, renegotiation) is not None:
         return False
     return renegotiation.by == "client" or answered(renegotiation) or alert.direction == TO_SERVER
 
 
-def is_hidden_deadlock(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> bool:
+def is_hidden_deadlock(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> bool:
     """The same on an opaque connection; here a stall must be seen, since alerts cannot be read."""
     if not hidden.mid_body or hidden.completed or hidden.server_data is not None or connection.gaps[TO_SERVER]:
         return False
-    return hidden_pause(book, connection, hidden) >= stall_limit(book, connection, hidden.hello.first)
+    return hidden_pause(index, connection, hidden) >= stall_limit(index, connection, hidden.hello.first)
 
 
-def hidden_pause(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> int:
+def hidden_pause(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> int:
     """The longest silence in ns after the client's last data: until an alert record, or the end of the connection."""
-    end = closing(book, connection, hidden.hello.first).time_ns
+    end = closing(index, connection, hidden.hello.first).time_ns
     last_data = max(move.time_ns for move in (hidden.hello.last, hidden.last_client_data) if move is not None)
     hello = hidden.client_hello.last.time_ns if hidden.client_hello else last_data
-    alerts = (stretch.first.time_ns for stretch in (hidden.client_alert, hidden.server_alert) if stretch is not None)
+    alerts = (run.first.time_ns for run in (hidden.client_alert, hidden.server_alert) if run is not None)
     start = max(last_data, hello)
     moments = [start, *sorted(time for time in alerts if start < time < end), max(start, end)]
     return max(later - earlier for earlier, later in pairwise(moments))

@@ -74,7 +74,7 @@ class HttpConversation:
             direction, offset, data = event
             reader = self._readers[direction]
             size = len(data)
-            if size < reader.remaining and not reader.slack:  # nothing but body: only numbers change
+            if size < reader.remaining and not reader.uncertain_bytes:  # nothing but body: only numbers change
                 reader.remaining -= size
                 reader.seen = offset + size
                 if self._page is not None:
@@ -210,7 +210,7 @@ class HttpConversation:
         elif isinstance(message, Response) and self._unanswered and self._unanswered[0].response is message:
             self._interrupt(self._unanswered.pop(0))
 
-    def hole(self, direction: int) -> None:
+    def gap_at_boundary(self, direction: int) -> None:
         """Bytes are missing where a message may have begun."""
         if direction == TO_CLIENT and self._unanswered and self._unanswered[0].response is None:
             self._unanswered[0].gap_before_response = True
@@ -255,7 +255,7 @@ class HttpConversation:
     def _before_request(self) -> None:
         """A client that sends its next request has had the responses that gaps hide (or pipelines, which is rare)."""
         responses = self._readers[TO_CLIENT]
-        if responses.slack or responses.in_doubt:
+        if responses.uncertain_bytes or responses.in_doubt:
             responses.next_expected()
         if not self._unanswered:
             return

@@ -39,7 +39,7 @@ class ErrorPage:
                 return False
         text = self._tail + body.lower()
         if self._phrase in text:
-            self._response.says = self._phrase.decode()
+            self._response.cause_phrase = self._phrase.decode()
             return False
         self._tail = text[-len(self._phrase) :]
         return self._left > 0

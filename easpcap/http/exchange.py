@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from easpcap.fields import Record
+from easpcap.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Message(Record):
+class Message(Fields):
     """What requests and responses have in common."""
 
     version: str  # "HTTP/1.1"
@@ -65,11 +65,11 @@ class Response(Message):
 
     status: int = 0
     reason: str = ""
-    says: str = ""  # words of an error page that name its cause (see errorpage), in lower case
+    cause_phrase: str = ""  # words of an error page that name its cause (see errorpage), in lower case
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Interim(Record):
+class Interim(Fields):
     """A 1xx response (RFC 9110 section 15.2)."""
 
     status: int
@@ -77,7 +77,7 @@ class Interim(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Exchange(Record):
+class Exchange(Fields):
     """One request with its responses, in the order of requests on its connection (``index`` from 0)."""
 
     connection: int  # id of the connection

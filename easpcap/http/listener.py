@@ -28,7 +28,7 @@ class Listener(Protocol):
     def cut(self, direction: int, message: Message) -> None:
         """How the message goes on cannot be known: bytes are missing, or its framing is broken."""
 
-    def hole(self, direction: int) -> None:
+    def gap_at_boundary(self, direction: int) -> None:
         """Bytes are missing where a message may have begun."""
 
     def garbage(self, direction: int, data: bytes) -> None:

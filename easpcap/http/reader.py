@@ -45,13 +45,13 @@ class MessageReader:
 
     ``starts`` tells the beginning of a head (None: not yet), ``likely`` whether an unfinished one is worth reporting.
 
-    ``remaining`` bytes may pass without being looked at while ``slack`` is 0, so that the caller skips long bodies by
-    arithmetic: ``remaining`` falls, ``seen`` grows. ``settle`` carries what passed over into the message.
+    ``remaining`` bytes may pass without being looked at while ``uncertain_bytes`` is 0, so that the caller skips long
+    bodies by arithmetic: ``remaining`` falls, ``seen`` grows. ``settle`` carries what passed over into the message.
     """
 
     __slots__ = (
         "_buffer", "_counted", "_direction", "_expected", "_likely", "_listener", "_locate", "_scanned", "_starts",
-        "_state", "_sure", "_then_pass", "head_offset", "in_doubt", "message", "remaining", "seen", "slack",
+        "_state", "_sure", "_then_pass", "head_offset", "in_doubt", "message", "remaining", "seen", "uncertain_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -63,7 +63,7 @@ class MessageReader:
         listener: Listener,
     ) -> None:
         self.remaining = 0
-        self.slack = 0  # how many of the remaining bytes a gap above TLS may have taken already
+        self.uncertain_bytes = 0  # how many of the remaining bytes a gap above TLS may have taken already
         self.seen = 0  # offset behind the last byte that was seen
         self.message: Message | None = None  # the one whose body passes
         self.head_offset = 0  # where the head that is being gathered began
@@ -85,7 +85,7 @@ class MessageReader:
 
     def feed(self, offset: int, data: bytes) -> None:
         """Read the bytes at ``offset``."""
-        if self.slack and self._starts(data, 0):
+        if self.uncertain_bytes and self._starts(data, 0):
             self._end_in_gap(offset)
         position, size, steps = 0, len(data), self._STEPS
         try:
@@ -112,7 +112,7 @@ class MessageReader:
             message.missing += length
             self.remaining -= length
             self._counted = self.remaining
-            self.slack += most - length
+            self.uncertain_bytes += most - length
         if not self.remaining:
             self._end_of_bytes(offset + length)
             if most > length and self._state == HEAD:  # the gap may hold the beginning of the next message
@@ -140,7 +140,7 @@ class MessageReader:
             return
         self._state = PASSING
         self.remaining = FOREVER
-        self.slack = 0
+        self.uncertain_bytes = 0
         self._buffer.clear()
 
     # ------------------------------------------------------------------ what is asked
@@ -337,7 +337,7 @@ class MessageReader:
 
     def _end_in_gap(self, end: int) -> None:
         """End the passing message at ``end``, if what remains of it may have been in a gap."""
-        if self.message is not None and self.slack and self.remaining <= self.slack:
+        if self.message is not None and self.uncertain_bytes and self.remaining <= self.uncertain_bytes:
             self._finish(self.message, end)
 
     def _finish(self, message: Message, end: int) -> None:
@@ -348,7 +348,7 @@ class MessageReader:
         message.end_offset = end
         message.last = self._locate(self._direction, self.seen - 1, True)
         self.message = None
-        self.remaining = self._counted = self.slack = 0
+        self.remaining = self._counted = self.uncertain_bytes = 0
         self._state = HEAD
         self._expected = True
         if self._then_pass:
@@ -373,7 +373,7 @@ class MessageReader:
         self._state = LOST
         self._expected = False
         self.in_doubt = True
-        self._listener.hole(self._direction)
+        self._listener.gap_at_boundary(self._direction)
 
     def _lose(self) -> None:
         """The framing is lost; only the beginning of another message helps."""
@@ -386,7 +386,7 @@ class MessageReader:
             self.settle()
             message.last = self._locate(self._direction, self.seen - 1, True)
             self.message = None
-            self.remaining = self._counted = self.slack = 0
+            self.remaining = self._counted = self.uncertain_bytes = 0
             if self._then_pass:
                 self.pass_on()
             self._listener.cut(self._direction, message)

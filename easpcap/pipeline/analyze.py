@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from easpcap.capture import first_packet_time, open_capture
 from easpcap.keyfiles import load_keys
 from easpcap.pipeline.analyzer import Analyzer
-from easpcap.results import Anomaly, InputFile, KeyFile
+from easpcap.results import InputFile, KeyFile, LocatedAnomaly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class _Reader:
 
     def __init__(self, analyzer: Analyzer, progress: Progress | None, total: int | None) -> None:
         self.inputs: list[InputFile] = []
-        self.anomalies: list[Anomaly] = []
+        self.anomalies: list[LocatedAnomaly] = []
         self.ignored: dict[str, int] = {}
         self._analyzer = analyzer
         self._progress = progress
@@ -102,7 +102,9 @@ class _Reader:
         )
         self._next_frame += capture.packets
         self._bytes_before += capture.bytes_read
-        self.anomalies.extend(Anomaly(code, None, frame, None, detail) for code, frame, detail in capture.anomalies)
+        self.anomalies.extend(
+            LocatedAnomaly(code, None, frame, None, detail) for code, frame, detail in capture.anomalies
+        )
         for reason, count in capture.ignored.items():
             self.ignored[reason] = self.ignored.get(reason, 0) + count
 

@@ -10,7 +10,7 @@ from easpcap.diagnosis import diagnose
 from easpcap.limits import ENDED_LINGER_NS, MAX_ANOMALIES, MAX_ENDED_CONNECTIONS, MAX_FACTS
 from easpcap.pipeline.conversation import Conversation
 from easpcap.pipeline.decryption import decryption
-from easpcap.pipeline.rsa_prefetch import Foresight
+from easpcap.pipeline.rsa_prefetch import RsaPrefetcher
 from easpcap.results import Analysis, Connection, Fact, TlsSummary
 from easpcap.stream import TO_CLIENT, TO_SERVER, End
 from easpcap.tcp.assembler import Assembler
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from easpcap.activesync.command import Command
     from easpcap.batch import PacketBatch
     from easpcap.http.exchange import Exchange
-    from easpcap.results import Anomaly, InputFile, KeyFile
+    from easpcap.results import InputFile, KeyFile, LocatedAnomaly
     from easpcap.stream import Position
     from easpcap.tcp.assembler import Event, TcpConnection
     from easpcap.tls.secrets.keyring import KeyRing
@@ -54,20 +54,20 @@ class Analyzer:
         self._assembler = Assembler(columnar=columnar)
         self._cache = SessionCache()
         self._connections: list[Connection] = []
-        self._anomalies: list[Anomaly] = []
-        self._foresight = Foresight(keyring)
+        self._anomalies: list[LocatedAnomaly] = []
+        self._rsa_prefetcher = RsaPrefetcher(keyring)
         self._ended: deque[TcpConnection] = deque()
 
     def feed(self, batch: PacketBatch) -> None:
         """Read the next packets."""
-        self._foresight.look(batch)
+        self._rsa_prefetcher.look(batch)
         self._read(self._assembler.feed(batch))
         self._close_ended(int(batch.time_ns[-1]))
 
     def finish(self, inputs: list[InputFile] | None = None) -> Analysis:
         """No more packets: close what is open, and judge."""
         self._read(self._assembler.finish())
-        self._foresight.close()
+        self._rsa_prefetcher.close()
         for tcp in self._assembler.connections:
             if tcp.user is not None and tcp.user is not CLOSED:
                 self._close(tcp)
@@ -143,7 +143,7 @@ class Analyzer:
             decryption=decryption(tcp, conversation, self.keyring),
             exchanges=conversation.exchanges,
             facts=conversation.facts,
-            stretches=conversation.stretches,
+            record_runs=conversation.record_runs,
             key_sources=frozenset(conversation.tls.key_sources) if conversation.tls else frozenset(),
             digest=conversation.digest(),
             last_data=[_last_byte(tcp, TO_SERVER), _last_byte(tcp, TO_CLIENT)],
@@ -193,7 +193,7 @@ def _last_byte(tcp: TcpConnection, direction: int) -> Position | None:
     return tcp.locate(direction, END_OF_STREAM) if tcp.payload_bytes[direction] else None
 
 
-def _by_frame(anomaly: Anomaly) -> tuple[int, int, str, str]:
+def _by_frame(anomaly: LocatedAnomaly) -> tuple[int, int, str, str]:
     frame, connection = anomaly.frame, anomaly.connection
     return (frame or 0, -1 if connection is None else connection, anomaly.code, anomaly.detail)
 

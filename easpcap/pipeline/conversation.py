@@ -10,9 +10,8 @@ from easpcap.http.conversation import HttpConversation
 from easpcap.http.start import starts_request, starts_response
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_SHARED_HEADERS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
 from easpcap.pipeline.renegotiation import RenegotiationTracker
-from easpcap.results import Anomaly, Fact, Renegotiation, Stretch
-from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Data, End, Gap
-from easpcap.stream import Anomaly as Oddity
+from easpcap.results import Fact, LocatedAnomaly, RecordRun, Renegotiation
+from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 from easpcap.tcp.assembler import TcpFact
 from easpcap.tls.session.session import Records, Seen, TlsSession, looks_like_tls
 
@@ -65,7 +64,7 @@ KEPT_HEADERS = frozenset(
 )
 
 
-class Stop(NamedTuple):
+class FirstUndecrypted(NamedTuple):
     """Where the first record stands that could not be decrypted, although some before it could."""
 
     direction: int
@@ -92,14 +91,14 @@ class Conversation:
         self.http = HttpConversation(tcp.id, self._locate_plain)
         self.exchanges: list[Exchange] = []
         self.facts: list[Fact] = []
-        self.stretches: list[Stretch] = []
-        self.anomalies: list[Anomaly] = []
+        self.record_runs: list[RecordRun] = []
+        self.anomalies: list[LocatedAnomaly] = []
         self.renegotiations: list[Renegotiation] = []
         self.digests = [hashlib.sha256(), hashlib.sha256()] if digest else None
         self.digested = [0, 0]
         self.ended = 0  # directions that have ended
-        self.stopped: Stop | None = None
-        self.went_on = False  # something was decrypted behind that place
+        self.stopped: FirstUndecrypted | None = None
+        self.decrypted_later = False  # something was decrypted behind that place
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._make_session = make_session
         self._undecided: list[Data | Gap | End] = []
@@ -224,7 +223,7 @@ class Conversation:
             kind = type(item)
             if kind is Data or kind is Gap or kind is End:
                 if self.stopped is not None and kind is Data and item[0] == self.stopped.direction:
-                    self.went_on = True
+                    self.decrypted_later = True
                 if self.digests is not None and kind is Data:
                     self._add_to_digest(item)  # type: ignore[arg-type]  # mypy cannot follow the lines above
                 for exchange in self.http.feed(item):  # type: ignore[arg-type]  # nor here
@@ -233,7 +232,7 @@ class Conversation:
                 self._seen(item)
             elif isinstance(item, Records):
                 self._records(item)
-            elif isinstance(item, Oddity):
+            elif isinstance(item, Anomaly):
                 if item.code == "tls-bad-mac":
                     self._stop(item.direction, item.offset)
                 self._note(*item)
@@ -314,7 +313,7 @@ class Conversation:
 
     def _records(self, records: Records) -> None:
         """Records of an opaque connection, merged while their type and direction stay the same."""
-        last = self.stretches[-1] if self.stretches else None
+        last = self.record_runs[-1] if self.record_runs else None
         end = self.tcp.locate(records.direction, records.end - 1)
         if records.content_type == APPLICATION_DATA:
             self._stop(records.direction, records.offset)
@@ -324,9 +323,9 @@ class Conversation:
             last.records += records.count
             last.bytes += records.bytes
             last.last_fragment_size = records.last_fragment_size
-        elif len(self.stretches) < MAX_FACTS:
-            self.stretches.append(
-                Stretch(
+        elif len(self.record_runs) < MAX_FACTS:
+            self.record_runs.append(
+                RecordRun(
                     records.content_type,
                     records.direction,
                     self.tcp.locate(records.direction, records.offset),
@@ -342,7 +341,7 @@ class Conversation:
         """A record was not decrypted; the first one behind decrypted ones is remembered."""
         if self.stopped is None and self.tls is not None and any(self.tls.application_records):
             frame = self.tcp.locate(direction, offset).frame
-            self.stopped = Stop(direction, offset, frame)
+            self.stopped = FirstUndecrypted(direction, offset, frame)
 
     def _tell(self, fact: Fact) -> None:
         room = MAX_FACTS - len(self.facts)
@@ -354,7 +353,7 @@ class Conversation:
             position = self.tcp.locate(direction, offset)
             if code in STOPPING:
                 self._stop(direction, offset)
-            self.anomalies.append(Anomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
+            self.anomalies.append(LocatedAnomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
 
     def digest(self) -> tuple[tuple[int, str], tuple[int, str]] | None:
         """(bytes, sha256) of the application data of each direction, or None where not asked for."""

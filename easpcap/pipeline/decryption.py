@@ -60,10 +60,10 @@ def _which_handshake(conversation: Conversation, tls: TlsSession, status: str, r
 def _renegotiates_in_hiding(conversation: Conversation) -> bool:
     """Whether records of a handshake stand behind application data."""
     data_seen = False
-    for stretch in conversation.stretches:
-        if stretch.content_type == HANDSHAKE and data_seen:
+    for run in conversation.record_runs:
+        if run.content_type == HANDSHAKE and data_seen:
             return True
-        data_seen = data_seen or stretch.content_type == APPLICATION_DATA
+        data_seen = data_seen or run.content_type == APPLICATION_DATA
     return False
 
 
@@ -73,7 +73,7 @@ def _where(conversation: Conversation, status: str) -> str:
     if status != "partial" or stop is None:
         return ""
     way = DIRECTION_NAMES[stop.direction].replace("_", " the ")
-    on = "; later records were decrypted again" if conversation.went_on else ""
+    on = "; later records were decrypted again" if conversation.decrypted_later else ""
     return (
         f"The first record not decrypted begins in frame {stop.frame}, {stop.offset:,} bytes into the stream {way}{on}."
     )

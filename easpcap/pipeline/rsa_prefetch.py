@@ -22,7 +22,7 @@ LEAST_ROWS = 4096
 _HEADERS = 9  # of the record (RFC 5246 section 6.2.1) and of the handshake message (section 7.4)
 
 
-class Foresight:
+class RsaPrefetcher:
     """Hands the key exchanges of every large batch to a thread of its own."""
 
     def __init__(self, keyring: KeyRing) -> None:
@@ -36,7 +36,7 @@ class Foresight:
         if self._worker is None:
             self._worker = Worker()
         for encrypted in key_exchanges(batch):
-            self._keyring.foresee(encrypted, self._worker.submit)
+            self._keyring.start_decrypting(encrypted, self._worker.submit)
 
     def close(self) -> None:
         """Nothing more will be read."""

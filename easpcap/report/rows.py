@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from easpcap.http.exchange import Exchange, Interim, Message, Request, Response
     from easpcap.results import (
         Analysis,
-        Anomaly,
         Cause,
         Connection,
         Finding,
         InputFile,
         KeyFile,
+        LocatedAnomaly,
         Renegotiation,
         TlsSummary,
     )
@@ -240,7 +240,7 @@ def _citation(frame: int | None, citer: Citer) -> Row:
     return {"input": path, "frame": frame, "input_frame": input_frame}
 
 
-def anomaly_row(anomaly: Anomaly, citer: Citer) -> Row:
+def anomaly_row(anomaly: LocatedAnomaly, citer: Citer) -> Row:
     """One oddity and where it stands."""
     return {
         "code": anomaly.code,

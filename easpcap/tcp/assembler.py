@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from easpcap.batch import ACK, RST, SYN
 from easpcap.limits import MAX_LIVE_CONNECTIONS, RESET_LINGER_NS
 from easpcap.stream import Endpoint, Position
-from easpcap.tcp.columnar import Sweep
+from easpcap.tcp.columnar import ColumnarPass
 from easpcap.tcp.connection import TcpConnection, TcpFact, address_text, tell_roles
 from easpcap.tcp.flows import end_of
 from easpcap.tcp.reassembler import Event, Reassembler
@@ -46,7 +46,7 @@ class Assembler:
     def feed(self, batch: PacketBatch) -> Iterator[tuple[TcpConnection, Event]]:
         """Read the next packets. To be consumed whole, and before the next batch is asked for."""
         if len(batch):
-            yield from Sweep(self, batch).events() if self._columnar else self._feed_rows(batch)
+            yield from ColumnarPass(self, batch).events() if self._columnar else self._feed_rows(batch)
             yield from self._expire(int(batch.time_ns.max()))
             yield from self._make_room()
 

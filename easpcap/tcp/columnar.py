@@ -9,7 +9,7 @@ import numpy as np
 from easpcap.batch import ACK, RST, SYN
 from easpcap.stream import Data
 from easpcap.tcp.flows import group_by_flow
-from easpcap.tcp.index import Stretch
+from easpcap.tcp.index import SegmentRun
 from easpcap.tcp.order import Runs, Sequences
 from easpcap.tcp.sequence import MASK
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ROW_COLUMNS = ("seq", "ack", "flags", "window", "payload_at", "captured", "on_wire", "frame", "time_ns")
 
 
-class Sweep:
+class ColumnarPass:
     """The work on one batch. ``events`` gives those of one flow after the other."""
 
     def __init__(self, assembler: Assembler, batch: PacketBatch) -> None:
@@ -109,7 +109,7 @@ class Sweep:
         connection, client_side = reassembler.connection, reassembler.client_side
         suspects, after, sides, order = self._suspects, self._after, self._sides, self._order
         number = self._next_suspect
-        stretches: list[Stretch] = []
+        stretches: list[SegmentRun] = []
         # Where the last row of each side ended: the columns are right where the connection stands there, too. Where
         # they know nothing of a side (-1), they may think of an older connection.
         ended = _numbers(reassembler) if is_expected else [-1, -1]
@@ -151,7 +151,7 @@ class Sweep:
         payload = self._buffer[at : at + min(captured, on_wire)]
         return reassembler.segment(direction, seq, ack, flags, window, payload, on_wire, frame, time_ns)
 
-    def _stretch(self, reassembler: Reassembler, start: int, stop: int) -> Stretch | None:
+    def _stretch(self, reassembler: Reassembler, start: int, stop: int) -> SegmentRun | None:
         """Rows that follow each other; None where none of them carries bytes."""
         connection, (client, server), runs = reassembler.connection, reassembler.halves, self._runs
         self._count(connection, start, stop)
@@ -159,12 +159,12 @@ class Sweep:
         if first == last:
             return None
         numbers = (client.number if client.base >= 0 else -1, server.number if server.base >= 0 else -1)
-        stretch = Stretch(runs.rows, first, last, reassembler.client_side, (client.next, server.next), numbers)
+        stretch = SegmentRun(runs.rows, first, last, reassembler.client_side, (client.next, server.next), numbers)
         stretch.stamp = connection.stamp + 1 - first
         connection.stamp += last - first
         return stretch
 
-    def _deliver(self, reassembler: Reassembler, stretch: Stretch) -> Iterator[tuple[TcpConnection, Event]]:
+    def _deliver(self, reassembler: Reassembler, stretch: SegmentRun) -> Iterator[tuple[TcpConnection, Event]]:
         """Every run of a stretch in one piece."""
         runs, buffer, join, new = self._runs, self._buffer, b"".join, tuple.__new__
         connection, client_side = reassembler.connection, reassembler.client_side

@@ -13,7 +13,7 @@ from easpcap.tcp.index import PositionIndex
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from easpcap.tcp.index import Stretch
+    from easpcap.tcp.index import SegmentRun
 
 #: Ports on which Exchange and its proxies listen although they are no system ports.
 SERVICE_PORTS: Final = frozenset({3128, 4433, 4443, 8000, 8080, 8081, 8088, 8443, 8888})
@@ -119,7 +119,7 @@ class TcpConnection:
         """The consumer will not ask for any offset again."""
         self._indexes = None
 
-    def first_row(self, stretch: Stretch) -> int:
+    def first_row(self, stretch: SegmentRun) -> int:
         """The first row of ``stretch`` that can still be asked for, its ``stop`` where none can."""
         if self._indexes is None:
             return stretch.stop

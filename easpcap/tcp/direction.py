@@ -44,14 +44,26 @@ class Waiting(NamedTuple):
     time_ns: int
 
 
-class Half:
+class DirectionState:
     """One direction. Offsets are 64-bit; ``base`` is the sequence number of offset 0, -1 while it is not known.
 
-    ``waiting`` is sorted and without overlap, and begins at ``next`` or later. ``ripe`` is the offset that the peer had
-    acknowledged some packets ago: what is still missing before it will not come. ``fin`` is where the FIN stands.
+    ``waiting`` is sorted and without overlap, and begins at ``next`` or later. ``stale_ack`` is the offset that the
+    peer had acknowledged some packets ago: what is still missing before it will not come. ``fin`` is the offset
+    of the FIN.
     """
 
-    __slots__ = ("ack_log", "base", "ended", "fin", "lost", "next", "ripe", "waiting", "waiting_bytes", "zero_window")
+    __slots__ = (
+        "ack_log",
+        "base",
+        "ended",
+        "fin",
+        "lost",
+        "next",
+        "stale_ack",
+        "waiting",
+        "waiting_bytes",
+        "zero_window",
+    )
 
     def __init__(self) -> None:
         self.base = -1
@@ -61,7 +73,7 @@ class Half:
         self.zero_window = False
         self.waiting: list[Waiting] = []
         self.waiting_bytes = 0
-        self.ripe = 0
+        self.stale_ack = 0
         self.ack_log: deque[tuple[int, int]] | None = None
         self.lost: list[tuple[int, int]] | None = None
 
@@ -137,11 +149,11 @@ class Half:
         """``packets`` have passed: acknowledgements that are old enough count against what is still missing."""
         log = self.ack_log
         while log and log[0][0] + GAP_PATIENCE_PACKETS <= packets:
-            self.ripe = log.popleft()[1]
+            self.stale_ack = log.popleft()[1]
 
     def gap_end(self) -> int:
         """Up to where the bytes in front are known to be missing for good; ``next`` where they are not."""
         if not self.waiting or self.waiting[0].offset == self.next:
             return self.next
         front = self.waiting[0].offset
-        return front if self.overfull else max(self.next, min(self.ripe, front))
+        return front if self.overfull else max(self.next, min(self.stale_ack, front))

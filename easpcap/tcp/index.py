@@ -34,7 +34,7 @@ class Rows:
         self.columns: tuple[Sequence[int], ...] = (lower.tolist(), higher.tolist(), *(column.data for column in others))
 
 
-class Stretch:
+class SegmentRun:
     """Rows of one connection in one batch that followed each other, each with its own stamp.
 
     ``starts`` are the offsets of both directions before it, ``ends`` those delivered so far. ``numbers`` are the
@@ -111,7 +111,7 @@ class PositionIndex:
     def __init__(self, direction: int) -> None:
         self._direction = direction
         self._starts: list[int] = []
-        self._entries: list[Stretch | Position] = []
+        self._entries: list[SegmentRun | Position] = []
         self._rows = 0
         self._pruned = 0
 
@@ -122,7 +122,7 @@ class PositionIndex:
         if len(self._starts) > MAX_INDEX_ENTRIES:
             self._shorten()
 
-    def add_stretch(self, stretch: Stretch) -> None:
+    def add_stretch(self, stretch: SegmentRun) -> None:
         """A stretch of segments begins to deliver the bytes from where it starts in this direction."""
         self._starts.append(stretch.starts[self._direction])
         self._entries.append(stretch)
@@ -140,19 +140,19 @@ class PositionIndex:
         if offset < self._starts[-1]:
             number = max(bisect_right(self._starts, offset) - 1, 0)
         entry = self._entries[number]
-        return entry if type(entry) is Position else entry.locate(self._direction, offset)  # type: ignore[union-attr]  # only a Stretch is left
+        return entry if type(entry) is Position else entry.locate(self._direction, offset)  # type: ignore[union-attr]  # only a SegmentRun is left
 
     def prune(self, offset: int) -> None:
         """Forget what lies before the entry that holds ``offset``."""
         count = bisect_right(self._starts, offset) - 1
         if count >= 0:
             entry = self._entries[count]
-            last = entry.ends[self._direction] - 1 if type(entry) is Stretch else self._starts[count]
+            last = entry.ends[self._direction] - 1 if type(entry) is SegmentRun else self._starts[count]
             self._pruned = min(offset, last)
         if count > 0:
             self._forget(count)
 
-    def first_row(self, stretch: Stretch) -> int:
+    def first_row(self, stretch: SegmentRun) -> int:
         """The first row of ``stretch`` that can still be asked for, its ``stop`` where none can."""
         direction = self._direction
         start = stretch.starts[direction]
@@ -162,7 +162,7 @@ class PositionIndex:
 
     def _forget(self, count: int) -> None:
         if self._rows:
-            self._rows -= sum(entry.size for entry in self._entries[:count] if type(entry) is Stretch)
+            self._rows -= sum(entry.size for entry in self._entries[:count] if type(entry) is SegmentRun)
         del self._starts[:count], self._entries[:count]
 
     def _shorten(self) -> None:

@@ -13,7 +13,7 @@ from easpcap.batch import ACK, FIN, RST, SYN
 from easpcap.limits import GAP_PATIENCE_PACKETS, MAX_WINDOW_BYTES, RESET_LINGER_NS
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap, Position
 from easpcap.tcp.connection import TcpFact
-from easpcap.tcp.direction import Half, Kind, Waiting
+from easpcap.tcp.direction import DirectionState, Kind, Waiting
 from easpcap.tcp.sequence import MASK, unwrap
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Reassembler:
     def __init__(self, connection: TcpConnection, client_side: int) -> None:
         self.connection = connection
         self.client_side = client_side
-        self.halves = (Half(), Half())
+        self.halves = (DirectionState(), DirectionState())
         self.first_numbers = [-1, -1]
         self.is_closing = False  # a FIN or RST was seen
         self._opening: TcpFact | None = None

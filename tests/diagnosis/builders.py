@@ -11,8 +11,8 @@ from easpcap.results import (
     Decryption,
     Fact,
     InputFile,
+    RecordRun,
     Renegotiation,
-    Stretch,
     TlsSummary,
 )
 from easpcap.stream import TO_CLIENT, TO_SERVER, Endpoint, Position
@@ -28,7 +28,7 @@ class Story:
         self.number = number
         self.clock = 0
         self.frame = 1000 * number
-        self.facts, self.exchanges, self.stretches = [], [], []
+        self.facts, self.exchanges, self.record_runs = [], [], []
         self.last_data = [None, None]
         self.sent = [0, 0]
         self.first = self.here()
@@ -191,8 +191,8 @@ class Story:
         position = self.here(other)
         self.sent[direction] += sum(sizes) + 5 * len(sizes)
         end = self.sent[direction]
-        stretch = Stretch(content_type, direction, position, position, end, len(sizes), sum(sizes), sizes[-1])
-        self.stretches.append(stretch)
+        run = RecordRun(content_type, direction, position, position, end, len(sizes), sum(sizes), sizes[-1])
+        self.record_runs.append(run)
         self.decryption = Decryption("opaque", "forward-secrecy")
         return self
 
@@ -219,7 +219,7 @@ class Story:
             decryption=self.decryption,
             exchanges=self.exchanges,
             facts=self.facts,
-            stretches=self.stretches,
+            record_runs=self.record_runs,
         )
 
 

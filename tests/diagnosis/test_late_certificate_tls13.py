@@ -23,7 +23,7 @@ def upload(number=0, **options):
 
 def refused(story, status, says=""):
     story.response(status)
-    story.exchange.response.says = says
+    story.exchange.response.cause_phrase = says
     return story
 
 

@@ -45,7 +45,7 @@ def test_a_question_in_the_upload_a_closed_window_and_a_reset_are_an_inferred_de
     finding = only(DEADLOCK, story)
     assert (finding.confidence, finding.exchanges) == ("inferred", [])
     assert finding.against[0].startswith("Nothing was decrypted")
-    hello = next(s for s in story.stretches if s.last_fragment_size == HELLO)
+    hello = next(s for s in story.record_runs if s.last_fragment_size == HELLO)
     assert hello.first.frame in [item.position.frame for item in finding.evidence]
     assert "the server's receive window is zero; no handshake record of the client follows" in [
         item.what for item in finding.evidence
@@ -197,7 +197,7 @@ def test_any_order_of_records_is_judged_without_harm_and_never_as_proven(steps):
         story.at(story.clock + milliseconds).records(direction, kind, size)
     findings, _ = diagnose(analysis(story))
     assert all(finding.confidence == "inferred" and finding.against for finding in findings)
-    answered = [s.first.stamp for s in story.stretches if s.content_type == DATA and s.direction == TO_CLIENT]
+    answered = [s.first.stamp for s in story.record_runs if s.content_type == DATA and s.direction == TO_CLIENT]
     for finding in findings:
         if finding.rule == DEADLOCK:
             assert not any(stamp > finding.evidence[1].position.stamp for stamp in answered)

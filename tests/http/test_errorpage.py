@@ -27,7 +27,7 @@ def said(status, body, headers=(), step=0):
     for at in range(0, len(body), step or len(body)):
         if not page.read(100 + at, body[at : at + (step or len(body))]):
             break
-    return found.says
+    return found.cause_phrase
 
 
 @pytest.mark.parametrize("step", [0, 1, 7])
@@ -53,7 +53,7 @@ def test_what_comes_late_in_a_long_page_is_not_looked_for():
 def test_the_head_of_the_response_is_no_part_of_it():
     found = response()
     ErrorPage(found).read(0, APACHE[:100].ljust(100) + b"nothing")
-    assert found.says == ""
+    assert found.cause_phrase == ""
 
 
 @pytest.mark.parametrize("piece", [None, 1, 50])
@@ -63,4 +63,4 @@ def test_a_conversation_looks_through_its_refusals_only(piece):
     for status in (200, 403, 404):
         talk.say(C, get()).say(S, head % (status, len(APACHE)) + APACHE)
     talk.say(C, get()).say(S, reply(APACHE))
-    assert [exchange.response.says for exchange in talk.finish()] == ["", SAYS, "", ""]
+    assert [exchange.response.cause_phrase for exchange in talk.finish()] == ["", SAYS, "", ""]

@@ -123,7 +123,7 @@ def test_without_a_key_the_connection_says_why_it_is_closed():
     connection = only(analyse(packets([*AGREED["IMAP STARTTLS"], *recording().flights]), key=False))
     assert (connection.decryption.status, connection.decryption.reason) == ("opaque", "no-key")
     begin = facts(connection, "tls-begin")[0].position.frame
-    assert all(stretch.first.frame > begin for stretch in connection.stretches)
+    assert all(run.first.frame > begin for run in connection.record_runs)
 
 
 def test_a_session_begun_behind_clear_text_is_resumed_from_the_first_byte():

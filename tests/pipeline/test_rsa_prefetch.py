@@ -51,8 +51,8 @@ def test_what_was_foreseen_is_what_is_found():
     assert encrypted
     worker = Worker()
     for one in encrypted:
-        ahead.foresee(one, worker.submit)
-        ahead.foresee(one, worker.submit)
+        ahead.start_decrypting(one, worker.submit)
+        ahead.start_decrypting(one, worker.submit)
     for one in encrypted:
         assert ahead.premasters(one, None) == plain.premasters(one, None)
     worker.close()

@@ -6,7 +6,6 @@ from easpcap.activesync.command import Command
 from easpcap.http.exchange import Exchange, Interim, Request, Response
 from easpcap.results import (
     Analysis,
-    Anomaly,
     Cause,
     Connection,
     Decryption,
@@ -15,6 +14,7 @@ from easpcap.results import (
     Finding,
     InputFile,
     KeyFile,
+    LocatedAnomaly,
     Renegotiation,
     TlsSummary,
 )
@@ -310,8 +310,8 @@ def incident() -> Analysis:
         findings=findings,
         causes=causes,
         anomalies=[
-            Anomaly("tcp-gap", 3, 205, START + 50 * SECOND, "1,460 bytes are missing"),
-            Anomaly("http-bad-chunk", None, None, None, HOSTILE),
+            LocatedAnomaly("tcp-gap", 3, 205, START + 50 * SECOND, "1,460 bytes are missing"),
+            LocatedAnomaly("http-bad-chunk", None, None, None, HOSTILE),
         ],
         packets_ignored={"not TCP": 57},
     )

@@ -92,7 +92,7 @@ def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None, at
 
 
 def _without(lost, event):
-    """The event's bytes outside the lost stretch, and the Gap where that ends."""
+    """The event's bytes outside the lost run, and the Gap where that ends."""
     direction, start, stop = event.direction, event.offset, event.offset + len(event.data)
     if not lost or lost[0] != direction or stop <= lost[1] or start >= lost[2]:
         return [event]

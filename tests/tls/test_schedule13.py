@@ -72,7 +72,7 @@ def test_every_suite_is_opened_and_a_changed_byte_is_not(value, draft):
         damaged = first[:at] + bytes([first[at] ^ 1]) + first[at + 1 :]
         fresh = protection(script)
         assert fresh.open(23, version, damaged) is None
-        assert fresh.aside is None
+        assert fresh.other_content is None
 
 
 @pytest.mark.parametrize("padding", [1, 255, 4000])
@@ -87,7 +87,7 @@ def test_padding_hides_neither_type_nor_content(padding):
     assert reading.open(23, 0x0303, data) == b"ends in zeros\0\0"
     assert reading.padded
     assert reading.open(23, 0x0303, ticket) is None
-    assert reading.aside[0] == 22
+    assert reading.other_content[0] == 22
 
 
 def test_a_record_of_nothing_but_padding_is_no_record():
@@ -97,7 +97,7 @@ def test_a_record_of_nothing_but_padding_is_no_record():
     script.send(TO_SERVER, 0, b"")
     reading = protection(script)
     assert reading.open(23, 0x0303, records_of(script, TO_SERVER)[0]) is None
-    assert reading.aside is None
+    assert reading.other_content is None
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16])

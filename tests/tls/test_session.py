@@ -534,7 +534,7 @@ def test_a_capture_that_starts_in_mid_session_shows_the_outline_of_its_records()
     assert outcome.session.version is None
     first = outcome.records[0]
     assert (first.content_type, first.direction, first.version) == (23, TO_SERVER, 0x0303)
-    assert sum(stretch.count for stretch in outcome.records if stretch.direction == TO_SERVER) >= 28
+    assert sum(run.count for run in outcome.records if run.direction == TO_SERVER) >= 28
     assert outcome.verdict()[:2] == ("opaque", "handshake-not-captured")
 
 
@@ -554,10 +554,10 @@ def test_opaque_records_are_told_in_stretches_of_one_type():
         ],
         KeyRing(),
     )
-    stretches = [stretch for stretch in outcome.records if stretch.offset >= begin and stretch.direction == TO_SERVER]
-    assert [(stretch.content_type, stretch.count) for stretch in stretches] == [(23, 3), (22, 1), (23, 1)]
-    assert stretches[0].end == stretches[1].offset
-    assert stretches[0].bytes == 3 * stretches[0].last_fragment_size
+    record_runs = [run for run in outcome.records if run.offset >= begin and run.direction == TO_SERVER]
+    assert [(run.content_type, run.count) for run in record_runs] == [(23, 3), (22, 1), (23, 1)]
+    assert record_runs[0].end == record_runs[1].offset
+    assert record_runs[0].bytes == 3 * record_runs[0].last_fragment_size
 
 
 def script_len(script):

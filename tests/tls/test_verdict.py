@@ -123,7 +123,7 @@ def test_tls13_is_known_by_name_and_needs_its_key_log(log):
     reason = "key-log-lacks-session" if log else "needs-key-log"
     assert outcome.verdict(log=log)[:2] == ("opaque", reason)
     assert outcome.plaintext == (b"", b"")
-    assert {stretch.content_type for stretch in outcome.records} <= {20, 23}
+    assert {run.content_type for run in outcome.records} <= {20, 23}
 
 
 def test_tls13_is_opened_by_its_key_log():

@@ -11,7 +11,7 @@ from easpcap.stream import TO_SERVER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.certificates import CertificateQuestion
     from easpcap.results import Connection, Finding
 
@@ -22,12 +22,12 @@ RULE = ("client-certificate-missing", "critical")
 NONE_CAME = frozenset({"handshake_failure", "no_certificate", "certificate_required"})
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per question that went without a certificate and came to harm."""
-    for connection in book.analysis.connections:
-        for question in certificates.questions(book, connection):
+    for connection in index.analysis.connections:
+        for question in certificates.questions(index, connection):
             if question.trouble and _none_came(connection, question):
-                yield _finding(book, connection, question)
+                yield _finding(index, connection, question)
 
 
 def _none_came(connection: Connection, question: CertificateQuestion) -> bool:
@@ -36,16 +36,16 @@ def _none_came(connection: Connection, question: CertificateQuestion) -> bool:
     return not question.presented
 
 
-def _finding(book: Casebook, connection: Connection, question: CertificateQuestion) -> Finding:
+def _finding(index: AnalysisIndex, connection: Connection, question: CertificateQuestion) -> Finding:
     came = "sent an empty certificate message" if question.presented is False else "sent none"
     finding = evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         question.exchange,
         title="The server asks for a client certificate and the client has none to give",
         detail=f"The client was asked for a certificate {question.when} and {came}; {question.trouble}.",
-        evidence=certificates.evidence_lines(book, connection, question),
+        evidence=certificates.evidence_lines(index, connection, question),
         against=_against(question),
         remedy=remedies.supply_certificate(),
     )

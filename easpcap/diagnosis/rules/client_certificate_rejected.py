@@ -10,7 +10,7 @@ from easpcap.diagnosis import certificates, evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.certificates import CertificateQuestion
     from easpcap.results import Connection, Finding
 
@@ -36,23 +36,23 @@ ABOUT_CERTIFICATES = frozenset(
 AMBIGUOUS = frozenset({"handshake_failure", "illegal_parameter", "decrypt_error"})
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per question that was answered in vain."""
-    for connection in book.analysis.connections:
-        for question in certificates.questions(book, connection):
+    for connection in index.analysis.connections:
+        for question in certificates.questions(index, connection):
             if question.presented and (question.forbidden or question.alert_name in ABOUT_CERTIFICATES):
-                yield _finding(book, connection, question)
+                yield _finding(index, connection, question)
 
 
-def _finding(book: Casebook, connection: Connection, question: CertificateQuestion) -> Finding:
+def _finding(index: AnalysisIndex, connection: Connection, question: CertificateQuestion) -> Finding:
     finding = evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         question.exchange,
         title="The client gives a certificate and the server does not accept it",
         detail=f"The client was asked for a certificate {question.when} and gave one; {question.trouble}.",
-        evidence=certificates.evidence_lines(book, connection, question),
+        evidence=certificates.evidence_lines(index, connection, question),
         against=_against(question),
         remedy=remedies.mend_certificate(None if question.forbidden else question.alert_name),
     )

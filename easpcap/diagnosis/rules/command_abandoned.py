@@ -11,7 +11,7 @@ from easpcap.results import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.http.exchange import Exchange
     from easpcap.results import Finding
 
@@ -23,26 +23,26 @@ BY = {"abandoned-by-client": "client", "abandoned-by-server": "server"}
 HELD = frozenset({"Ping", "Sync"})
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per ActiveSync exchange."""
-    for exchange in book.analysis.exchanges:
-        if exchange.outcome in BY and exchange.request is not None and book.command(exchange) is not None:
-            yield _finding(book, exchange, BY[exchange.outcome])
+    for exchange in index.analysis.exchanges:
+        if exchange.outcome in BY and exchange.request is not None and index.command(exchange) is not None:
+            yield _finding(index, exchange, BY[exchange.outcome])
 
 
-def _finding(book: Casebook, exchange: Exchange, by: str) -> Finding:
-    connection, request, command = book.connection(exchange), exchange.request, book.command(exchange)
+def _finding(index: AnalysisIndex, exchange: Exchange, by: str) -> Finding:
+    connection, request, command = index.connection(exchange), exchange.request, index.command(exchange)
     assert request is not None  # noqa: S101  # find() asks for it
     assert command is not None  # noqa: S101  # as above
     end = exchange.ended or connection.last
     age = evidence.duration(max(0, end.time_ns - request.first.time_ns))
     name = command.command or request.method
-    lines = [*evidence.request_begins(book, exchange), *evidence.final_response(exchange)]
+    lines = [*evidence.request_begins(index, exchange), *evidence.final_response(exchange)]
     if request.complete:
         lines.append(Evidence(request.last, "the request is complete"))
     lines.append(Evidence(end, f"{evidence.ENDED_BY.get(exchange.ended_by, f'the {by} ends it')} after {age}"))
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         exchange,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
-from easpcap.diagnosis import renegotiation_outcome as course
-from easpcap.fields import Record
+from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.fields import Fields
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Fact, Finding
 
@@ -29,7 +29,7 @@ FIRST_ERROR = 400
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Refusal(Record):
+class Refusal(Fields):
     """How the server refused a request, and whether that names the reason."""
 
     told: str
@@ -38,70 +38,72 @@ class Refusal(Record):
     against: list[str]
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request that was refused so."""
-    for connection in book.analysis.connections:
-        hello = _hello_without_offer(book, connection)
+    for connection in index.analysis.connections:
+        hello = _hello_without_offer(index, connection)
         if hello is not None:
             for exchange in connection.exchanges:
-                refusal = _refusal(book, connection, exchange)
+                refusal = _refusal(index, connection, exchange)
                 if refusal is not None:
-                    yield _finding(book, connection, exchange, hello, refusal)
+                    yield _finding(index, connection, exchange, hello, refusal)
 
 
-def _hello_without_offer(book: Casebook, connection: Connection) -> Fact | None:
+def _hello_without_offer(index: AnalysisIndex, connection: Connection) -> Fact | None:
     """The ClientHello of a TLS 1.3 connection that rules out being asked later; None where the server did ask."""
     tls = connection.tls
     if tls is None or tls.version != "TLS 1.3" or tls.certificate_requested is not None:
         return None
-    hello = next(iter(book.facts(connection, "client-hello")), None)
+    hello = next(iter(index.facts(connection, "client-hello")), None)
     return hello if hello is not None and hello.data.get("post_handshake_auth") is False else None
 
 
-def _refusal(book: Casebook, connection: Connection, exchange: Exchange) -> Refusal | None:
+def _refusal(index: AnalysisIndex, connection: Connection, exchange: Exchange) -> Refusal | None:
     response = exchange.response
     if exchange.request is None:
         return None
     if response is None:
-        return _reset(book, exchange)
-    if response.says:
-        detail = f"the text of the {response.status} says so ({response.says})"
+        return _reset(index, exchange)
+    if response.cause_phrase:
+        detail = f"the text of the {response.status} says so ({response.cause_phrase})"
         return Refusal(detail, True, RULE, [])
-    if response.status != FORBIDDEN or _let_in(book, exchange) or connection.decryption.status == "opaque":
+    if response.status != FORBIDDEN or _let_in(index, exchange) or connection.decryption.status == "opaque":
         return None
     doubt = "A 403 can have other causes than the certificate; the sub-status in the W3C log tells (403.7: none given)."
     return Refusal("the server answered 403, which may be for want of a certificate", False, POSSIBLE, [doubt])
 
 
-def _reset(book: Casebook, exchange: Exchange) -> Refusal | None:
+def _reset(index: AnalysisIndex, exchange: Exchange) -> Refusal | None:
     """A reset instead of a response, at once."""
     request, ended = exchange.request, exchange.ended
     if request is None or ended is None or exchange.ended_by != "server-rst" or exchange.gap_before_response:
         return None
-    if ended.time_ns - request.last.time_ns >= course.STALL_NS or _let_in(book, exchange):
+    if ended.time_ns - request.last.time_ns >= outcome.STALL_NS or _let_in(index, exchange):
         return None
     doubt = "A reset names no reason: the server may have failed, or something between may have cut the connection."
     return Refusal("the server reset the connection instead of answering", False, RULE, [doubt])
 
 
-def _let_in(book: Casebook, exchange: Exchange) -> bool:
+def _let_in(index: AnalysisIndex, exchange: Exchange) -> bool:
     """Whether requests of this kind pass without a certificate."""
     return any(
-        other.response is not None and other.response.status < FIRST_ERROR and not book.renegotiations(other)
-        for other in book.similar(exchange)
+        other.response is not None and other.response.status < FIRST_ERROR and not index.renegotiations(other)
+        for other in index.similar(exchange)
     )
 
 
-def _finding(book: Casebook, connection: Connection, exchange: Exchange, hello: Fact, refusal: Refusal) -> Finding:
+def _finding(
+    index: AnalysisIndex, connection: Connection, exchange: Exchange, hello: Fact, refusal: Refusal
+) -> Finding:
     lines = [
         Evidence(hello.position, "the client's ClientHello, without post_handshake_auth"),
-        *evidence.request_begins(book, exchange),
+        *evidence.request_begins(index, exchange),
         *evidence.final_response(exchange),
     ]
     if exchange.response is None and exchange.ended is not None:
         lines.append(Evidence(exchange.ended, f"{evidence.ENDED_BY[exchange.ended_by]} without a response"))
     finding = evidence.finding(
-        book,
+        index,
         refusal.rule,
         connection,
         exchange,
@@ -110,7 +112,7 @@ def _finding(book: Casebook, connection: Connection, exchange: Exchange, hello: 
         f"certificate that was not asked for in the first handshake cannot be asked for any more. Here {refusal.told}.",
         evidence=lines,
         against=refusal.against,
-        remedy=remedies.ask_early_or_without_tls13(book.site(connection)),
+        remedy=remedies.ask_early_or_without_tls13(index.site(connection)),
     )
     if not refusal.proven:
         finding.confidence = "inferred"

@@ -6,44 +6,44 @@ from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
-from easpcap.diagnosis import renegotiation_outcome as course
+from easpcap.diagnosis import renegotiation_outcome as outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.results import Connection, Fact, Finding, Renegotiation
 
 RULE = ("renegotiation-failed", "critical")
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per connection where it fell between requests."""
-    for connection, renegotiation in book.attempts(course.is_failed):
-        yield _finding(book, connection, renegotiation)
+    for connection, renegotiation in index.attempts(outcome.is_failed):
+        yield _finding(index, connection, renegotiation)
 
 
-def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:
+def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
     exchange = renegotiation.exchange
-    how = course.course(book, connection, renegotiation)
+    how = outcome.outcome_of(index, connection, renegotiation)
     alert = how.alert
     assert alert is not None  # noqa: S101  # is_failed asks for it
     name = str(alert.data.get("name") or alert.detail or "unknown")
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         exchange,
-        title=f"{_handshake(connection)} fails: the {course.side(alert.direction)} ends it with the alert {name}",
+        title=f"{_handshake(connection)} fails: the {outcome.side(alert.direction)} ends it with the alert {name}",
         detail=_detail(connection, renegotiation, alert, name),
         evidence=[
-            *(evidence.request_begins(book, exchange) if exchange else []),
+            *(evidence.request_begins(index, exchange) if exchange else []),
             evidence.asked(connection, renegotiation),
-            *evidence.answered(book, connection, renegotiation),
+            *evidence.answered(index, connection, renegotiation),
             *evidence.alert_sent(how),
             evidence.connection_ends(how.end, exchange),
         ],
-        remedy=_remedy(book, connection, renegotiation, name),
+        remedy=_remedy(index, connection, renegotiation, name),
     )
 
 
@@ -54,20 +54,22 @@ def _handshake(connection: Connection) -> str:
 def _detail(connection: Connection, renegotiation: Renegotiation, alert: Fact, name: str) -> str:
     if renegotiation.by == "client":
         return (
-            f"The client began a renegotiation by itself and the {course.side(alert.direction)} ended it with {name}."
+            f"The client began a renegotiation by itself and the {outcome.side(alert.direction)} ended it with {name}."
         )
     asked = f"The server asked for a client certificate {evidence.way(connection)}"
     if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
         return (
-            f"{asked}, the client had none to give, and the {course.side(alert.direction)} ended the handshake "
+            f"{asked}, the client had none to give, and the {outcome.side(alert.direction)} ended the handshake "
             f"with {name}."
         )
     if renegotiation.certificate_presented:
-        return f"{asked}, the client gave one, and the {course.side(alert.direction)} ended the handshake with {name}."
-    return f"{asked}, and the {course.side(alert.direction)} ended the handshake with {name} before a certificate came."
+        return f"{asked}, the client gave one, and the {outcome.side(alert.direction)} ended the handshake with {name}."
+    return (
+        f"{asked}, and the {outcome.side(alert.direction)} ended the handshake with {name} before a certificate came."
+    )
 
 
-def _remedy(book: Casebook, connection: Connection, renegotiation: Renegotiation, name: str) -> list[str]:
+def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, name: str) -> list[str]:
     if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
         return remedies.supply_certificate()
     if renegotiation.certificate_presented:
@@ -75,5 +77,5 @@ def _remedy(book: Casebook, connection: Connection, renegotiation: Renegotiation
     if renegotiation.by == "client":
         return remedies.begun_by_client()
     if evidence.post_handshake(connection):
-        return remedies.ask_in_first_handshake(book.site(connection))
-    return [*remedies.ask_in_first_handshake(book.site(connection)), *remedies.allow_renegotiation()]
+        return remedies.ask_in_first_handshake(index.site(connection))
+    return [*remedies.ask_in_first_handshake(index.site(connection)), *remedies.allow_renegotiation()]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
-from easpcap.diagnosis import renegotiation_outcome as course
+from easpcap.diagnosis import renegotiation_outcome as outcome
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.results import Connection, Finding, Renegotiation
 
@@ -21,36 +21,36 @@ RULE = ("renegotiation-mid-body", "warning")
 TITLE = "The server asks for a client certificate while the upload is still running"
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation in book.attempts(_fires):
-        yield _proven(book, connection, renegotiation)
-    for connection in book.analysis.connections:
-        fell_in = [hidden for hidden in book.hidden(connection) if hidden.mid_body]
-        if fell_in and not any(course.is_hidden_deadlock(book, connection, hidden) for hidden in fell_in):
-            yield _inferred(book, connection, fell_in[0])
+    for connection, renegotiation in index.attempts(_fires):
+        yield _proven(index, connection, renegotiation)
+    for connection in index.analysis.connections:
+        fell_in = [hidden for hidden in index.hidden(connection) if hidden.mid_body]
+        if fell_in and not any(outcome.is_hidden_deadlock(index, connection, hidden) for hidden in fell_in):
+            yield _inferred(index, connection, fell_in[0])
 
 
-def _fires(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> bool:
-    return course.asked_mid_body(renegotiation) and not course.is_deadlock(book, connection, renegotiation)
+def _fires(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
+    return outcome.asked_mid_body(renegotiation) and not outcome.is_deadlock(index, connection, renegotiation)
 
 
-def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:
+def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
     exchange = renegotiation.exchange
     assert exchange is not None  # noqa: S101  # mid_body is a statement about a request
-    how = course.course(book, connection, renegotiation)
+    how = outcome.outcome_of(index, connection, renegotiation)
     lines = [
-        *evidence.request_begins(book, exchange),
+        *evidence.request_begins(index, exchange),
         evidence.asked(connection, renegotiation),
-        *evidence.answered(book, connection, renegotiation),
-        *evidence.window_closed(book, connection, renegotiation),
+        *evidence.answered(index, connection, renegotiation),
+        *evidence.window_closed(index, connection, renegotiation),
         *evidence.alert_sent(how),
         *evidence.final_response(exchange),
     ]
     if exchange.response is None:
         lines.append(evidence.connection_ends(how.end, exchange))
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         exchange,
@@ -58,7 +58,7 @@ def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation
         detail=_detail(connection, renegotiation),
         evidence=lines,
         against=_against(renegotiation, how),
-        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+        remedy=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 
@@ -70,16 +70,16 @@ def _detail(connection: Connection, renegotiation: Renegotiation) -> str:
         "body is under "
         "way: the client must notice it in mid-upload and the server must go on reading, or both wait for each other."
     )
-    if course.completed(renegotiation) and status is not None:
+    if outcome.completed(renegotiation) and status is not None:
         return f"{cause} This time it went on, with status {status}."
     if status is not None:
         return f"{cause} The client did not answer in time; the server answered {status}."
     return cause
 
 
-def _against(renegotiation: Renegotiation, how: course.Course) -> list[str]:
+def _against(renegotiation: Renegotiation, how: outcome.RenegotiationOutcome) -> list[str]:
     exchange = renegotiation.exchange
-    if course.completed(renegotiation) and exchange is not None and exchange.response is not None:
+    if outcome.completed(renegotiation) and exchange is not None and exchange.response is not None:
         return [f"The handshake was completed and the response came ({exchange.response.status})."]
     if how.end.by == "capture" and exchange is not None and exchange.response is None:
         return [
@@ -91,14 +91,14 @@ def _against(renegotiation: Renegotiation, how: course.Course) -> list[str]:
     return []
 
 
-def _inferred(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
+def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
     lines = hidden_evidence(hidden)
     if hidden.server_data is not None:
         lines.append(Evidence(hidden.server_data.first, "application data of the server follows"))
     else:
-        lines.append(evidence.connection_ends(course.closing(book, connection, hidden.hello.first), None))
+        lines.append(evidence.connection_ends(outcome.closing(index, connection, hidden.hello.first), None))
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         None,
@@ -108,7 +108,7 @@ def _inferred(book: Casebook, connection: Connection, hidden: HiddenRenegotiatio
         "middle of the client's application data. The connection could not be decrypted.",
         evidence=lines,
         against=[NOT_READ],
-        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+        remedy=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 

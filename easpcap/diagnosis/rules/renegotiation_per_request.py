@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
-from easpcap.diagnosis import renegotiation_outcome as course
+from easpcap.diagnosis import renegotiation_outcome as outcome
 from easpcap.diagnosis.rules.renegotiation_mid_body import NOT_READ, hidden_evidence
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.results import Connection, Finding, Renegotiation
 
@@ -32,42 +32,42 @@ WARNING = (
 )
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation in book.attempts(_fires):
-        yield _proven(book, connection, renegotiation)
-    for connection in book.analysis.connections:
-        for hidden in book.hidden(connection):
+    for connection, renegotiation in index.attempts(_fires):
+        yield _proven(index, connection, renegotiation)
+    for connection in index.analysis.connections:
+        for hidden in index.hidden(connection):
             if hidden.completed and hidden.certificate_flight and hidden.server_data is not None:
-                yield _inferred(book, connection, hidden)
+                yield _inferred(index, connection, hidden)
                 break
 
 
-def _fires(_book: Casebook, _connection: Connection, renegotiation: Renegotiation) -> bool:
+def _fires(_book: AnalysisIndex, _connection: Connection, renegotiation: Renegotiation) -> bool:
     exchange = renegotiation.exchange
     if exchange is None or exchange.response is None or exchange.response.status in TOLD_ELSEWHERE:
         return False
     asked = renegotiation.by == "server" and renegotiation.certificate_requested
-    return asked and course.completed(renegotiation) and not course.after_response(renegotiation)
+    return asked and outcome.completed(renegotiation) and not outcome.after_response(renegotiation)
 
 
-def _proven(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:
+def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
     exchange = renegotiation.exchange
     assert exchange is not None  # noqa: S101  # _fires asks for it
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         exchange,
         title=LATE_TITLE if evidence.post_handshake(connection) else TITLE,
-        detail=f"{_what(connection)} {book.label(exchange)}. {WARNING}",
+        detail=f"{_what(connection)} {index.label(exchange)}. {WARNING}",
         evidence=[
-            *evidence.request_begins(book, exchange),
+            *evidence.request_begins(index, exchange),
             evidence.asked(connection, renegotiation),
-            *evidence.answered(book, connection, renegotiation),
+            *evidence.answered(index, connection, renegotiation),
             *evidence.final_response(exchange),
         ],
-        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+        remedy=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 
@@ -77,12 +77,12 @@ def _what(connection: Connection) -> str:
     return "The server renegotiates for"
 
 
-def _inferred(book: Casebook, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
+def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
     lines = hidden_evidence(hidden)
     assert hidden.server_data is not None  # noqa: S101  # find() asks for it
     lines.append(Evidence(hidden.server_data.first, "application data of the server: the response"))
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         None,
@@ -92,5 +92,5 @@ def _inferred(book: Casebook, connection: Connection, hidden: HiddenRenegotiatio
         f"long enough for a certificate, then the response. {WARNING}",
         evidence=lines,
         against=[NOT_READ],
-        remedy=remedies.ask_in_first_handshake(book.site(connection)),
+        remedy=remedies.ask_in_first_handshake(index.site(connection)),
     )

@@ -6,31 +6,31 @@ from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
-from easpcap.diagnosis import renegotiation_outcome as course
+from easpcap.diagnosis import renegotiation_outcome as outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.results import Connection, Finding, Renegotiation
 
 RULE = ("renegotiation-refused", "critical")
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per connection where it fell between requests."""
-    for connection, renegotiation in book.attempts(course.is_refused):
-        yield _finding(book, connection, renegotiation)
+    for connection, renegotiation in index.attempts(outcome.is_refused):
+        yield _finding(index, connection, renegotiation)
 
 
-def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiation) -> Finding:
+def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
     exchange = renegotiation.exchange
-    said_no = course.refusal(book, connection, renegotiation) is not None
-    how = course.course(book, connection, renegotiation)
+    said_no = outcome.refusal(index, connection, renegotiation) is not None
+    how = outcome.outcome_of(index, connection, renegotiation)
     lines = [
-        *(evidence.request_begins(book, exchange) if exchange else []),
+        *(evidence.request_begins(index, exchange) if exchange else []),
         evidence.asked(connection, renegotiation),
-        *evidence.answered(book, connection, renegotiation),
+        *evidence.answered(index, connection, renegotiation),
         *evidence.alert_sent(how),
         *(evidence.final_response(exchange) if exchange else []),
     ]
@@ -38,7 +38,7 @@ def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiatio
         lines.append(evidence.connection_ends(how.end, exchange))
     does = "refuses it (no_renegotiation)" if said_no else f"goes on without a {evidence.reply(connection)}"
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         exchange,
@@ -48,7 +48,7 @@ def _finding(book: Casebook, connection: Connection, renegotiation: Renegotiatio
         evidence=lines,
         against=_against(renegotiation, said_no),
         remedy=[
-            *remedies.ask_in_first_handshake(book.site(connection)),
+            *remedies.ask_in_first_handshake(index.site(connection)),
             *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation()),
         ],
     )

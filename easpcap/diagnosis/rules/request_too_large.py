@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
-from easpcap.diagnosis import renegotiation_outcome as course
-from easpcap.fields import Record
+from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.fields import Fields
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.diagnosis.analysis_index import Casebook
+    from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Finding, Renegotiation
 
@@ -31,7 +31,7 @@ KNOWN_LIMITS = (
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Grounds(Record):
+class Grounds(Fields):
     """What the capture says about the limit that was met."""
 
     size: int  # announced, else seen
@@ -48,36 +48,36 @@ class Grounds(Record):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Passed(Record):
+class Passed(Fields):
     """Requests of one kind that the server let through, by size."""
 
     sizes: list[int]
     renegotiated: list[Exchange]
 
 
-def find(book: Casebook) -> Iterator[Finding]:
+def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per exchange with a final 413."""
     kinds: dict[object, Passed] = {}
-    for exchange in book.analysis.exchanges:
+    for exchange in index.analysis.exchanges:
         if exchange.response is not None and exchange.response.status == TOO_LARGE:
-            kind = book.kind(exchange)
+            kind = index.kind(exchange)
             if kind not in kinds:
-                kinds[kind] = _passed(book, exchange)
-            yield _finding(book, exchange, _grounds(book, exchange, kinds[kind]))
+                kinds[kind] = _passed(index, exchange)
+            yield _finding(index, exchange, _grounds(index, exchange, kinds[kind]))
 
 
-def _passed(book: Casebook, exchange: Exchange) -> Passed:
-    found = [e for e in book.similar(exchange) if e.response is not None and e.response.status < FIRST_ERROR]
+def _passed(index: AnalysisIndex, exchange: Exchange) -> Passed:
+    found = [e for e in index.similar(exchange) if e.response is not None and e.response.status < FIRST_ERROR]
     found.sort(key=_size)
-    return Passed([_size(e) for e in found], [e for e in found if _renegotiated(book, e)])
+    return Passed([_size(e) for e in found], [e for e in found if _renegotiated(index, e)])
 
 
-def _grounds(book: Casebook, exchange: Exchange, passed: Passed) -> Grounds:
-    connection, request = book.connection(exchange), exchange.request
+def _grounds(index: AnalysisIndex, exchange: Exchange, passed: Passed) -> Grounds:
+    connection, request = index.connection(exchange), exchange.request
     size = _size(exchange)
     smaller = bisect_left(passed.sizes, size)
     renegotiated = bisect_left(passed.renegotiated, size, key=_size)
-    settled = [_settled(exchange, r) for r in book.renegotiations(exchange) if r.by == "server"]
+    settled = [_settled(exchange, r) for r in index.renegotiations(exchange) if r.by == "server"]
     pending = None in settled
     return Grounds(
         size=size,
@@ -86,7 +86,7 @@ def _grounds(book: Casebook, exchange: Exchange, passed: Passed) -> Grounds:
         renegotiated=passed.renegotiated[renegotiated - 1] if renegotiated else None,
         accepted=passed.sizes[smaller - 1] if smaller else None,
         larger_accepted=passed.sizes[-1] if passed.sizes and passed.sizes[-1] > size else None,
-        asked_elsewhere=connection.server in book.servers_that_ask_late,
+        asked_elsewhere=connection.server in index.servers_that_ask_late,
         encrypted=connection.tls is not None,
         asked_first=connection.tls is not None and connection.tls.certificate_requested == "first-handshake",
         authorization=request is not None and request.header("authorization") is not None,
@@ -100,7 +100,7 @@ def _settled(exchange: Exchange, renegotiation: Renegotiation) -> str | None:
     if response is not None and renegotiation.position.stamp > response.first.stamp:
         return "the server renegotiated only after the 413"
     before = done is None or response is None or done.stamp < response.first.stamp
-    if course.completed(renegotiation) and before:
+    if outcome.completed(renegotiation) and before:
         if not renegotiation.certificate_requested:
             return "the renegotiation in this request asked for no certificate"
         return "the certificate was asked for in this request, and that handshake was complete before the 413"
@@ -110,10 +110,10 @@ def _settled(exchange: Exchange, renegotiation: Renegotiation) -> str | None:
     return None
 
 
-def _renegotiated(book: Casebook, exchange: Exchange) -> bool:
+def _renegotiated(index: AnalysisIndex, exchange: Exchange) -> bool:
     """Whether the server asked for a certificate by renegotiation in this exchange, and got its handshake."""
     return any(
-        r.by == "server" and r.certificate_requested and course.completed(r) for r in book.renegotiations(exchange)
+        r.by == "server" and r.certificate_requested and outcome.completed(r) for r in index.renegotiations(exchange)
     )
 
 
@@ -125,29 +125,29 @@ def _size(exchange: Exchange) -> int:
     return request.content_length if request.content_length is not None else request.body_bytes
 
 
-def _finding(book: Casebook, exchange: Exchange, grounds: Grounds) -> Finding:
-    connection = book.connection(exchange)
+def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Finding:
+    connection = index.connection(exchange)
     late = _late_certificate(grounds)
-    site = book.site(connection)
+    site = index.site(connection)
     remedy = [*remedies.ask_in_first_handshake(site), *remedies.raise_read_ahead(site, grounds.size)] if late else []
     if not late or _undecided(grounds):
         remedy += remedies.raise_other_limit(site, grounds.size)
     return evidence.finding(
-        book,
+        index,
         RULE,
         connection,
         exchange,
         title="The server refuses the request as too large (413)",
-        detail=f"{_what(book, exchange, grounds)} {_cause(grounds)}",
+        detail=f"{_what(index, exchange, grounds)} {_cause(grounds)}",
         evidence=[
-            *evidence.request_begins(book, exchange),
-            *[evidence.asked(connection, r) for r in book.renegotiations(exchange) if r.by == "server"],
+            *evidence.request_begins(index, exchange),
+            *[evidence.asked(connection, r) for r in index.renegotiations(exchange) if r.by == "server"],
             *_answer(exchange),
-            *_close(book, connection, exchange),
+            *_close(index, connection, exchange),
         ],
         against=_against(grounds, late=late),
         remedy=remedy,
-        compared=_compared(book, grounds),
+        compared=_compared(index, grounds),
     )
 
 
@@ -169,13 +169,13 @@ def _undecided(grounds: Grounds) -> bool:
     return grounds.authorization and not (grounds.pending or grounds.renegotiated or grounds.asked_elsewhere)
 
 
-def _what(book: Casebook, exchange: Exchange, grounds: Grounds) -> str:
+def _what(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> str:
     request = exchange.request
     if request is None:
         return "A request whose head was not captured was answered 413."
     announced = request.content_length is not None
     size = f"{grounds.size:,} bytes" if announced else f"at least {grounds.size:,} bytes (chunked, size not announced)"
-    return f"{book.label(exchange)} with a body of {size} was answered 413."
+    return f"{index.label(exchange)} with a body of {size} was answered 413."
 
 
 def _cause(grounds: Grounds) -> str:
@@ -236,21 +236,21 @@ def _answer(exchange: Exchange) -> list[Evidence]:
     return lines
 
 
-def _close(book: Casebook, connection: Connection, exchange: Exchange) -> list[Evidence]:
+def _close(index: AnalysisIndex, connection: Connection, exchange: Exchange) -> list[Evidence]:
     response = exchange.response
     if response is None:
         return []
-    end = course.closing(book, connection, response.first)
+    end = outcome.closing(index, connection, response.first)
     return [] if end.by == "capture" else [evidence.connection_ends(end, exchange)]
 
 
-def _compared(book: Casebook, grounds: Grounds) -> list[Evidence]:
+def _compared(index: AnalysisIndex, grounds: Grounds) -> list[Evidence]:
     """The largest request of the same kind that was renegotiated for and let through."""
     largest = grounds.renegotiated
     if largest is None or largest.request is None or largest.response is None:
         return []
     what = (
-        f"for comparison, connection {largest.connection}: {book.label(largest)} with {_size(largest):,} bytes "
+        f"for comparison, connection {largest.connection}: {index.label(largest)} with {_size(largest):,} bytes "
         "was asked for a certificate"
     )
     return [Evidence(largest.request.first, f"{what} and answered {largest.response.status}")]

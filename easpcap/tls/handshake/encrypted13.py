@@ -79,7 +79,7 @@ def expand_certificate(body: bytes) -> bytes | None:
     return expanded
 
 
-class InnerHandshake:
+class EncryptedHandshake13:
     """Reads the encrypted messages of one connection.
 
     ``early_accepted``: whether the server took the client's early data; None while that is not known.
@@ -193,7 +193,9 @@ class InnerHandshake:
         return [place.seen("handshake-done", "post-handshake authentication done", data)]
 
     #: By direction, whether the handshake is over, and type.
-    _ACTIONS: ClassVar[dict[tuple[int, bool, int], Callable[[InnerHandshake, Negotiation, Message, Place], Facts]]] = {
+    _ACTIONS: ClassVar[
+        dict[tuple[int, bool, int], Callable[[EncryptedHandshake13, Negotiation, Message, Place], Facts]]
+    ] = {
         (TO_CLIENT, False, ENCRYPTED_EXTENSIONS): _extensions,
         (TO_CLIENT, False, hs.CERTIFICATE_REQUEST): _certificate_request,
         (TO_CLIENT, False, hs.CERTIFICATE): _server_certificate,

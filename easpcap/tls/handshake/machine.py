@@ -41,7 +41,7 @@ class HandshakeMachine:
         """Whether this is TLS 1.3 and its ServerHello has passed."""
         return self.state is State.HIDDEN
 
-    def changes_nothing(self, direction: int) -> bool:
+    def is_compatibility_ccs(self, direction: int) -> bool:
         """Whether a ChangeCipherSpec is one of TLS 1.3 here, which only middleboxes want (RFC 8446 appendix D.4)."""
         hello = self.negotiation.client_hello
         before_answer = self.state is State.HELLO_SENT and direction == TO_SERVER and hello is not None

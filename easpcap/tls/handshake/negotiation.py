@@ -11,7 +11,7 @@ from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake.messages import HELLO_REQUEST, TLS13
 from easpcap.tls.protection.choose import protection
 from easpcap.tls.protection.deflate import inflating
-from easpcap.tls.protection.null_unverified import Bare
+from easpcap.tls.protection.null_unverified import UnverifiedNull
 from easpcap.tls.secrets.keyed_hash import hash_state
 from easpcap.tls.secrets.schedule import epoch_keys, verify_data
 from easpcap.tls.suites.suite import UnsupportedSuite, suite
@@ -176,13 +176,13 @@ class Negotiation:
             return []
         trusted = candidates and (self.proven or self.key_fits is not None)  # then the MAC tells, and must hold
         if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not trusted:
-            found.append((Candidate(b"", None), Bare(agreement.suite)))
+            found.append((Candidate(b"", None), UnverifiedNull(agreement.suite)))
         return found
 
     def _protection(self, agreement: Agreement, candidate: Candidate, direction: int) -> Protection:
         version, chosen = agreement.version, agreement.suite
         if not candidate.master:
-            return Bare(chosen)
+            return UnverifiedNull(chosen)
         if agreement.compression not in (NO_COMPRESSION, DEFLATE) or agreement.client_random is None:
             raise UnsupportedSuite(chosen.name)
         keys = self._keys.get(candidate)

@@ -25,7 +25,7 @@ def may_begin_epoch(content_type: int, content: bytes) -> bool:
     return content[0] in _FIRST and int.from_bytes(content[1:4], "big") + 4 <= len(content)
 
 
-class Bare:
+class UnverifiedNull:
     """A Protection (see there) that only cuts the MAC off. The first record must be what it has to be: a Finished."""
 
     __slots__ = ("_mac_size", "sequence")

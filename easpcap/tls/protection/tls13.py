@@ -26,11 +26,11 @@ _FIRST_WITH_HEADER: Final = 25  # the draft from which it is covered by the tag
 _NO_DATA: Final = b""
 
 
-def inner_protection(suite: CipherSuite, secret: bytes, draft: int = 0) -> InnerPlaintext:
+def inner_protection(suite: CipherSuite, secret: bytes, draft: int = 0) -> Tls13Protection:
     """The reading state under a traffic secret. The suite is one whose cipher is in CIPHERS, and an AEAD."""
     keys = traffic_keys(suite, secret, draft)
     covered = not 0 < draft < _FIRST_WITH_HEADER
-    return InnerPlaintext(_decrypt(suite, keys), keys.iv, CIPHERS[suite.cipher].tag, header_covered=covered)
+    return Tls13Protection(_decrypt(suite, keys), keys.iv, CIPHERS[suite.cipher].tag, header_covered=covered)
 
 
 def _decrypt(suite: CipherSuite, keys: EpochKeys) -> Decrypt:
@@ -41,19 +41,19 @@ def _decrypt(suite: CipherSuite, keys: EpochKeys) -> Decrypt:
     return aead.AESGCM(keys.key).decrypt
 
 
-class InnerPlaintext:
+class Tls13Protection:
     """A Protection (see there) whose ``open`` gives application data only.
 
     A record of another type ends a run of application data as one does that cannot be opened; what tells them apart is
-    ``aside``: the inner type and the content, or None where the tag is wrong. ``begun``: a record was opened.
+    ``other_content``: the inner type and the content, or None where the tag is wrong. ``begun``: a record was opened.
     ``padded``: one had padding, so that the length of others says nothing about their content.
     """
 
-    __slots__ = ("_decrypt", "_header_covered", "_mask", "_overhead", "aside", "begun", "padded", "sequence")
+    __slots__ = ("_decrypt", "_header_covered", "_mask", "_overhead", "begun", "other_content", "padded", "sequence")
 
     def __init__(self, decrypt: Decrypt, iv: bytes, tag: int, *, header_covered: bool) -> None:
         self.sequence = 0
-        self.aside: tuple[int, bytes] | None = None
+        self.other_content: tuple[int, bytes] | None = None
         self.begun = False
         self.padded = False
         self._decrypt = decrypt
@@ -67,30 +67,30 @@ class InnerPlaintext:
         return self._overhead
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
-        """The application data in the next record, else None, and ``aside`` says what it held."""
+        """The application data in the next record, else None, and ``other_content`` says what it held."""
         sequence = self.sequence
         self.sequence = sequence + 1
         header = _additional_data(content_type, version, len(fragment)) if self._header_covered else _NO_DATA
         try:
             inner = self._decrypt((self._mask ^ sequence).to_bytes(12, "big"), fragment, header)
         except (InvalidTag, ValueError):  # ValueError: shorter than a tag
-            self.aside = None
+            self.other_content = None
             return None
         self.begun = True
         if inner and inner[-1] == APPLICATION_DATA:
             return inner[:-1]
-        return self._set_aside(inner)
+        return self._set_other_content(inner)
 
-    def _set_aside(self, inner: bytes) -> bytes | None:
+    def _set_other_content(self, inner: bytes) -> bytes | None:
         """A record of another type, or one with padding (RFC 8446 section 5.4)."""
         content = inner.rstrip(b"\0")
-        self.aside = None
+        self.other_content = None
         if not content:  # a peer answers this with unexpected_message
             return None
         self.padded = self.padded or len(content) < len(inner)
         if content[-1] == APPLICATION_DATA:
             return content[:-1]
-        self.aside = content[-1], content[:-1]
+        self.other_content = content[-1], content[:-1]
         return None
 
     def reopen(
@@ -103,7 +103,7 @@ class InnerPlaintext:
         tries: int,
         /,
     ) -> bytes | None:
-        """See Protection; b"" for a record of another type, which is in ``aside``.
+        """See Protection; b"" for a record of another type, which is in ``other_content``.
 
         Where no record was opened yet, the lost ones may have been under other keys: then numbers begin with 0.
         """
@@ -114,9 +114,9 @@ class InnerPlaintext:
                 self.sequence = sequence
                 content = self.open(content_type, version, fragment)
                 if content is not None:
-                    self.aside = None
+                    self.other_content = None
                     return content
-                if self.aside is not None:
+                if self.other_content is not None:
                     return b""
         self.sequence = first
         return None

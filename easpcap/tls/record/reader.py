@@ -121,7 +121,7 @@ class DirectionReader:
         self._buffer, self._at = data, 0
         return True
 
-    def settle(self) -> None:
+    def keep_remainder(self) -> None:
         """Keep what is left of the buffer until more comes."""
         rest = self._buffer[self._at :]
         self._buffer = b""

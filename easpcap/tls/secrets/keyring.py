@@ -137,7 +137,7 @@ class KeyRing:
         public = self._public_key(certificate)
         return next((private.source for private in self._private if _fits(private, public)), None)
 
-    def foresee(self, encrypted: bytes, submit: Callable[..., Ahead]) -> None:
+    def start_decrypting(self, encrypted: bytes, submit: Callable[..., Ahead]) -> None:
         """Have an encrypted premaster secret decrypted before it is asked for, where only one key can be meant.
 
         ``submit`` takes a function and its arguments and calls it some time, in another thread.

@@ -22,16 +22,16 @@ from easpcap.tls.handshake.encrypted13 import (
     END_OF_EARLY_DATA,
     HANDSHAKE,
     KEY_UPDATE,
-    InnerHandshake,
+    EncryptedHandshake13,
 )
-from easpcap.tls.protection.tls13 import InnerPlaintext
+from easpcap.tls.protection.tls13 import Tls13Protection
 from easpcap.tls.record.reader import Mode
 from easpcap.tls.record.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, Record
 from easpcap.tls.record.records import HANDSHAKE as HANDSHAKE_RECORD
 from easpcap.tls.session.epochs13 import (
     EARLY_LABEL,
-    Side,
-    Step,
+    DirectionEpochs,
+    Epoch,
     early_ways,
     following_step,
     known_steps,
@@ -49,15 +49,15 @@ if TYPE_CHECKING:
     from easpcap.tls.handshake.negotiation import Agreement, Negotiation
     from easpcap.tls.protection.choose import Protection
     from easpcap.tls.record.reader import DirectionReader, Lost
-    from easpcap.tls.session.output import Telling
+    from easpcap.tls.session.output import SessionOutput
 
 
-class InnerSession:
+class EncryptedSession13:
     """Reads the protected records of both directions in Mode.INNER; ``plain`` takes a record in the clear."""
 
     def __init__(
         self,
-        host: Telling,
+        host: SessionOutput,
         readers: tuple[DirectionReader, DirectionReader],
         finder: KeyFinder,
         plain: Callable[[DirectionReader, Record, list[TlsEvent]], None],
@@ -66,12 +66,12 @@ class InnerSession:
         self._readers = readers
         self._finder = finder
         self._plain = plain
-        self._sides = (Side(), Side())
-        self._handshake = InnerHandshake(finder, host)
+        self._sides = (DirectionEpochs(), DirectionEpochs())
+        self._handshake = EncryptedHandshake13(finder, host)
         self._agreement: Agreement | None = None
         self._offered = False  # early data was announced
         self._rejection_told = False
-        self._early_ways: list[Step] = []
+        self._early_ways: list[Epoch] = []
 
     # -- beginnings ----------------------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class InnerSession:
         secret = self._finder.traffic_secret(hello.random, EARLY_LABEL)
         if secret is not None:
             self._early_ways = list(early_ways(*secret, hello.suites, ext.offered_versions(hello.extensions)))
-        self._sides[TO_SERVER].steps = [Step(EARLY, EARLY_LABEL, b"", None, None)]
+        self._sides[TO_SERVER].steps = [Epoch(EARLY, EARLY_LABEL, b"", None, None)]
         self._enter(self._readers[TO_SERVER])
 
     def begin(self, negotiation: Negotiation) -> None:
@@ -124,15 +124,15 @@ class InnerSession:
     def stopped(self, reader: DirectionReader, lost: Lost, events: list[TlsEvent]) -> None:
         """A run of application data ended at a record that holds something else, or that did not open."""
         protection = reader.protection
-        aside = protection.aside if isinstance(protection, InnerPlaintext) else None
-        if protection is None or aside is None:
+        other_content = protection.other_content if isinstance(protection, Tls13Protection) else None
+        if protection is None or other_content is None:
             reader.unread(lost)  # to be tried by itself, under later keys too
             if protection is not None:
                 protection.sequence -= 1
             return
         reader.lost = None
         self._trust(self._sides[reader.direction].steps[0])
-        self._content(reader, Record(APPLICATION_DATA, 0, b"", lost.start, lost.behind), *aside, events)
+        self._content(reader, Record(APPLICATION_DATA, 0, b"", lost.start, lost.behind), *other_content, events)
 
     def take(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """One record outside of a run."""
@@ -244,13 +244,13 @@ class InnerSession:
     def _enter(self, reader: DirectionReader) -> None:
         reader.close_epoch(Mode.INNER)
 
-    def _under(self, reader: DirectionReader, step: Step) -> None:
+    def _under(self, reader: DirectionReader, step: Epoch) -> None:
         """Read on under the keys of a step, in runs; early data is looked at record by record."""
         if step.protection is not None and step.epoch != EARLY:
             reader.open_with(step.protection)
             reader.mode = Mode.INNER
 
-    def _trust(self, step: Step) -> None:
+    def _trust(self, step: Epoch) -> None:
         """Its keys opened a record."""
         if step.source is not None:
             self._host.key_sources.add(step.source)
@@ -282,7 +282,7 @@ class InnerSession:
         elif step.epoch != EARLY:
             reader.close_epoch(Mode.INNER)
 
-    def _stop(self, reader: DirectionReader, step: Step, events: list[TlsEvent]) -> None:
+    def _stop(self, reader: DirectionReader, step: Epoch, events: list[TlsEvent]) -> None:
         """The key log lacks what comes next."""
         self._lack(step.label)
         detail = f"the key log has no {step.label} for this connection: what follows in this direction stays closed"
@@ -308,7 +308,7 @@ class InnerSession:
         for record, data in held:
             self._put(reader, record, data, events)
 
-    def _settle_pending(self, reader: DirectionReader, side: Side, *, early: bool) -> None:
+    def _settle_pending(self, reader: DirectionReader, side: DirectionEpochs, *, early: bool) -> None:
         """Records that did not open: they were of the handshake, or early data that counts where the server took it."""
         if early and self._handshake.early_accepted:
             self._lack(EARLY_LABEL)
@@ -352,7 +352,7 @@ class InnerSession:
             reader.reject()
         return True
 
-    def _ways(self, direction: int) -> list[tuple[int, Step]]:
+    def _ways(self, direction: int) -> list[tuple[int, Epoch]]:
         """The steps a record behind lost bytes may be in, with their place; the next generation has none yet."""
         side = self._sides[direction]
         ways = [(number, step) for number, step in enumerate(side.steps) if step.protection is not None]
@@ -370,7 +370,7 @@ class InnerSession:
         reader: DirectionReader,
         lost: Lost,
         record: Record,
-        way: tuple[int, Step],
+        way: tuple[int, Epoch],
         data: bytes,
         events: list[TlsEvent],
     ) -> None:
@@ -384,5 +384,7 @@ class InnerSession:
         self._host.tell_gap(reader, *missing_bounds(step, record.start - lost.start, first), events)
         side.steps[number] = step
         self._arrive(reader, number, events)
-        aside = protection.aside
-        self._content(reader, record, *(aside if aside is not None else (APPLICATION_DATA, data)), events)
+        other_content = protection.other_content
+        self._content(
+            reader, record, *(other_content if other_content is not None else (APPLICATION_DATA, data)), events
+        )

@@ -9,7 +9,7 @@ from easpcap.tls.handshake import alerts
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE
-from easpcap.tls.protection.tls13 import InnerPlaintext, inner_protection
+from easpcap.tls.protection.tls13 import Tls13Protection, inner_protection
 from easpcap.tls.record.records import APPLICATION_DATA, HEADER_SIZE
 from easpcap.tls.secrets.schedule13 import HASH_SIZES, next_secret
 from easpcap.tls.suites.suite import suite
@@ -29,26 +29,26 @@ LABELS: Final = (
 )
 
 
-class Step(NamedTuple):
+class Epoch(NamedTuple):
     """An epoch that a direction is in or may come to; without a protection where its secret is not known."""
 
     epoch: int
     label: str
     secret: bytes
     source: int | None
-    protection: InnerPlaintext | None
+    protection: Tls13Protection | None
 
     def __repr__(self) -> str:
         return f"Step({self.label}, known={self.protection is not None})"
 
 
-class Side:
+class DirectionEpochs:
     """One direction: the steps from the present one on, early data on trial, and records that did not open so far."""
 
     __slots__ = ("held", "held_bytes", "pending", "pending_bytes", "steps")
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[Epoch] = []
         self.held: list[tuple[Record, bytes]] = []  # early data, until the server has accepted it
         self.held_bytes = 0
         self.pending = 0  # records that no key opened and that may be of the handshake
@@ -71,7 +71,7 @@ class Side:
         return True
 
 
-def known_steps(finder: KeyFinder, agreement: Agreement, direction: int) -> list[Step]:
+def known_steps(finder: KeyFinder, agreement: Agreement, direction: int) -> list[Epoch]:
     """The handshake and application steps of a direction, as far as the key log knows their secrets."""
     return [
         _known_step(finder, agreement, epoch, label)
@@ -79,15 +79,15 @@ def known_steps(finder: KeyFinder, agreement: Agreement, direction: int) -> list
     ]
 
 
-def _known_step(finder: KeyFinder, agreement: Agreement, epoch: int, label: str) -> Step:
+def _known_step(finder: KeyFinder, agreement: Agreement, epoch: int, label: str) -> Epoch:
     found = finder.traffic_secret(agreement.client_random or b"", label)
     if found is None or len(found[0]) != HASH_SIZES[agreement.suite.prf_hash]:
-        return Step(epoch, label, b"", None, None)
+        return Epoch(epoch, label, b"", None, None)
     secret, source = found
-    return Step(epoch, label, secret, source, inner_protection(agreement.suite, secret, agreement.draft))
+    return Epoch(epoch, label, secret, source, inner_protection(agreement.suite, secret, agreement.draft))
 
 
-def following_step(step: Step, agreement: Agreement | None) -> Step | None:
+def following_step(step: Epoch, agreement: Agreement | None) -> Epoch | None:
     """The generation of application keys behind that of a step."""
     if step.epoch != APPLICATION or agreement is None or not step.secret:
         return None
@@ -101,7 +101,7 @@ def readable(agreement: Agreement) -> bool:
     return chosen.key_exchange == "TLS13" and chosen.decryptable and (not draft or draft >= hs.OLDEST_DRAFT)
 
 
-def missing_bounds(step: Step, lost_bytes: int, first: int | None) -> tuple[int, int]:
+def missing_bounds(step: Epoch, lost_bytes: int, first: int | None) -> tuple[int, int]:
     """The least and the most application bytes among lost ones, where a record opened behind them in ``step``.
 
     ``first`` is the number that was due, None in an earlier step. Exact, unless padding or messages that come with the
@@ -117,7 +117,7 @@ def missing_bounds(step: Step, lost_bytes: int, first: int | None) -> tuple[int,
     return (most if first and not protection.padded else 0), most
 
 
-def open_record(step: Step, record: Record) -> tuple[int, bytes] | None:
+def open_record(step: Epoch, record: Record) -> tuple[int, bytes] | None:
     """The inner type and the content of the next record under a step's keys."""
     protection = step.protection
     if protection is None:
@@ -126,18 +126,18 @@ def open_record(step: Step, record: Record) -> tuple[int, bytes] | None:
     data = protection.open(record.content_type, record.version, record.fragment)
     if data is not None:
         return APPLICATION_DATA, data
-    if protection.aside is None:
+    if protection.other_content is None:
         protection.sequence = sequence
-    return protection.aside
+    return protection.other_content
 
 
-def early_ways(secret: bytes, source: int, suites: tuple[int, ...], versions: list[int]) -> Iterator[Step]:
+def early_ways(secret: bytes, source: int, suites: tuple[int, ...], versions: list[int]) -> Iterator[Epoch]:
     """Ways to open early data before the server has spoken: the offered suites with a hash of the secret's length."""
     drafts = {_dialect(ext.draft_of(version)) for version in versions}
     for chosen in map(suite, suites):
         if chosen.key_exchange == "TLS13" and chosen.decryptable and HASH_SIZES[chosen.prf_hash] == len(secret):
             for draft in sorted(drafts):
-                yield Step(EARLY, EARLY_LABEL, secret, source, inner_protection(chosen, secret, draft))
+                yield Epoch(EARLY, EARLY_LABEL, secret, source, inner_protection(chosen, secret, draft))
 
 
 def _dialect(draft: int) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from easpcap.tls.record.records import Record
 
 
-class Telling(Summary):
+class SessionOutput(Summary):
     """The summary of a connection and the events it yields."""
 
     machine: HandshakeMachine

@@ -23,7 +23,7 @@ from easpcap.tls.record.records import (
 from easpcap.tls.record.sizes import plain_bounds, unproven_chaining
 from easpcap.tls.secrets.session_cache import SessionCache
 from easpcap.tls.session import ssl2
-from easpcap.tls.session.output import Telling
+from easpcap.tls.session.output import SessionOutput
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.record.records import Record
     from easpcap.tls.secrets.keyring import KeyRing
-    from easpcap.tls.session.encrypted13 import InnerSession
+    from easpcap.tls.session.encrypted13 import EncryptedSession13
 
 __all__ = ["Records", "Seen", "SessionCache", "TlsEvent", "TlsSession", "looks_like_tls"]
 
 
-class TlsSession(Telling):
+class TlsSession(SessionOutput):
     """Turns the ciphertext of both directions, fed in causal order, into plaintext and facts.
 
     ``cache`` is shared by all connections; ``server`` is the endpoint that session ids belong to; ``at`` are the TCP
@@ -50,7 +50,7 @@ class TlsSession(Telling):
         self._readers = (DirectionReader(TO_SERVER, at[0]), DirectionReader(TO_CLIENT, at[1]))
         self._finder = KeyFinder(keyring, cache, server)
         self.machine = HandshakeMachine(self._finder, self)
-        self._inner: InnerSession | None = None  # in TLS 1.3
+        self._inner: EncryptedSession13 | None = None  # in TLS 1.3
         self._unsure: tuple[DirectionReader, Record] | None = None  # the first record of keys that is damaged, perhaps
 
     def plain_offset(self, direction: int, cipher_offset: int) -> int:
@@ -90,7 +90,7 @@ class TlsSession(Telling):
                 self.bytes_after_close[event[0]] += len(event[2])
             elif reader.add(event[2]):
                 self._read(reader, events)
-                reader.settle()
+                reader.keep_remainder()
         elif type(event) is End:
             self._end(reader, event, events)
         elif not reader.closed:
@@ -190,7 +190,7 @@ class TlsSession(Telling):
 
     def _change_cipher_spec(self, reader: DirectionReader, place: Place, events: list[TlsEvent]) -> None:
         """The records behind this one are under new keys (RFC 5246 section 7.1)."""
-        if self.machine.changes_nothing(reader.direction):
+        if self.machine.is_compatibility_ccs(reader.direction):
             return
         if reader.joiner.clear():
             self.tell(events, place.anomaly("tls-broken-message", "keys change in the middle of a handshake message"))
@@ -231,9 +231,9 @@ class TlsSession(Telling):
             if candidate.source is not None:
                 self.key_sources.add(candidate.source)
             self._finder.remember(negotiation)
-            self._mend(negotiation, events)
+            self._recover_damaged_finished(negotiation, events)
 
-    def _mend(self, negotiation: Negotiation, events: list[TlsEvent]) -> None:
+    def _recover_damaged_finished(self, negotiation: Negotiation, events: list[TlsEvent]) -> None:
         """The other direction proves the keys under which the Finished of this one did not open: go on behind it."""
         reader, record = self._unsure or (None, None)
         ways = negotiation.protections(reader.direction) if reader is not None else []
@@ -285,13 +285,13 @@ class TlsSession(Telling):
                 where = place if message.start == place.offset else place._replace(offset=message.start)
                 self.tell_facts(events, self.machine.take(message, where))
                 if message.message_type in (hs.CLIENT_HELLO, hs.SERVER_HELLO):
-                    self._greeted(message.message_type, encrypted=place.encrypted)
+                    self._after_hello(message.message_type, encrypted=place.encrypted)
         except DecodeError as error:
             self.tell(events, place.anomaly("tls-broken-message", str(error)))
             reader.joiner.clear()
             self.machine.lose()
 
-    def _greeted(self, message_type: int, *, encrypted: bool) -> None:
+    def _after_hello(self, message_type: int, *, encrypted: bool) -> None:
         """A hello may lead into TLS 1.3."""
         machine = self.machine
         hello, agreement = machine.negotiation.client_hello, machine.negotiation.agreement
@@ -307,11 +307,11 @@ class TlsSession(Telling):
         elif message_type == hs.SERVER_HELLO and self._inner is not None:
             self._inner.abandon()
 
-    def _inner_session(self) -> InnerSession:
+    def _inner_session(self) -> EncryptedSession13:
         if self._inner is None:
-            from easpcap.tls.session.encrypted13 import InnerSession
+            from easpcap.tls.session.encrypted13 import EncryptedSession13
 
-            self._inner = InnerSession(self, self._readers, self._finder, self._content_in_clear)
+            self._inner = EncryptedSession13(self, self._readers, self._finder, self._content_in_clear)
         return self._inner
 
     def _content_in_clear(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
