@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from easpcap.diagnosis.hello_request import hello_request_sizes
 from easpcap.fields import Fields
 from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls.codepoints import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.results import Connection, RecordRun
     from easpcap.stream import Position
-
-CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 
 #: Handshake bytes of a client's second flight from which it must hold a certificate: a key exchange of a 4096-bit RSA
 #: key with Finished and all overhead stays below.

@@ -13,6 +13,7 @@ from easpcap.pipeline.renegotiation import RenegotiationTracker
 from easpcap.results import Fact, LocatedAnomaly, RecordRun, Renegotiation
 from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 from easpcap.tcp.assembler import TcpFact
+from easpcap.tls.codepoints import APPLICATION_DATA
 from easpcap.tls.session.session import Records, Seen, TlsSession, looks_like_tls
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from easpcap.stream import Position
     from easpcap.tcp.assembler import TcpConnection
     from easpcap.tls.prologue.prologue import Beginning, Prologue
-
-APPLICATION_DATA = 23
 
 #: Facts of TLS that later layers and the timeline speak of; the rest of the handshake is only followed.
 TOLD = frozenset(

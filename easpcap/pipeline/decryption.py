@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from easpcap.results import Decryption
 from easpcap.stream import DIRECTION_NAMES
+from easpcap.tls.codepoints import APPLICATION_DATA, HANDSHAKE
 from easpcap.tls.handshake.verdict import judge
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from easpcap.tcp.assembler import TcpConnection
     from easpcap.tls.secrets.keyring import KeyRing
     from easpcap.tls.session.session import TlsSession
-
-APPLICATION_DATA, HANDSHAKE = 23, 22
 
 #: Reasons that a secret could remove: where there are several handshakes, each has its own.
 _SECRET_LACKS = frozenset({"forward-secrecy", "needs-key-log", "key-log-lacks-session", "key-mismatch", "no-key"})

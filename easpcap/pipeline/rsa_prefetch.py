@@ -10,6 +10,8 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from easpcap.tls.codepoints import CLIENT_KEY_EXCHANGE, HANDSHAKE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -113,7 +115,7 @@ def key_exchanges(batch: PacketBatch) -> Iterator[bytes]:
     buffer = np.frombuffer(batch.buffer, np.uint8)
     rows = np.flatnonzero(batch.captured > _HEADERS)
     at = batch.payload_at[rows]
-    found = (buffer[at] == 22) & (buffer[at + 1] == 3) & (buffer[at + 5] == 16)  # handshake, SSL 3.0 on, its type
+    found = (buffer[at] == HANDSHAKE) & (buffer[at + 1] == 3) & (buffer[at + 5] == CLIENT_KEY_EXCHANGE)  # 3: SSL 3.0 on
     view = memoryview(batch.buffer)
     for start, size in zip(at[found].tolist(), batch.captured[rows][found].tolist(), strict=True):
         length = int.from_bytes(view[start + 6 : start + _HEADERS], "big")

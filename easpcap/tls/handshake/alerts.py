@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from easpcap.tls.codepoints import CLOSE_NOTIFY, FATAL, USER_CANCELED
+
 if TYPE_CHECKING:
     from easpcap.tls.events import Place, Seen
-
-WARNING: Final = 1
-FATAL: Final = 2
-CLOSE_NOTIFY: Final = 0
-USER_CANCELED: Final = 90
-NO_CERTIFICATE: Final = 41
-NO_RENEGOTIATION: Final = 100
 
 #: Alerts that only say the connection ends (RFC 8446 section 6.1).
 CLOSING: Final = frozenset({CLOSE_NOTIFY, USER_CANCELED})

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from easpcap.errors import DecodeError
 from easpcap.limits import MAX_HANDSHAKE_MESSAGE
 from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls import codepoints as cp
 from easpcap.tls.handshake import extensions as ext
-from easpcap.tls.handshake import messages as hs
 from easpcap.tls.secrets.keyed_hash import hash_state
 from easpcap.tls.secrets.schedule13 import finished_contents
 from easpcap.wire import Reader
@@ -26,21 +26,8 @@ if TYPE_CHECKING:
 
     Facts = list[Seen | Anomaly]
 
-END_OF_EARLY_DATA: Final = 5
-ENCRYPTED_EXTENSIONS: Final = 8
-KEY_UPDATE: Final = 24
-COMPRESSED_CERTIFICATE: Final = 25  # RFC 8879
-
 #: The epochs of a direction, in their order; the last one has generations.
 EARLY, HANDSHAKE, APPLICATION = range(3)
-
-NAMES: Final[dict[int, str]] = {
-    **hs.MESSAGE_NAMES,
-    END_OF_EARLY_DATA: "EndOfEarlyData",
-    ENCRYPTED_EXTENSIONS: "EncryptedExtensions",
-    KEY_UPDATE: "KeyUpdate",
-    COMPRESSED_CERTIFICATE: "CompressedCertificate",
-}
 
 _ZLIB: Final = 1  # RFC 8879 section 3
 
@@ -103,7 +90,7 @@ class EncryptedHandshake13:
         """One message, read under the keys of ``epoch``."""
         negotiation = self.negotiation
         action = self._ACTIONS.get((place.direction, epoch == APPLICATION, message.message_type))
-        name = NAMES.get(message.message_type, f"handshake message of type {message.message_type}")
+        name = cp.MESSAGE_NAMES.get(message.message_type, f"handshake message of type {message.message_type}")
         if action is None or negotiation is None:
             when = "after the handshake" if epoch == APPLICATION else "in the handshake"
             return [place.anomaly("tls-unexpected-message", f"{name} came {when}")]
@@ -196,31 +183,31 @@ class EncryptedHandshake13:
     _ACTIONS: ClassVar[
         dict[tuple[int, bool, int], Callable[[EncryptedHandshake13, Negotiation, Message, Place], Facts]]
     ] = {
-        (TO_CLIENT, False, ENCRYPTED_EXTENSIONS): _extensions,
-        (TO_CLIENT, False, hs.CERTIFICATE_REQUEST): _certificate_request,
-        (TO_CLIENT, False, hs.CERTIFICATE): _server_certificate,
-        (TO_CLIENT, False, COMPRESSED_CERTIFICATE): _server_certificate,
-        (TO_CLIENT, False, hs.CERTIFICATE_VERIFY): _pass,
-        (TO_CLIENT, False, hs.FINISHED): _finished,
-        (TO_SERVER, False, END_OF_EARLY_DATA): _pass,
-        (TO_SERVER, False, hs.CERTIFICATE): _client_certificate,
-        (TO_SERVER, False, COMPRESSED_CERTIFICATE): _client_certificate,
-        (TO_SERVER, False, hs.CERTIFICATE_VERIFY): _pass,
-        (TO_SERVER, False, hs.FINISHED): _finished,
-        (TO_CLIENT, True, hs.NEW_SESSION_TICKET): _pass,
-        (TO_CLIENT, True, hs.CERTIFICATE_REQUEST): _late_request,
-        (TO_CLIENT, True, KEY_UPDATE): _pass,
-        (TO_SERVER, True, hs.CERTIFICATE): _client_certificate,
-        (TO_SERVER, True, COMPRESSED_CERTIFICATE): _client_certificate,
-        (TO_SERVER, True, hs.CERTIFICATE_VERIFY): _pass,
-        (TO_SERVER, True, hs.FINISHED): _late_finished,
-        (TO_SERVER, True, KEY_UPDATE): _pass,
+        (TO_CLIENT, False, cp.ENCRYPTED_EXTENSIONS): _extensions,
+        (TO_CLIENT, False, cp.CERTIFICATE_REQUEST): _certificate_request,
+        (TO_CLIENT, False, cp.CERTIFICATE): _server_certificate,
+        (TO_CLIENT, False, cp.COMPRESSED_CERTIFICATE): _server_certificate,
+        (TO_CLIENT, False, cp.CERTIFICATE_VERIFY): _pass,
+        (TO_CLIENT, False, cp.FINISHED): _finished,
+        (TO_SERVER, False, cp.END_OF_EARLY_DATA): _pass,
+        (TO_SERVER, False, cp.CERTIFICATE): _client_certificate,
+        (TO_SERVER, False, cp.COMPRESSED_CERTIFICATE): _client_certificate,
+        (TO_SERVER, False, cp.CERTIFICATE_VERIFY): _pass,
+        (TO_SERVER, False, cp.FINISHED): _finished,
+        (TO_CLIENT, True, cp.NEW_SESSION_TICKET): _pass,
+        (TO_CLIENT, True, cp.CERTIFICATE_REQUEST): _late_request,
+        (TO_CLIENT, True, cp.KEY_UPDATE): _pass,
+        (TO_SERVER, True, cp.CERTIFICATE): _client_certificate,
+        (TO_SERVER, True, cp.COMPRESSED_CERTIFICATE): _client_certificate,
+        (TO_SERVER, True, cp.CERTIFICATE_VERIFY): _pass,
+        (TO_SERVER, True, cp.FINISHED): _late_finished,
+        (TO_SERVER, True, cp.KEY_UPDATE): _pass,
     }
 
 
 def _certificates(message: Message) -> list[bytes] | None:
     """The certificates in a message, compressed or not; None where they cannot be expanded here."""
     body: bytes | None = message.body
-    if message.message_type == COMPRESSED_CERTIFICATE:
+    if message.message_type == cp.COMPRESSED_CERTIFICATE:
         body = expand_certificate(message.body)
     return None if body is None else parse_certificate_list(body).certificates

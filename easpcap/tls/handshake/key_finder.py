@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.tls.handshake.messages import TLS13, encrypted_premaster
+from easpcap.tls.codepoints import TLS13
+from easpcap.tls.handshake.messages import encrypted_premaster
 from easpcap.tls.handshake.negotiation import Candidate
 from easpcap.tls.handshake.verdict import opaque_reason
 from easpcap.tls.secrets.schedule import extended_master_secret, master_secret

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from easpcap.errors import DecodeError
 from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls import codepoints as cp
 from easpcap.tls.handshake import alerts
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
@@ -62,15 +63,15 @@ class HandshakeMachine:
             else:
                 facts += action(self, message, place)
         except DecodeError as error:
-            name = hs.MESSAGE_NAMES.get(message.message_type, "handshake message")
+            name = cp.MESSAGE_NAMES.get(message.message_type, "handshake message")
             facts.append(place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}"))
             self.negotiation.record(message)
         return facts
 
     def take_ssl2_hello(self, body: bytes, place: Place) -> Facts:
         """A ClientHello in SSLv2 format; the transcript has it without its record header (RFC 5246 appendix E.2)."""
-        facts = self._advance(hs.CLIENT_HELLO, place)
-        message = hs.Message(hs.CLIENT_HELLO, body, place.offset, place.end)
+        facts = self._advance(cp.CLIENT_HELLO, place)
+        message = hs.Message(cp.CLIENT_HELLO, body, place.offset, place.end)
         return facts + self._begin(hs.parse_ssl2_client_hello(body), message, place)
 
     def change_cipher_spec(self, place: Place) -> Facts:
@@ -82,15 +83,15 @@ class HandshakeMachine:
 
     def take_hidden(self, place: Place) -> Facts:
         """The first handshake record under keys that were not found: it holds the Finished (RFC 5246 section 7.4.9)."""
-        self._advance(hs.FINISHED, place)
+        self._advance(cp.FINISHED, place)
         return self._finish(place)
 
     def take_alert(self, level: int, description: int, place: Place) -> Facts:
         """An alert; a handshake that is refused is over, and the connection goes on as before."""
         facts: Facts = [alerts.alert_seen(level, description, place)]
-        if description == alerts.NO_RENEGOTIATION and self.negotiation.renegotiation and self.busy and not self.hidden:
+        if description == cp.NO_RENEGOTIATION and self.negotiation.renegotiation and self.busy and not self.hidden:
             self.state = State.ESTABLISHED
-        elif description == alerts.NO_CERTIFICATE and place.direction == TO_SERVER and level != alerts.FATAL:
+        elif description == cp.NO_CERTIFICATE and place.direction == TO_SERVER and level != cp.FATAL:
             facts.append(self._certificates_presented(0, place))  # RFC 6101 section 5.6.6
         return facts
 
@@ -103,7 +104,7 @@ class HandshakeMachine:
         """Go on to the next state; what has no place here is told, and does not change the state."""
         state = TRANSITIONS.get((self.state, place.direction, message_type))
         if state is None:
-            name = hs.MESSAGE_NAMES.get(message_type, f"handshake message of type {message_type}")
+            name = cp.MESSAGE_NAMES.get(message_type, f"handshake message of type {message_type}")
             name = "ChangeCipherSpec" if message_type == CHANGE_CIPHER_SPEC else name
             detail = f"{name} came in state {self.state.name.lower().replace('_', '-')}"
             return [place.anomaly("tls-unexpected-message", detail)]
@@ -156,7 +157,7 @@ class HandshakeMachine:
             summary.server_hello_seen = True
             summary.version, summary.suite = agreement.version, agreement.suite
         summary.handshakes += not self.hidden  # the ServerHello behind a HelloRetryRequest is of the same handshake
-        if agreement.version >= hs.TLS13:
+        if agreement.version >= cp.TLS13:
             self._enter_tls13(hello, agreement.client_random)
         name = "HelloRetryRequest" if hello.is_retry else "ServerHello"
         data = {"version": agreement.version, "suite": agreement.suite.value, "suite_name": agreement.suite.name}
@@ -244,15 +245,15 @@ class HandshakeMachine:
         return [place.seen("handshake-done", f"{form} handshake done", data)]
 
     _ACTIONS: ClassVar[dict[tuple[int, int], Callable[[HandshakeMachine, Message, Place], Facts]]] = {
-        (TO_CLIENT, hs.HELLO_REQUEST): _hello_request,
-        (TO_SERVER, hs.CLIENT_HELLO): _client_hello,
-        (TO_CLIENT, hs.SERVER_HELLO): _server_hello,
-        (TO_CLIENT, hs.CERTIFICATE): _server_certificate,
-        (TO_CLIENT, hs.SERVER_KEY_EXCHANGE): _server_key_exchange,
-        (TO_CLIENT, hs.CERTIFICATE_REQUEST): _certificate_request,
-        (TO_CLIENT, hs.NEW_SESSION_TICKET): _new_session_ticket,
-        (TO_SERVER, hs.CERTIFICATE): _client_certificate,
-        (TO_SERVER, hs.CLIENT_KEY_EXCHANGE): _client_key_exchange,
-        (TO_SERVER, hs.FINISHED): _finished,
-        (TO_CLIENT, hs.FINISHED): _finished,
+        (TO_CLIENT, cp.HELLO_REQUEST): _hello_request,
+        (TO_SERVER, cp.CLIENT_HELLO): _client_hello,
+        (TO_CLIENT, cp.SERVER_HELLO): _server_hello,
+        (TO_CLIENT, cp.CERTIFICATE): _server_certificate,
+        (TO_CLIENT, cp.SERVER_KEY_EXCHANGE): _server_key_exchange,
+        (TO_CLIENT, cp.CERTIFICATE_REQUEST): _certificate_request,
+        (TO_CLIENT, cp.NEW_SESSION_TICKET): _new_session_ticket,
+        (TO_SERVER, cp.CERTIFICATE): _client_certificate,
+        (TO_SERVER, cp.CLIENT_KEY_EXCHANGE): _client_key_exchange,
+        (TO_SERVER, cp.FINISHED): _finished,
+        (TO_CLIENT, cp.FINISHED): _finished,
     }

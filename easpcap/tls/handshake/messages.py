@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.errors import DecodeError
 from easpcap.limits import MAX_HANDSHAKE_MESSAGE
+from easpcap.tls.codepoints import MESSAGE_HEADER_SIZE, SSL3, TLS13
 from easpcap.tls.handshake import extensions as ext
 from easpcap.wire import Reader
 
@@ -15,50 +16,12 @@ if TYPE_CHECKING:
 
     from easpcap.tls.handshake.extensions import Extensions
 
-HELLO_REQUEST: Final = 0
-CLIENT_HELLO: Final = 1
-SERVER_HELLO: Final = 2
-NEW_SESSION_TICKET: Final = 4
-HELLO_RETRY_REQUEST: Final = 6  # a message of its own up to draft 21 of TLS 1.3
-CERTIFICATE: Final = 11
-SERVER_KEY_EXCHANGE: Final = 12
-CERTIFICATE_REQUEST: Final = 13
-SERVER_HELLO_DONE: Final = 14
-CERTIFICATE_VERIFY: Final = 15
-CLIENT_KEY_EXCHANGE: Final = 16
-FINISHED: Final = 20
-CERTIFICATE_STATUS: Final = 22
-SUPPLEMENTAL_DATA: Final = 23
-NEXT_PROTOCOL: Final = 67
-CHANNEL_ID: Final = 203
-
-MESSAGE_NAMES: Final[dict[int, str]] = {
-    HELLO_REQUEST: "HelloRequest",
-    CLIENT_HELLO: "ClientHello",
-    SERVER_HELLO: "ServerHello",
-    NEW_SESSION_TICKET: "NewSessionTicket",
-    HELLO_RETRY_REQUEST: "HelloRetryRequest",
-    CERTIFICATE: "Certificate",
-    SERVER_KEY_EXCHANGE: "ServerKeyExchange",
-    CERTIFICATE_REQUEST: "CertificateRequest",
-    SERVER_HELLO_DONE: "ServerHelloDone",
-    CERTIFICATE_VERIFY: "CertificateVerify",
-    CLIENT_KEY_EXCHANGE: "ClientKeyExchange",
-    FINISHED: "Finished",
-    CERTIFICATE_STATUS: "CertificateStatus",
-    SUPPLEMENTAL_DATA: "SupplementalData",
-    NEXT_PROTOCOL: "NextProtocol",
-    CHANNEL_ID: "ChannelID",
-}
-
-TLS13: Final = 0x0304
 #: The first draft of TLS 1.3 that can be read: before it the keys were derived in another way.
 OLDEST_DRAFT: Final = 18
 
 #: The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3).
 RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
-_MESSAGE_HEADER: Final = 4
 _version_and_random: Final = Struct(">H32s").unpack  # RFC 5246 section 7.4.1.2
 
 
@@ -73,7 +36,7 @@ class Message(NamedTuple):
     @property
     def body(self) -> bytes:
         """The message without its header."""
-        return self.raw[_MESSAGE_HEADER:]
+        return self.raw[MESSAGE_HEADER_SIZE:]
 
 
 class MessageJoiner:
@@ -100,9 +63,9 @@ class MessageJoiner:
             data, begun = bytes(buffer), self._start
             buffer.clear()
         at, size = 0, len(data)
-        needed = _MESSAGE_HEADER
-        while at + _MESSAGE_HEADER <= size:
-            needed = _MESSAGE_HEADER + int.from_bytes(data[at + 1 : at + _MESSAGE_HEADER], "big")
+        needed = MESSAGE_HEADER_SIZE
+        while at + MESSAGE_HEADER_SIZE <= size:
+            needed = MESSAGE_HEADER_SIZE + int.from_bytes(data[at + 1 : at + MESSAGE_HEADER_SIZE], "big")
             if needed > MAX_HANDSHAKE_MESSAGE:
                 msg = f"a handshake message of {needed} bytes"
                 raise DecodeError(msg)
@@ -110,7 +73,7 @@ class MessageJoiner:
                 break
             yield Message(data[at], data[at : at + needed], begun, end)
             at += needed
-            begun, needed = start, _MESSAGE_HEADER
+            begun, needed = start, MESSAGE_HEADER_SIZE
         if at < size:
             buffer += data[at:]
             self._start, self._needed = begun, needed
@@ -212,7 +175,7 @@ def encrypted_premaster(body: bytes, version: int) -> bytes:
 
     SSL 3.0 has no length before it (RFC 5246 section 7.4.7.1 tells of it); some old clients of later versions neither.
     """
-    if version > 0x0300 and len(body) >= 2 and int.from_bytes(body[:2], "big") == len(body) - 2:
+    if version > SSL3 and len(body) >= 2 and int.from_bytes(body[:2], "big") == len(body) - 2:
         return body[2:]
     return body
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.limits import MAX_TRANSCRIPT_BYTES
 from easpcap.stream import TO_SERVER
+from easpcap.tls.codepoints import HELLO_REQUEST, TLS13
 from easpcap.tls.handshake import extensions as ext
-from easpcap.tls.handshake.messages import HELLO_REQUEST, TLS13
 from easpcap.tls.protection.choose import protection
 from easpcap.tls.protection.deflate import inflating
 from easpcap.tls.protection.null_unverified import UnverifiedNull

@@ -6,7 +6,7 @@ from enum import IntEnum, auto
 from typing import Final
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.handshake import messages as hs
+from easpcap.tls import codepoints as cp
 
 #: ChangeCipherSpec is no handshake message, but has its place among them (RFC 5246 section 7.1).
 CHANGE_CIPHER_SPEC: Final = 256
@@ -41,49 +41,49 @@ class State(IntEnum):
 # may come at any time, changes nothing, and belongs to no transcript (section 7.4.1.1). A ClientHello that has no
 # place is taken as the beginning of a new handshake by the machine, and is told as an anomaly.
 TRANSITIONS: Final[dict[tuple[State, int, int], State]] = {
-    **{(state, TO_CLIENT, hs.HELLO_REQUEST): state for state in State},
-    (State.START, TO_SERVER, hs.CLIENT_HELLO): State.HELLO_SENT,
-    (State.ESTABLISHED, TO_SERVER, hs.CLIENT_HELLO): State.HELLO_SENT,
-    (State.HELLO_SENT, TO_CLIENT, hs.SERVER_HELLO): State.SERVER_CHOSE,
+    **{(state, TO_CLIENT, cp.HELLO_REQUEST): state for state in State},
+    (State.START, TO_SERVER, cp.CLIENT_HELLO): State.HELLO_SENT,
+    (State.ESTABLISHED, TO_SERVER, cp.CLIENT_HELLO): State.HELLO_SENT,
+    (State.HELLO_SENT, TO_CLIENT, cp.SERVER_HELLO): State.SERVER_CHOSE,
     # full
     **{
         (state, TO_CLIENT, message): State.SERVER_FLIGHT
         for state in (State.SERVER_CHOSE, State.SERVER_FLIGHT)
         for message in (
-            hs.SUPPLEMENTAL_DATA,
-            hs.CERTIFICATE,
-            hs.CERTIFICATE_STATUS,
-            hs.SERVER_KEY_EXCHANGE,
-            hs.CERTIFICATE_REQUEST,
+            cp.SUPPLEMENTAL_DATA,
+            cp.CERTIFICATE,
+            cp.CERTIFICATE_STATUS,
+            cp.SERVER_KEY_EXCHANGE,
+            cp.CERTIFICATE_REQUEST,
         )
     },
-    (State.SERVER_CHOSE, TO_CLIENT, hs.SERVER_HELLO_DONE): State.CLIENT_FLIGHT,
-    (State.SERVER_FLIGHT, TO_CLIENT, hs.SERVER_HELLO_DONE): State.CLIENT_FLIGHT,
-    (State.CLIENT_FLIGHT, TO_SERVER, hs.SUPPLEMENTAL_DATA): State.CLIENT_FLIGHT,
-    (State.CLIENT_FLIGHT, TO_SERVER, hs.CERTIFICATE): State.CLIENT_FLIGHT,
-    (State.CLIENT_FLIGHT, TO_SERVER, hs.CLIENT_KEY_EXCHANGE): State.CLIENT_KEYED,
-    (State.CLIENT_KEYED, TO_SERVER, hs.CERTIFICATE_VERIFY): State.CLIENT_KEYED,
+    (State.SERVER_CHOSE, TO_CLIENT, cp.SERVER_HELLO_DONE): State.CLIENT_FLIGHT,
+    (State.SERVER_FLIGHT, TO_CLIENT, cp.SERVER_HELLO_DONE): State.CLIENT_FLIGHT,
+    (State.CLIENT_FLIGHT, TO_SERVER, cp.SUPPLEMENTAL_DATA): State.CLIENT_FLIGHT,
+    (State.CLIENT_FLIGHT, TO_SERVER, cp.CERTIFICATE): State.CLIENT_FLIGHT,
+    (State.CLIENT_FLIGHT, TO_SERVER, cp.CLIENT_KEY_EXCHANGE): State.CLIENT_KEYED,
+    (State.CLIENT_KEYED, TO_SERVER, cp.CERTIFICATE_VERIFY): State.CLIENT_KEYED,
     (State.CLIENT_KEYED, TO_SERVER, CHANGE_CIPHER_SPEC): State.CLIENT_CHANGED,
-    (State.CLIENT_CHANGED, TO_SERVER, hs.NEXT_PROTOCOL): State.CLIENT_CHANGED,
-    (State.CLIENT_CHANGED, TO_SERVER, hs.CHANNEL_ID): State.CLIENT_CHANGED,
-    (State.CLIENT_CHANGED, TO_SERVER, hs.FINISHED): State.CLIENT_FINISHED,
-    (State.CLIENT_FINISHED, TO_CLIENT, hs.NEW_SESSION_TICKET): State.CLIENT_FINISHED,
+    (State.CLIENT_CHANGED, TO_SERVER, cp.NEXT_PROTOCOL): State.CLIENT_CHANGED,
+    (State.CLIENT_CHANGED, TO_SERVER, cp.CHANNEL_ID): State.CLIENT_CHANGED,
+    (State.CLIENT_CHANGED, TO_SERVER, cp.FINISHED): State.CLIENT_FINISHED,
+    (State.CLIENT_FINISHED, TO_CLIENT, cp.NEW_SESSION_TICKET): State.CLIENT_FINISHED,
     (State.CLIENT_FINISHED, TO_CLIENT, CHANGE_CIPHER_SPEC): State.SERVER_CHANGED,
-    (State.SERVER_CHANGED, TO_CLIENT, hs.FINISHED): State.ESTABLISHED,
+    (State.SERVER_CHANGED, TO_CLIENT, cp.FINISHED): State.ESTABLISHED,
     # abbreviated
-    (State.SERVER_CHOSE, TO_CLIENT, hs.NEW_SESSION_TICKET): State.RESUMED,
+    (State.SERVER_CHOSE, TO_CLIENT, cp.NEW_SESSION_TICKET): State.RESUMED,
     (State.SERVER_CHOSE, TO_CLIENT, CHANGE_CIPHER_SPEC): State.RESUMED_SERVER_CHANGED,
     (State.RESUMED, TO_CLIENT, CHANGE_CIPHER_SPEC): State.RESUMED_SERVER_CHANGED,
-    (State.RESUMED_SERVER_CHANGED, TO_CLIENT, hs.FINISHED): State.RESUMED_SERVER_FINISHED,
+    (State.RESUMED_SERVER_CHANGED, TO_CLIENT, cp.FINISHED): State.RESUMED_SERVER_FINISHED,
     (State.RESUMED_SERVER_FINISHED, TO_SERVER, CHANGE_CIPHER_SPEC): State.RESUMED_CLIENT_CHANGED,
-    (State.RESUMED_CLIENT_CHANGED, TO_SERVER, hs.NEXT_PROTOCOL): State.RESUMED_CLIENT_CHANGED,
-    (State.RESUMED_CLIENT_CHANGED, TO_SERVER, hs.CHANNEL_ID): State.RESUMED_CLIENT_CHANGED,
-    (State.RESUMED_CLIENT_CHANGED, TO_SERVER, hs.FINISHED): State.ESTABLISHED,
+    (State.RESUMED_CLIENT_CHANGED, TO_SERVER, cp.NEXT_PROTOCOL): State.RESUMED_CLIENT_CHANGED,
+    (State.RESUMED_CLIENT_CHANGED, TO_SERVER, cp.CHANNEL_ID): State.RESUMED_CLIENT_CHANGED,
+    (State.RESUMED_CLIENT_CHANGED, TO_SERVER, cp.FINISHED): State.ESTABLISHED,
     # drafts of TLS 1.3 up to 21 have a HelloRetryRequest of its own; another ClientHello follows
-    (State.HELLO_SENT, TO_CLIENT, hs.HELLO_RETRY_REQUEST): State.START,
+    (State.HELLO_SENT, TO_CLIENT, cp.HELLO_RETRY_REQUEST): State.START,
     # TLS 1.3: only hellos and the ChangeCipherSpec of middleboxes are seen in plain (RFC 8446 appendix D.4)
-    (State.HIDDEN, TO_SERVER, hs.CLIENT_HELLO): State.HIDDEN,
-    (State.HIDDEN, TO_CLIENT, hs.SERVER_HELLO): State.HIDDEN,
+    (State.HIDDEN, TO_SERVER, cp.CLIENT_HELLO): State.HIDDEN,
+    (State.HIDDEN, TO_CLIENT, cp.SERVER_HELLO): State.HIDDEN,
     (State.HIDDEN, TO_SERVER, CHANGE_CIPHER_SPEC): State.HIDDEN,
     (State.HIDDEN, TO_CLIENT, CHANGE_CIPHER_SPEC): State.HIDDEN,
 }

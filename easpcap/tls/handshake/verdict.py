@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.tls.handshake.messages import OLDEST_DRAFT, TLS13
+from easpcap.tls.codepoints import SSL2, SSL3, TLS10, TLS11, TLS12, TLS13
+from easpcap.tls.handshake.messages import OLDEST_DRAFT
 
 if TYPE_CHECKING:
     from easpcap.tls.handshake.negotiation import Agreement, Negotiation
     from easpcap.tls.handshake.summary import Summary
-
-SSL2: Final = 0x0002
 
 Verdict = tuple[str, str | None, str | None]
 
@@ -50,10 +49,10 @@ _LOG_LACKS: Final = "The key exchange is ephemeral, and the key log given has no
 
 _VERSION_NAMES: Final[dict[int, str]] = {
     SSL2: "SSL 2.0",
-    0x0300: "SSL 3.0",
-    0x0301: "TLS 1.0",
-    0x0302: "TLS 1.1",
-    0x0303: "TLS 1.2",
+    SSL3: "SSL 3.0",
+    TLS10: "TLS 1.0",
+    TLS11: "TLS 1.1",
+    TLS12: "TLS 1.2",
     TLS13: "TLS 1.3",
 }
 

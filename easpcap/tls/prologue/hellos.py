@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.tls.handshake.messages import CLIENT_HELLO, SERVER_HELLO
-from easpcap.tls.record.records import ALERT, HANDSHAKE, HEADER_SIZE, looks_like_ssl2
+from easpcap.tls.codepoints import ALERT, CLIENT_HELLO, HANDSHAKE, RECORD_HEADER_SIZE, SERVER_HELLO, SSL2_CLIENT_HELLO
+from easpcap.tls.record.records import looks_like_ssl2
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -29,7 +29,7 @@ _ALERT: Final[Fields] = ((1, (3,)), (2, _MINOR), (3, (0,)), (4, (2,)), (5, (1, 2
 _LEAST_CLIENT_HELLO: Final = 41  # version, random, no session id, one suite, one compression method
 _LEAST_SERVER_HELLO: Final = 38
 _LEAST_FRAGMENT: Final = 6  # the message's header and version
-_ALERT_SIZE: Final = HEADER_SIZE + 2
+_ALERT_SIZE: Final = RECORD_HEADER_SIZE + 2
 
 
 def begins_client_hello(data: bytes) -> bool | None:
@@ -51,19 +51,19 @@ def begins_server_answer(data: bytes) -> bool | None:
 def _begins_hello(data: bytes, message_type: int, least: int) -> bool | None:
     if not _fits(data, ((0, (HANDSHAKE,)), (5, (message_type,)), *_HELLO)):
         return False
-    if len(data) < HEADER_SIZE + 4:
+    if len(data) < RECORD_HEADER_SIZE + 4:
         return None
     length, size = int.from_bytes(data[3:5], "big"), int.from_bytes(data[6:9], "big")
     # A ClientHello waits for its answer, so nothing follows it in its record; it may go on in the next one.
     if size < least or length < _LEAST_FRAGMENT or (message_type == CLIENT_HELLO and length > size + 4):
         return False
-    return len(data) >= min(HELLO_BYTES, HEADER_SIZE + length) or None
+    return len(data) >= min(HELLO_BYTES, RECORD_HEADER_SIZE + length) or None
 
 
 def _begins_ssl2_hello(data: bytes) -> bool | None:
     """A ClientHello in SSLv2 format (RFC 5246 appendix E.2): its three lengths add up."""
     known = looks_like_ssl2(data)
-    if known is False or (len(data) > 2 and data[2] != CLIENT_HELLO):
+    if known is False or (len(data) > 2 and data[2] != SSL2_CLIENT_HELLO):
         return False
     if len(data) < 11:  # the fields before the suites
         return None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import aead
 
-from easpcap.tls.protection.mac import MAX_FRAGMENT, lost_records
+from easpcap.tls.codepoints import MAX_FRAGMENT
+from easpcap.tls.protection.mac import lost_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.decrepit.ciphers import algorithms as legacy
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from easpcap.tls.protection.mac import MAX_FRAGMENT, PLAIN, RecordMac, lost_records, scratch_buffer
+from easpcap.tls.codepoints import MAX_FRAGMENT, SSL3, TLS11
+from easpcap.tls.protection.mac import PLAIN, RecordMac, lost_records, scratch_buffer
 from easpcap.tls.suites.suite import CIPHERS
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ _ALGORITHMS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
 
 def block_protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_then_mac: bool) -> Protection:
     """The reading state of a CBC suite; ``version`` 0x0300 to 0x0303."""
-    cipher = _BlockCipher(suite.cipher, keys.key, keys.iv, chained=version < 0x0302)
+    cipher = _BlockCipher(suite.cipher, keys.key, keys.iv, chained=version < TLS11)
     mac = RecordMac(version, suite.mac, keys.mac_key)
     if encrypt_then_mac:
         return EncryptThenMac(cipher, mac)
-    return MacThenEncrypt(cipher, mac, strict_padding=version > 0x0300)
+    return MacThenEncrypt(cipher, mac, strict_padding=version > SSL3)
 
 
 class _BlockCipher:

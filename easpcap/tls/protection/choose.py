@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from easpcap.tls.codepoints import SSL3, TLS12
 from easpcap.tls.suites.suite import CIPHERS, UnsupportedSuite
 
 if TYPE_CHECKING:
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from easpcap.tls.suites.suite import CipherSuite
 
 __all__ = ["Protection", "UnsupportedSuite", "protection"]
-
-_SSL3, _TLS12 = 0x0300, 0x0303
 
 
 class Protection(Protocol):
@@ -57,12 +56,12 @@ def protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_the
     Raises UnsupportedSuite where this suite cannot be opened, or not in this version.
     """
     shape = CIPHERS.get(suite.cipher)
-    if shape is None or not suite.decryptable or not _SSL3 <= version <= _TLS12:
+    if shape is None or not suite.decryptable or not SSL3 <= version <= TLS12:
         raise UnsupportedSuite(suite.name)
-    if version == _SSL3 and suite.mac not in {"MD5", "SHA", "NULL"}:
+    if version == SSL3 and suite.mac not in {"MD5", "SHA", "NULL"}:
         raise UnsupportedSuite(suite.name)  # RFC 6101 defines its MAC for these hashes only
     if shape.kind == "aead":
-        if version < _TLS12:
+        if version < TLS12:
             raise UnsupportedSuite(suite.name)
         from easpcap.tls.protection.aead import aead_protection
 
@@ -70,7 +69,7 @@ def protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_the
     if shape.kind == "block":
         from easpcap.tls.protection.cbc import block_protection
 
-        return block_protection(version, suite, keys, encrypt_then_mac=encrypt_then_mac and version > _SSL3)
+        return block_protection(version, suite, keys, encrypt_then_mac=encrypt_then_mac and version > SSL3)
     from easpcap.tls.protection.stream import stream_protection
 
     return stream_protection(version, suite, keys, encrypt_then_mac=encrypt_then_mac)

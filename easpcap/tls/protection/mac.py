@@ -11,6 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 import easpcap.limits as limits
+from easpcap.tls.codepoints import MAX_FRAGMENT, RECORD_HEADER_SIZE, SSL3
 from easpcap.tls.secrets.keyed_hash import hash_state, hmac_states
 from easpcap.tls.suites.suite import MAC_SIZES
 
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 
 #: Where a record's plaintext begins in the scratch buffer; the MAC header is written into the room before it.
 PLAIN: Final = 16
-
-#: A fragment's length field has two bytes.
-MAX_FRAGMENT: Final = 0xFFFF
-
-#: RFC 5246 section 6.2.3: the longest fragment a peer may send.
-MAX_LEGAL_FRAGMENT: Final = 2**14 + 2048
-
-RECORD_HEADER: Final = 5
 
 _TLS_HEADER: Final = Struct(">QBHH")  # sequence, type, version, length (RFC 5246 section 6.2.3.1)
 _SSL3_HEADER: Final = Struct(">QBH")  # sequence, type, length
@@ -64,7 +57,7 @@ class RecordMac:
     def __init__(self, version: int, mac: str, key: bytes) -> None:
         self.size = MAC_SIZES[mac]
         self._buffer, self._view, _ = scratch_buffer()
-        if version == 0x0300:
+        if version == SSL3:
             self._inner, self._outer = _ssl3_states(_HASHES[mac], key)
             self._header, self._pack = _SSL3_HEADER.size, _pack_ssl3
         else:
@@ -92,8 +85,8 @@ class RecordMac:
 
 def lost_records(sequence: int, lost_bytes: int, least_fragment: int, tries: int) -> range:
     """The sequence numbers a record can have behind ``lost_bytes`` of records that began with number ``sequence``."""
-    fewest = -(-lost_bytes // (RECORD_HEADER + MAX_LEGAL_FRAGMENT))
-    most = lost_bytes // (RECORD_HEADER + least_fragment)
+    fewest = -(-lost_bytes // (RECORD_HEADER_SIZE + MAX_FRAGMENT))
+    most = lost_bytes // (RECORD_HEADER_SIZE + least_fragment)
     stop = min(most + 1, fewest + min(tries, limits.MAX_RESYNC_TRIES))
     return range(sequence + fewest, sequence + stop)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.tls.handshake.messages import CHANNEL_ID, FINISHED, NEXT_PROTOCOL
+from easpcap.tls.codepoints import ALERT, CHANNEL_ID, FINISHED, HANDSHAKE, MESSAGE_HEADER_SIZE, NEXT_PROTOCOL
 from easpcap.tls.suites.suite import MAC_SIZES
 
 if TYPE_CHECKING:
     from easpcap.tls.suites.suite import CipherSuite
 
-
-ALERT, HANDSHAKE = 21, 22
 
 _FIRST: Final = frozenset({FINISHED, NEXT_PROTOCOL, CHANNEL_ID})
 
@@ -20,9 +18,9 @@ def may_begin_epoch(content_type: int, content: bytes) -> bool:
     """Whether this is how an epoch begins: with a Finished, a message that may come before it, or an alert."""
     if content_type == ALERT:
         return len(content) == 2
-    if content_type != HANDSHAKE or len(content) < 4:
+    if content_type != HANDSHAKE or len(content) < MESSAGE_HEADER_SIZE:
         return False
-    return content[0] in _FIRST and int.from_bytes(content[1:4], "big") + 4 <= len(content)
+    return content[0] in _FIRST and int.from_bytes(content[1:4], "big") + MESSAGE_HEADER_SIZE <= len(content)
 
 
 class UnverifiedNull:

@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import easpcap.limits as limits
-from easpcap.tls.protection.mac import (
-    MAX_FRAGMENT,
-    PLAIN,
-    RECORD_HEADER,
-    RecordMac,
-    lost_records,
-    scratch_buffer,
-)
-from easpcap.tls.protection.null_unverified import HANDSHAKE, may_begin_epoch
+from easpcap.tls.codepoints import HANDSHAKE, MAX_FRAGMENT, RECORD_HEADER_SIZE
+from easpcap.tls.protection.mac import PLAIN, RecordMac, lost_records, scratch_buffer
+from easpcap.tls.protection.null_unverified import may_begin_epoch
 from easpcap.tls.suites.suite import CIPHERS
 
 if TYPE_CHECKING:
@@ -159,12 +153,12 @@ class StreamCipher:
         if not sequences:
             return None
         behind = self._keystream.position + lost_bytes  # where the keystream would be without record headers
-        first = behind - RECORD_HEADER * (sequences[-1] - self.sequence)
-        last = behind - RECORD_HEADER * (sequences[0] - self.sequence)
+        first = behind - RECORD_HEADER_SIZE * (sequences[-1] - self.sequence)
+        last = behind - RECORD_HEADER_SIZE * (sequences[0] - self.sequence)
         keystream = self._keystream.peek(first, last + size)
         end = PLAIN + size - self._mac.size
         for sequence in sequences:
-            at = behind - RECORD_HEADER * (sequence - self.sequence) - first
+            at = behind - RECORD_HEADER_SIZE * (sequence - self.sequence) - first
             self._room[:size] = _xor(fragment, keystream[at : at + size])
             if self._mac.holds(sequence, content_type, version, PLAIN, end):
                 self.sequence = sequence + 1

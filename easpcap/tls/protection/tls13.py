@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import aead
 
-from easpcap.tls.protection.mac import MAX_FRAGMENT, lost_records
-from easpcap.tls.record.records import APPLICATION_DATA
+from easpcap.tls.codepoints import APPLICATION_DATA, MAX_FRAGMENT
+from easpcap.tls.protection.mac import lost_records
 from easpcap.tls.secrets.schedule13 import traffic_keys
 from easpcap.tls.suites.suite import CIPHERS
 

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from easpcap.errors import DecodeError
 from easpcap.limits import MAX_RECORD_SPANS, MAX_RESYNC_RECORDS, MAX_RESYNC_TRIES, RESYNC_CONTEXT_BYTES
 from easpcap.stream import Data
+from easpcap.tls.codepoints import ALERT, APPLICATION_DATA, HANDSHAKE, MAX_FRAGMENT, RECORD_HEADER_SIZE
 from easpcap.tls.events import Records
 from easpcap.tls.handshake.messages import MessageJoiner
 from easpcap.tls.record.record_map import RecordMap
 from easpcap.tls.record.records import (
-    ALERT,
-    APPLICATION_DATA,
-    HANDSHAKE,
     HEADER,
-    HEADER_SIZE,
-    MAX_FRAGMENT,
     Record,
     find_record,
     looks_like_ssl2,
@@ -101,7 +97,7 @@ class DirectionReader:
         self.records = 0  # whole records seen
         self._pieces: list[bytes] = []  # bytes of a record that is not whole yet
         self._size = 0
-        self._needed = HEADER_SIZE
+        self._needed = RECORD_HEADER_SIZE
         self._buffer = b""
         self._at = 0
         self._before = b""  # ciphertext before the record that is searched
@@ -177,22 +173,22 @@ class DirectionReader:
     def next_record(self) -> Record | None:
         """The next whole record; None where it is not there yet. Raises DecodeError where no record can stand here."""
         buffer, at = self._buffer, self._at
-        if len(buffer) - at < HEADER_SIZE:
-            self._needed = HEADER_SIZE
+        if len(buffer) - at < RECORD_HEADER_SIZE:
+            self._needed = RECORD_HEADER_SIZE
             return None
         content_type, version, length = HEADER.unpack_from(buffer, at)
         if not plausible_header(content_type, version, length):
             msg = f"type {content_type}, version {version:#06x}, length {length} is no record header"
             raise DecodeError(msg)
-        end = at + HEADER_SIZE + length
+        end = at + RECORD_HEADER_SIZE + length
         if end > len(buffer):
-            self._needed = HEADER_SIZE + length
+            self._needed = RECORD_HEADER_SIZE + length
             return None
         start = self.offset
         self._at = end
-        self.offset = start + HEADER_SIZE + length
+        self.offset = start + RECORD_HEADER_SIZE + length
         self.records += 1
-        return Record(content_type, version, buffer[at + HEADER_SIZE : end], start, self.offset)
+        return Record(content_type, version, buffer[at + RECORD_HEADER_SIZE : end], start, self.offset)
 
     def read_application(self, protection: Protection, events: list[TlsEvent]) -> tuple[int, int]:
         """Open the run of application data that stands next; how many records, and bytes in them.
@@ -209,9 +205,9 @@ class DirectionReader:
         columns = self.map
         add_plain, add_start, add_end = columns.plain_ends.append, columns.starts.append, columns.ends.append
         count = 0
-        while at + HEADER_SIZE <= size:
+        while at + RECORD_HEADER_SIZE <= size:
             content_type, version, length = unpack(buffer, at)
-            body = at + HEADER_SIZE
+            body = at + RECORD_HEADER_SIZE
             end = body + length
             if content_type != APPLICATION_DATA or end > size or length > MAX_FRAGMENT or version >> 8 != 3:
                 break
@@ -258,9 +254,9 @@ class DirectionReader:
         base = self.offset - at
         known: list[int] = []  # type, version, start, count, bytes, last size, end
         application = total = 0
-        while size - at >= HEADER_SIZE:
+        while size - at >= RECORD_HEADER_SIZE:
             content_type, version, length = HEADER.unpack_from(buffer, at)
-            end = at + HEADER_SIZE + length
+            end = at + RECORD_HEADER_SIZE + length
             if end > size or not plausible_header(content_type, version, length):
                 break
             if known and known[0] == content_type:
@@ -356,8 +352,8 @@ class DirectionReader:
             self._needed = needed
             return None
         content_type, version, length = HEADER.unpack_from(self._buffer, at)
-        fragment = self._buffer[at + HEADER_SIZE : at + HEADER_SIZE + length]
-        return Record(content_type, version, fragment, self.offset, self.offset + HEADER_SIZE + length)
+        fragment = self._buffer[at + RECORD_HEADER_SIZE : at + RECORD_HEADER_SIZE + length]
+        return Record(content_type, version, fragment, self.offset, self.offset + RECORD_HEADER_SIZE + length)
 
     def reopen(self, record: Record, lost: Lost, ways: list[Protection]) -> tuple[int, bytes] | None:
         """Try a record found by search: (which of the ways opened it, its plaintext)."""

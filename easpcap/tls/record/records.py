@@ -8,23 +8,24 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from easpcap.limits import MAX_HANDSHAKE_MESSAGE
-from easpcap.tls.handshake.messages import MESSAGE_NAMES
-
-CHANGE_CIPHER_SPEC: Final = 20
-ALERT: Final = 21
-HANDSHAKE: Final = 22
-APPLICATION_DATA: Final = 23
-HEARTBEAT: Final = 24
-
-HEADER_SIZE: Final = 5
-#: RFC 5246 section 6.2.3: a protected fragment may exceed the plaintext's 2^14 bytes by 2048.
-MAX_FRAGMENT: Final = 2**14 + 2048
+from easpcap.tls.codepoints import (
+    ALWAYS_ENCRYPTED,
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    HEARTBEAT,
+    MAX_FRAGMENT,
+    MESSAGE_NAMES,
+    RECORD_HEADER_SIZE,
+    SSL2_CLIENT_HELLO,
+    SSL2_SERVER_HELLO,
+    SSL3,
+    TLS13,
+)
 
 #: Content type, version, length of the fragment (RFC 5246 section 6.2.1).
 HEADER: Final = Struct(">BHH")
 
-SSL2_CLIENT_HELLO: Final = 1
-SSL2_SERVER_HELLO: Final = 4
+_IN_CLEAR: Final = frozenset(MESSAGE_NAMES) - ALWAYS_ENCRYPTED
 
 
 class Record(NamedTuple):
@@ -41,14 +42,14 @@ def plausible_header(content_type: int, version: int, length: int) -> bool:
     """Whether these can be the header of a record of SSL 3.0 to TLS 1.3."""
     return (
         CHANGE_CIPHER_SPEC <= content_type <= HEARTBEAT
-        and 0x0300 <= version <= 0x0304
+        and SSL3 <= version <= TLS13
         and (0 < length <= MAX_FRAGMENT or (length == 0 and content_type == APPLICATION_DATA))
     )
 
 
 def plain_message_begins(fragment: bytes) -> bool:
     """Whether a handshake record's fragment begins a message in the clear; an encrypted one looks random."""
-    known = not fragment or fragment[0] in MESSAGE_NAMES
+    known = not fragment or fragment[0] in _IN_CLEAR
     return known and int.from_bytes(fragment[1:4], "big") <= MAX_HANDSHAKE_MESSAGE
 
 
@@ -60,7 +61,7 @@ def looks_like_tls(data: bytes) -> bool | None:
         return looks_like_ssl2(data)
     if not CHANGE_CIPHER_SPEC <= data[0] <= HEARTBEAT or (len(data) > 1 and data[1] != 3):
         return False
-    if len(data) < HEADER_SIZE:
+    if len(data) < RECORD_HEADER_SIZE:
         return None
     return plausible_header(*HEADER.unpack_from(data))
 
@@ -92,18 +93,18 @@ def find_record(data: bytes, start: int, version: int) -> tuple[int, int]:
     while True:
         match = pattern.search(data, start)
         at = match.start() if match else len(data)
-        if len(data) - at < HEADER_SIZE:
-            return at, HEADER_SIZE
+        if len(data) - at < RECORD_HEADER_SIZE:
+            return at, RECORD_HEADER_SIZE
         content_type, seen_version, length = HEADER.unpack_from(data, at)
-        end = at + HEADER_SIZE + length
+        end = at + RECORD_HEADER_SIZE + length
         if plausible_header(content_type, seen_version, length) and _may_begin_record(data[end : end + 5], version):
-            return at, HEADER_SIZE + length
+            return at, RECORD_HEADER_SIZE + length
         start = at + 1
 
 
 def _may_begin_record(data: bytes, version: int) -> bool:
     """Whether the (at most five) bytes may begin a record."""
-    if len(data) == HEADER_SIZE and not plausible_header(*HEADER.unpack(data)):
+    if len(data) == RECORD_HEADER_SIZE and not plausible_header(*HEADER.unpack(data)):
         return False
     return _header_pattern(version).match(data) is not None
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.tls.record.records import HEADER_SIZE
+from easpcap.tls.codepoints import RECORD_HEADER_SIZE, SSL3, TLS11
 from easpcap.tls.suites.suite import CIPHERS, MAC_SIZES
 
 if TYPE_CHECKING:
     from easpcap.tls.handshake.negotiation import Agreement
-
-SSL3, TLS11 = 0x0300, 0x0302
 
 
 def unproven_chaining(agreement: Agreement | None) -> bool:
@@ -30,7 +28,7 @@ def plain_bounds(agreement: Agreement | None, lost_bytes: int, records: int) -> 
     if agreement is None or shape is None or records <= 0 or agreement.compression:
         return 0, max(lost_bytes, 0)
     mac = MAC_SIZES[agreement.suite.mac]
-    least = most = HEADER_SIZE + mac + shape.explicit + shape.tag
+    least = most = RECORD_HEADER_SIZE + mac + shape.explicit + shape.tag
     if shape.kind == "block":
         explicit = shape.fixed_iv if agreement.version >= TLS11 else 0
         # RFC 5246 section 6.2.3.2: 1 to 256 bytes of padding with its length byte; SSL 3.0: at most a block

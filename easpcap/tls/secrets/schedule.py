@@ -5,16 +5,12 @@ from __future__ import annotations
 from hashlib import md5, sha1
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from easpcap.tls.codepoints import SSL3, TLS11, TLS12
 from easpcap.tls.secrets.keyed_hash import hash_state, hmac_states
 from easpcap.tls.suites.suite import CIPHERS, EXPORT_KEYS, MAC_SIZES, UnsupportedSuite
 
 if TYPE_CHECKING:
     from easpcap.tls.suites.suite import CipherSuite
-
-SSL3: Final = 0x0300
-TLS10: Final = 0x0301
-TLS11: Final = 0x0302
-TLS12: Final = 0x0303
 
 MASTER_SECRET_SIZE: Final = 48
 

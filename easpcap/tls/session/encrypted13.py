@@ -13,21 +13,17 @@ from typing import TYPE_CHECKING
 from easpcap.errors import DecodeError
 from easpcap.limits import MAX_LOST_KEY_UPDATES
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly
+from easpcap.tls import codepoints as cp
 from easpcap.tls.handshake import extensions as ext
-from easpcap.tls.handshake import messages as hs
 from easpcap.tls.handshake.encrypted13 import (
     APPLICATION,
     EARLY,
-    ENCRYPTED_EXTENSIONS,
-    END_OF_EARLY_DATA,
     HANDSHAKE,
-    KEY_UPDATE,
     EncryptedHandshake13,
 )
 from easpcap.tls.protection.tls13 import Tls13Protection
 from easpcap.tls.record.reader import Mode
-from easpcap.tls.record.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, Record
-from easpcap.tls.record.records import HANDSHAKE as HANDSHAKE_RECORD
+from easpcap.tls.record.records import Record
 from easpcap.tls.session.epochs13 import (
     EARLY_LABEL,
     DirectionEpochs,
@@ -132,15 +128,15 @@ class EncryptedSession13:
             return
         reader.lost = None
         self._trust(self._sides[reader.direction].steps[0])
-        self._content(reader, Record(APPLICATION_DATA, 0, b"", lost.start, lost.behind), *other_content, events)
+        self._content(reader, Record(cp.APPLICATION_DATA, 0, b"", lost.start, lost.behind), *other_content, events)
 
     def take(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """One record outside of a run."""
-        if record.content_type == APPLICATION_DATA:
+        if record.content_type == cp.APPLICATION_DATA:
             self._try(reader, record, events)
-        elif record.content_type == HANDSHAKE_RECORD or (record.content_type == ALERT and len(record.fragment) == 2):
+        elif record.content_type == cp.HANDSHAKE or (record.content_type == cp.ALERT and len(record.fragment) == 2):
             self._plain(reader, record, events)
-        elif record.content_type != CHANGE_CIPHER_SPEC:  # which middleboxes want, at any time (RFC 8446 section 5)
+        elif record.content_type != cp.CHANGE_CIPHER_SPEC:  # which middleboxes want, at any time (RFC 8446 section 5)
             self._host.outline(reader, record, events)
 
     def _try(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
@@ -165,7 +161,7 @@ class EncryptedSession13:
         step, protection = side.steps[0], side.steps[0].protection
         if step.epoch == EARLY and protection is not None and all(each.protection for each in side.steps):
             protection.sequence += 1  # early data that was opened before: this record of it is damaged
-            self._host.tell_bad(reader, APPLICATION_DATA, record.start, events)
+            self._host.tell_bad(reader, cp.APPLICATION_DATA, record.start, events)
             return
         before_proof = protection is not None and step.epoch == HANDSHAKE and not protection.begun
         if protection is None or step.epoch == EARLY or (before_proof and self._early_offered(reader)):
@@ -177,7 +173,7 @@ class EncryptedSession13:
             return
         lost = reader.bad_record(record, protection.sequence)
         protection.sequence += 1
-        content_type = HANDSHAKE_RECORD if step.epoch == HANDSHAKE else APPLICATION_DATA
+        content_type = cp.HANDSHAKE if step.epoch == HANDSHAKE else cp.APPLICATION_DATA
         self._host.tell_bad(reader, content_type, lost.start, events)
 
     def _early_offered(self, reader: DirectionReader) -> bool:
@@ -188,16 +184,16 @@ class EncryptedSession13:
     ) -> None:
         """What a record holds."""
         side = self._sides[reader.direction]
-        if content_type == APPLICATION_DATA and side.epoch == EARLY and not self._handshake.early_accepted:
+        if content_type == cp.APPLICATION_DATA and side.epoch == EARLY and not self._handshake.early_accepted:
             if not side.hold(record, data):
                 self._host.count_opaque(reader, 1, len(data))
             if self._handshake.early_accepted is False:
                 self._settle_early(events)
-        elif content_type == APPLICATION_DATA:
+        elif content_type == cp.APPLICATION_DATA:
             self._put(reader, record, data, events)
-        elif content_type == HANDSHAKE_RECORD:
+        elif content_type == cp.HANDSHAKE:
             self._messages(reader, record, data, events)
-        elif content_type == ALERT:
+        elif content_type == cp.ALERT:
             place = self._host.place(reader, record, encrypted=True)
             self._host.tell_alerts(reader, with_true_levels(data), place, events)
 
@@ -226,17 +222,17 @@ class EncryptedSession13:
     def _follow(self, reader: DirectionReader, message_type: int, events: list[TlsEvent]) -> None:
         """What a message means for the keys of its direction."""
         epoch = self._sides[reader.direction].epoch
-        if message_type == hs.FINISHED and epoch == HANDSHAKE:
+        if message_type == cp.FINISHED and epoch == HANDSHAKE:
             self._advance(reader, APPLICATION, events)
-        elif message_type == END_OF_EARLY_DATA and epoch == EARLY:
+        elif message_type == cp.END_OF_EARLY_DATA and epoch == EARLY:
             self._handshake.early_accepted = True
             self._advance(reader, HANDSHAKE, events)
-        elif message_type == KEY_UPDATE and epoch == APPLICATION:
+        elif message_type == cp.KEY_UPDATE and epoch == APPLICATION:
             following = following_step(self._sides[reader.direction].steps[0], self._agreement)
             if following is not None:
                 self._sides[reader.direction].steps = [following]
                 self._under(reader, following)
-        elif message_type == ENCRYPTED_EXTENSIONS and reader.direction == TO_CLIENT:
+        elif message_type == cp.ENCRYPTED_EXTENSIONS and reader.direction == TO_CLIENT:
             self._settle_early(events)
 
     # -- epochs --------------------------------------------------------------------------------------------------------
@@ -338,7 +334,7 @@ class EncryptedSession13:
             reader.lost = None  # nothing proves a record here: the header must do
             return True
         protections: list[Protection] = [step.protection for _, step in ways if step.protection is not None]
-        is_data = record.content_type == APPLICATION_DATA
+        is_data = record.content_type == cp.APPLICATION_DATA
         opened = reader.reopen(record, lost, protections) if is_data else None
         if opened is not None:
             self._reopened(reader, lost, record, ways[opened[0]], opened[1], events)
@@ -386,5 +382,5 @@ class EncryptedSession13:
         self._arrive(reader, number, events)
         other_content = protection.other_content
         self._content(
-            reader, record, *(other_content if other_content is not None else (APPLICATION_DATA, data)), events
+            reader, record, *(other_content if other_content is not None else (cp.APPLICATION_DATA, data)), events
         )

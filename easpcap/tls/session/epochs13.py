@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.limits import MAX_EARLY_DATA
-from easpcap.tls.handshake import alerts
+from easpcap.tls.codepoints import APPLICATION_DATA, FATAL, RECORD_HEADER_SIZE, WARNING
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
+from easpcap.tls.handshake.alerts import CLOSING
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE
 from easpcap.tls.protection.tls13 import Tls13Protection, inner_protection
-from easpcap.tls.record.records import APPLICATION_DATA, HEADER_SIZE
 from easpcap.tls.secrets.schedule13 import HASH_SIZES, next_secret
 from easpcap.tls.suites.suite import suite
 
@@ -113,7 +113,7 @@ def missing_bounds(step: Epoch, lost_bytes: int, first: int | None) -> tuple[int
     count = protection.sequence - 1 - (first or 0)
     if count <= 0:
         return 0, 0 if first is None else lost_bytes
-    most = max(lost_bytes - count * (HEADER_SIZE + protection.overhead), 0)
+    most = max(lost_bytes - count * (RECORD_HEADER_SIZE + protection.overhead), 0)
     return (most if first and not protection.padded else 0), most
 
 
@@ -149,5 +149,5 @@ def with_true_levels(data: bytes) -> bytes:
     """In TLS 1.3 the description alone decides whether an alert is fatal (RFC 8446 section 6)."""
     levels = bytearray(data)
     for at in range(0, len(data) - 1, 2):
-        levels[at] = alerts.WARNING if data[at + 1] in alerts.CLOSING else alerts.FATAL
+        levels[at] = WARNING if data[at + 1] in CLOSING else FATAL
     return bytes(levels)

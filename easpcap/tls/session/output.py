@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from easpcap.limits import MAX_CONNECTION_ANOMALIES
 from easpcap.stream import Anomaly, End, Gap
+from easpcap.tls.codepoints import APPLICATION_DATA, CLOSE_NOTIFY
 from easpcap.tls.events import Place
-from easpcap.tls.handshake.alerts import CLOSE_NOTIFY
 from easpcap.tls.handshake.summary import Summary
-from easpcap.tls.record.records import APPLICATION_DATA
 
 if TYPE_CHECKING:
     from easpcap.tls.events import Seen, TlsEvent

@@ -6,20 +6,13 @@ from typing import TYPE_CHECKING
 
 from easpcap.errors import DecodeError
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
+from easpcap.tls import codepoints as cp
 from easpcap.tls.events import Place, Records, Seen, TlsEvent
-from easpcap.tls.handshake import messages as hs
 from easpcap.tls.handshake.extensions import EARLY_DATA
 from easpcap.tls.handshake.key_finder import KeyFinder
 from easpcap.tls.handshake.machine import HandshakeMachine
 from easpcap.tls.record.reader import DirectionReader, Mode
-from easpcap.tls.record.records import (
-    ALERT,
-    APPLICATION_DATA,
-    CHANGE_CIPHER_SPEC,
-    HANDSHAKE,
-    SSL2_SERVER_HELLO,
-    looks_like_tls,
-)
+from easpcap.tls.record.records import looks_like_tls
 from easpcap.tls.record.sizes import plain_bounds, unproven_chaining
 from easpcap.tls.secrets.session_cache import SessionCache
 from easpcap.tls.session import ssl2
@@ -162,7 +155,7 @@ class TlsSession(SessionOutput):
         if self._inner is not None:
             self._inner.stopped(reader, reader.lost, events)
         else:
-            self.tell_bad(reader, APPLICATION_DATA, reader.lost.start, events)
+            self.tell_bad(reader, cp.APPLICATION_DATA, reader.lost.start, events)
 
     def _take(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
         """One record outside the usual run of application data."""
@@ -183,7 +176,7 @@ class TlsSession(SessionOutput):
         else:
             self.outline(reader, record, events)
             early_data = self.client_hello_seen and not self.server_hello_seen  # RFC 8446 section 4.2.10
-            if not early_data or record.content_type != APPLICATION_DATA:
+            if not early_data or record.content_type != cp.APPLICATION_DATA:
                 reader.close_epoch(Mode.OPAQUE)
 
     # -- epochs --------------------------------------------------------------------------------------------------------
@@ -217,10 +210,10 @@ class TlsSession(SessionOutput):
             self.tell_bad(reader, record.content_type, reader.bad_record(record, 0).start, events)
             return
         negotiation.failed = bool(reader.candidates)
-        self._unsure = (reader, record) if negotiation.failed and record.content_type == HANDSHAKE else None
+        self._unsure = (reader, record) if negotiation.failed and record.content_type == cp.HANDSHAKE else None
         self._close(reader)
         self.outline(reader, record, events)
-        if record.content_type == HANDSHAKE:
+        if record.content_type == cp.HANDSHAKE:
             self.tell_facts(events, self.machine.take_hidden(self.place(reader, record, encrypted=True)))
 
     def _prove(self, reader: DirectionReader, candidate: Candidate, way: Protection, events: list[TlsEvent]) -> None:
@@ -243,7 +236,7 @@ class TlsSession(SessionOutput):
             return
         ways[0][1].open(record.content_type, record.version, record.fragment)  # in vain, but it counts
         reader.open_with(ways[0][1])
-        self.tell_bad(reader, HANDSHAKE, record.start, events)
+        self.tell_bad(reader, cp.HANDSHAKE, record.start, events)
         negotiation.failed = False
         self.unopened = None if self.unopened is negotiation else self.unopened
 
@@ -258,7 +251,7 @@ class TlsSession(SessionOutput):
     # -- contents ------------------------------------------------------------------------------------------------------
 
     def _opened(self, reader: DirectionReader, record: Record, data: bytes, events: list[TlsEvent]) -> None:
-        if record.content_type == APPLICATION_DATA:
+        if record.content_type == cp.APPLICATION_DATA:
             reader.put_plain(record, data, events)
             self.application_records[reader.direction] += 1
             self.application_bytes[reader.direction] += len(data)
@@ -270,11 +263,11 @@ class TlsSession(SessionOutput):
     ) -> None:
         """What a record of another type than application data says."""
         place = self.place(reader, record, encrypted=encrypted)
-        if record.content_type == HANDSHAKE:
+        if record.content_type == cp.HANDSHAKE:
             self._messages(reader, record, data, place, events)
-        elif record.content_type == CHANGE_CIPHER_SPEC:
+        elif record.content_type == cp.CHANGE_CIPHER_SPEC:
             self._change_cipher_spec(reader, place, events)
-        elif record.content_type == ALERT:
+        elif record.content_type == cp.ALERT:
             self.tell_alerts(reader, data, place, events)
 
     def _messages(
@@ -284,7 +277,7 @@ class TlsSession(SessionOutput):
             for message in reader.joiner.feed(data, record.start, record.end):
                 where = place if message.start == place.offset else place._replace(offset=message.start)
                 self.tell_facts(events, self.machine.take(message, where))
-                if message.message_type in (hs.CLIENT_HELLO, hs.SERVER_HELLO):
+                if message.message_type in (cp.CLIENT_HELLO, cp.SERVER_HELLO):
                     self._after_hello(message.message_type, encrypted=place.encrypted)
         except DecodeError as error:
             self.tell(events, place.anomaly("tls-broken-message", str(error)))
@@ -295,16 +288,16 @@ class TlsSession(SessionOutput):
         """A hello may lead into TLS 1.3."""
         machine = self.machine
         hello, agreement = machine.negotiation.client_hello, machine.negotiation.agreement
-        if message_type == hs.SERVER_HELLO:
+        if message_type == cp.SERVER_HELLO:
             for each in self._readers:
-                each.version = min(self.version or 0, 0x0303)
+                each.version = min(self.version or 0, cp.TLS12)
         if encrypted or hello is None or machine.retrying:
             return
         if agreement is None and EARLY_DATA in hello.extensions:
             self._inner_session().offer_early(machine.negotiation)
-        elif machine.hidden and message_type == hs.SERVER_HELLO and self._finder.logged(hello.random):
+        elif machine.hidden and message_type == cp.SERVER_HELLO and self._finder.logged(hello.random):
             self._inner_session().begin(machine.negotiation)
-        elif message_type == hs.SERVER_HELLO and self._inner is not None:
+        elif message_type == cp.SERVER_HELLO and self._inner is not None:
             self._inner.abandon()
 
     def _inner_session(self) -> EncryptedSession13:
@@ -323,11 +316,11 @@ class TlsSession(SessionOutput):
         if not hello:
             return hello is None
         place = Place(reader.direction, reader.base, reader.offset, 0, encrypted=False)
-        if hello[2] == SSL2_SERVER_HELLO:
+        if hello[2] == cp.SSL2_SERVER_HELLO:
             ssl2.see_server_hello(self, hello[2:])
             for each in self._readers:
                 each.close_epoch(Mode.FOREIGN)
-            events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": ssl2.VERSION}))
+            events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": cp.SSL2}))
         elif reader.direction == TO_SERVER:
             try:
                 self.tell_facts(events, self.machine.take_ssl2_hello(hello[2:], place))
@@ -378,7 +371,7 @@ class TlsSession(SessionOutput):
         reader.accept(record)
         sequence = reader.protection.sequence if reader.protection else 0
         agreement = self.machine.negotiation.agreement
-        usable = record.content_type == CHANGE_CIPHER_SPEC or not unproven_chaining(agreement)
+        usable = record.content_type == cp.CHANGE_CIPHER_SPEC or not unproven_chaining(agreement)
         end, count = (record.start, sequence - 1) if usable else (record.end, sequence)
         least, most = plain_bounds(agreement, end - lost.start, count - lost.sequence)
         self.tell_gap(reader, 0 if self.machine.busy else least, most, events)

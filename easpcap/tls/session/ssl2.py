@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from easpcap.errors import DecodeError
 from easpcap.stream import TO_SERVER
+from easpcap.tls.codepoints import SSL2, SSL2_CLIENT_MASTER_KEY
 from easpcap.tls.suites.suite import CipherSuite
 from easpcap.wire import Reader
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from easpcap.tls.handshake.summary import Summary
     from easpcap.tls.record.reader import DirectionReader
 
-VERSION: Final = 0x0002
-
-_CLIENT_MASTER_KEY: Final = 2
 _MASTER_KEY_HEAD: Final = 6  # record header, message type, cipher kind
 _KINDS: Final[dict[int, str]] = {
     0x010080: "SSL_CK_RC4_128_WITH_MD5",
@@ -33,7 +31,7 @@ _KINDS: Final[dict[int, str]] = {
 
 def see_server_hello(summary: Summary, body: bytes) -> None:
     """Note what an SSL 2.0 ServerHello, from its message type on, says of the connection. No bytes make it raise."""
-    summary.version, summary.server_hello_seen = VERSION, True
+    summary.version, summary.server_hello_seen = SSL2, True
     try:
         certificate, kinds = _server_hello(body)
     except DecodeError:
@@ -51,7 +49,7 @@ def pass_over(summary: Summary, reader: DirectionReader) -> None:
         if not begin:
             return
         kind = int.from_bytes(begin[3:], "big")
-        if begin[0] & 0x80 and begin[2] == _CLIENT_MASTER_KEY and kind in _KINDS:
+        if begin[0] & 0x80 and begin[2] == SSL2_CLIENT_MASTER_KEY and kind in _KINDS:
             summary.suite = _suite(kind)
     summary.opaque_bytes[direction] += reader.drop()
     summary.opaque_records[direction] |= 1
