@@ -91,6 +91,12 @@ class Exchange(Fields):
     ended_by: str = ""  # client- or server-, and fin, rst, close-notify or alert; "" as for ``ended``
     too_late: bool = False  # the response came after the client had given up
     id: int = -1  # over all connections, by first byte; given when the analysis ends
+    stream: int | None = None  # stream identifier of HTTP/2; None in HTTP/1.x, which has no streams
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """(connection, index): the same for this exchange from its first byte on, in every process."""
+        return self.connection, self.index
 
 
 class BodyPlace(NamedTuple):

@@ -158,7 +158,7 @@ def exchange_row(exchange: Exchange, command: Command | None) -> Row:
         "connection": exchange.connection,
         "index": exchange.index,
         "http_version": message.version or None if message is not None else None,
-        "stream": None,
+        "stream": exchange.stream,
         "outcome": exchange.outcome,
         "ended_by": exchange.ended_by or None,
         "request": _request(request) if request is not None else None,

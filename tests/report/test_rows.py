@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from easpcap.http.exchange import Exchange
 from easpcap.report import rows
 from easpcap.report.columns import CSV_COLUMNS
 from easpcap.report.table import flattened
@@ -103,3 +104,8 @@ def test_a_status_line_without_a_number_has_an_unknown_status():
     exchange = next(e for e in analysis.exchanges if e.response is not None)
     exchange.response.status = 0
     assert rows.exchange_row(exchange, None)["response"]["status"] is None
+
+
+def test_the_stream_of_an_http2_exchange_is_shown():
+    assert rows.exchange_row(Exchange(3, 0, stream=5), None)["stream"] == 5
+    assert rows.exchange_row(Exchange(3, 0), None)["stream"] is None
