@@ -1,4 +1,4 @@
-"""The typer application: the commands and what they share."""
+"""The typer application with its commands."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from easpcap import __version__
-from easpcap.cli.options import shared_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from easpcap.cli.command import Command
+    from easpcap.cli.options import Options
+
 _COMMANDS = ("inspect", "keys", "timeline", "connections", "exchanges", "findings")
 
-_HELP = """Read captures of Exchange ActiveSync over TLS with the server's key, and say why mail does not go out.
+_HELP = """Read captures of Exchange ActiveSync over TLS with the server's key, and say why mail is not sent.
 
-Data goes to standard output, everything else to standard error. Exit status: 0 done; 1 a finding at or above
---fail-on; 2 wrong usage, unreadable input, or no named key file usable; 3 keys were given but nothing could be
-decrypted.
+Data goes to standard output, everything else to standard error. Exit status: 0 done; 1 there is a finding at or
+above --fail-on; 2 wrong usage, unreadable input, or none of the key files can be used; 3 keys were given, but
+nothing could be decrypted.
 """
 
 
-def _print_version(asked: bool) -> None:  # typer calls it so
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"easpcap {__version__}")
         raise typer.Exit
 
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:
-    """The command that ``arguments`` begin with, else all; without rich, which would cost start-up time."""
+    """The application with the command that ``arguments`` begin with, else with all commands.
+
+    Without rich, which would make every start slower.
+    """
     app = typer.Typer(
         name="easpcap",
         help=_HELP,
@@ -49,12 +54,14 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     ) -> None:
         pass
 
-    asked_for = tuple(arguments[:1])
-    for name in asked_for if set(asked_for) & set(_COMMANDS) else _COMMANDS:
-        command = import_module(f"easpcap.cli.{name}")
-        app.command(name, help=command.__doc__, short_help=command.SUMMARY)(
-            shared_options(
-                command.render, command.DEFAULT_FORMAT, tells_of_keys=getattr(command, "TELLS_OF_KEYS", False)
-            )
-        )
+    for name in _names(arguments):
+        module = import_module(f"easpcap.cli.{name}")
+        command: Command[Options] = module.COMMAND
+        app.command(name, help=module.__doc__, short_help=command.summary)(command.callback())
     return app
+
+
+def _names(arguments: Sequence[str]) -> Sequence[str]:
+    """The command that ``arguments`` begin with; all commands if they begin with none."""
+    first = arguments[:1]
+    return first if first and first[0] in _COMMANDS else _COMMANDS

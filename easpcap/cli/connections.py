@@ -1,23 +1,15 @@
-"""One row a TCP connection: who, how long, which TLS, and whether it could be decrypted and why not."""
+"""One row per TCP connection: its ends, duration and TLS version, and whether it was decrypted or why not."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from easpcap.cli.options import Format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from easpcap.cli.options import Options
-    from easpcap.results import Analysis
-
-SUMMARY = "One row a TCP connection."
-DEFAULT_FORMAT = Format.TABLE
+from easpcap.cli.command import Command
+from easpcap.cli.options import Options
+from easpcap.cli.section import run_section
 
 
-def render(analysis: Analysis, options: Options) -> Iterator[str]:
-    """The connections in the format asked for."""
-    from easpcap.cli.section import render_section
+def run(options: Options) -> int:
+    """Write the connections and return the exit status."""
+    return run_section(options, "connections")
 
-    return render_section(analysis, options, "connections")
+
+COMMAND = Command("One row per TCP connection.", Options, run)

@@ -1,23 +1,15 @@
-"""One row an HTTP exchange: request, response, ActiveSync command, how it ended."""
+"""One row per HTTP exchange: request, response, ActiveSync command, and how it ended."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from easpcap.cli.options import Format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from easpcap.cli.options import Options
-    from easpcap.results import Analysis
-
-SUMMARY = "One row an HTTP exchange."
-DEFAULT_FORMAT = Format.TABLE
+from easpcap.cli.command import Command
+from easpcap.cli.options import Options
+from easpcap.cli.section import run_section
 
 
-def render(analysis: Analysis, options: Options) -> Iterator[str]:
-    """The exchanges in the format asked for."""
-    from easpcap.cli.section import render_section
+def run(options: Options) -> int:
+    """Write the exchanges and return the exit status."""
+    return run_section(options, "exchanges")
 
-    return render_section(analysis, options, "exchanges")
+
+COMMAND = Command("One row per HTTP exchange.", Options, run)

@@ -1,23 +1,15 @@
-"""One row a finding: what is wrong, how sure that is, the frames that prove it, what to change."""
+"""One row per finding: what is wrong, how certain that is, the frames that prove it, and what to change."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from easpcap.cli.options import Format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from easpcap.cli.options import Options
-    from easpcap.results import Analysis
-
-SUMMARY = "One row a finding."
-DEFAULT_FORMAT = Format.TABLE
+from easpcap.cli.command import Command
+from easpcap.cli.options import Options
+from easpcap.cli.section import run_section
 
 
-def render(analysis: Analysis, options: Options) -> Iterator[str]:
-    """The findings in the format asked for."""
-    from easpcap.cli.section import render_section
+def run(options: Options) -> int:
+    """Write the findings and return the exit status."""
+    return run_section(options, "findings")
 
-    return render_section(analysis, options, "findings")
+
+COMMAND = Command("One row per finding.", Options, run)

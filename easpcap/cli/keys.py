@@ -1,29 +1,32 @@
-"""Say for every server which certificate it shows, which key fits it, what can be decrypted, and what to do next.
+"""Say for every server which certificate it presents, which key matches, what can be decrypted, and what to do next.
 
-Run it before an analysis, or when something does not decrypt. --format csv is one row a server and certificate.
+Run it before an analysis, or when something is not decrypted. --format csv has one row per server and certificate.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.cli.options import Format
+from easpcap.cli.command import Command
+from easpcap.cli.options import Format, Options
+from easpcap.cli.run import write_analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from easpcap.cli.options import Options
     from easpcap.results import Analysis
 
-SUMMARY = "Which key is needed, which fits, and why something is not decrypted."
-DEFAULT_FORMAT = Format.TABLE
 
-#: Written even where no key file can be used (exit status 2): which key is needed instead is what was asked.
-TELLS_OF_KEYS = True
+def run(options: Options) -> int:
+    """Write the report on keys and return the exit status.
+
+    It is written even if no key file can be used (exit status 2), because it says which key is needed instead.
+    """
+    return write_analysis(options, lambda analysis: _render(analysis, options), even_without_usable_key=True)
 
 
-def render(analysis: Analysis, options: Options) -> Iterator[str]:
-    """Servers, certificates and keys in the format asked for."""
+def _render(analysis: Analysis, options: Options) -> Iterator[str]:
+    """Servers, certificates and keys in the requested format."""
     from easpcap.advice.preflight import preflight
 
     found = preflight(analysis)
@@ -42,3 +45,6 @@ def render(analysis: Analysis, options: Options) -> Iterator[str]:
 
     write = json_pieces if options.format is Format.JSON else jsonl_pieces
     return write(server_rows.SCHEMA, server_rows.sections(analysis, found), server_rows.summary(found))
+
+
+COMMAND = Command("Which key is needed, which one matches, and why something is not decrypted.", Options, run)

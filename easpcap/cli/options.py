@@ -1,18 +1,14 @@
-"""What every command takes, as typer reads it and as the commands see it."""
+"""The options that every command takes: their types, their help texts, their defaults. Nothing here runs a command.
 
-from __future__ import annotations
+A command with options of its own derives a class from Options. ``command.py`` turns the class into a typer command.
+"""
 
+# No "from __future__ import annotations": typer reads the annotations while the program runs.
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from easpcap.results import Analysis
-
-    Render = Callable[[Analysis, "Options"], Iterator[str]]
 
 
 class Format(StrEnum):
@@ -25,81 +21,49 @@ class Format(StrEnum):
 
 
 class Severity(StrEnum):
-    """Of a finding, as --fail-on takes it."""
+    """The severities of findings, as --fail-on takes them."""
 
     NOTICE = "notice"
     WARNING = "warning"
     CRITICAL = "critical"
 
 
-class Options(NamedTuple):
-    """The options of one run."""
-
-    traces: tuple[str, ...]
-    keys: tuple[str, ...]
-    key_logs: tuple[str, ...]
-    password_file: str | None
-    format: Format
-    output: str
-    fail_on: Severity | None
-    digest: bool
-    bom: bool
-    debug: bool
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
 
 
-_Traces = Annotated[
-    list[str], typer.Argument(metavar="TRACE", help="Captures (pcap, pcapng, also gzip); - is standard input.")
-]
-_Keys = Annotated[
-    list[str] | None,
-    typer.Option("--key", "-k", metavar="FILE", help="Private key (PEM, DER, PKCS#12), or a folder. Repeatable."),
-]
-_KeyLogs = Annotated[
-    list[str] | None, typer.Option("--key-log", metavar="FILE", help="NSS key log (SSLKEYLOGFILE). Repeatable.")
-]
-_PasswordFile = Annotated[
-    str | None,
-    typer.Option("--password-file", metavar="FILE", help="Password of the keys; else EASPCAP_PASSWORD is used."),
-]
-_Format = Annotated[Format, typer.Option("--format", "-f", help="How the data is written.")]
-_Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write here; - is standard output.")]
-_FailOn = Annotated[
-    Severity | None, typer.Option("--fail-on", help="Exit status 1 for a finding of at least this severity.")
-]
-_Digest = Annotated[bool, typer.Option("--digest", help="Add the sha256 of the application data of each direction.")]
-_Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")]
-_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of one run. The order of the fields is their order in --help."""
 
-
-def shared_options(render: Render, default_format: Format, *, tells_of_keys: bool = False) -> Callable[..., None]:
-    """A command that takes these options and writes what ``render`` yields; ``tells_of_keys`` as for ``run``."""
-
-    def command(
-        traces: _Traces,
-        key: _Keys = None,
-        key_log: _KeyLogs = None,
-        password_file: _PasswordFile = None,
-        format: _Format = default_format,  # noqa: A002  # the option's name
-        output: _Output = "-",
-        fail_on: _FailOn = None,
-        digest: _Digest = False,
-        bom: _Bom = False,
-        debug: _Debug = False,
-    ) -> None:
-        from easpcap.cli.run import run
-
-        options = Options(
-            traces=tuple(traces),
-            keys=tuple(key or ()),
-            key_logs=tuple(key_log or ()),
-            password_file=password_file,
-            format=format,
-            output=output,
-            fail_on=fail_on,
-            digest=digest,
-            bom=bom,
-            debug=debug,
-        )
-        raise typer.Exit(run(render, options, tells_of_keys=tells_of_keys))
-
-    return command
+    traces: Annotated[
+        list[str],
+        typer.Argument(metavar="TRACE...", help="Captures (pcap or pcapng, may be gzipped); - is standard input."),
+    ]
+    keys: Annotated[
+        list[str],
+        typer.Option("--key", "-k", metavar="FILE", help="Private key (PEM, DER or PKCS#12), or a folder. Repeatable."),
+    ] = field(default_factory=list)
+    key_logs: Annotated[
+        list[str], typer.Option("--key-log", metavar="FILE", help="NSS key log (SSLKEYLOGFILE). Repeatable.")
+    ] = field(default_factory=list)
+    password_file: Annotated[
+        str | None,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            help="File with the password of the keys; without it EASPCAP_PASSWORD is used.",
+        ),
+    ] = None
+    format: FormatOption = Format.TABLE
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
+    ] = "-"
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option("--fail-on", help="Exit with status 1 if there is a finding of at least this severity."),
+    ] = None
+    digest: Annotated[
+        bool, typer.Option("--digest", help="Add the SHA-256 of the application data in each direction.")
+    ] = False
+    bom: Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an internal error.")] = False

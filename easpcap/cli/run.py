@@ -1,4 +1,4 @@
-"""What every command does: read the inputs, analyse, write, and say by the exit status how it went."""
+"""What the commands share: read the inputs, analyse, write, and return the exit status."""
 
 from __future__ import annotations
 
@@ -15,77 +15,100 @@ from easpcap.cli.progress import progress_bar
 from easpcap.errors import EaspcapError
 
 if TYPE_CHECKING:
-    from easpcap.cli.options import Options, Render
+    from collections.abc import Callable, Iterator
+
+    from easpcap.cli.options import Options
     from easpcap.results import Analysis
 
-#: Most of what is found stays until the end: searching it for garbage more often would be idle.
+#: Most objects live until the end, so frequent collections would find nothing.
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
-#: How long a thread may keep the others waiting. An RSA operation takes a fraction of Python's own five milliseconds.
+#: How long a thread may keep the others waiting. An RSA operation takes a fraction of Python's default of 5 ms.
 _SWITCH_SECONDS = 0.0005
 
 
-def run(render: Render, options: Options, *, tells_of_keys: bool = False) -> int:
-    """Run one command; whatever happens ends in an exit status and at most a line on standard error.
+def guarded(work: Callable[[], int], *, debug: bool) -> int:
+    """The exit status of ``work``; an error becomes a status and one line on standard error.
 
-    ``tells_of_keys``: its output is about the key files, and is written even where none of them can be used.
+    ``debug``: print the traceback of an internal error as well.
     """
     try:
-        return _run(render, options, tells_of_keys=tells_of_keys)
+        return work()
     except EaspcapError as error:
         say(str(error))
         return status.UNUSABLE
     except KeyboardInterrupt:
         return status.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the last resort: no traceback unless asked for
-        if options.debug:
-            import traceback
-
-            traceback.print_exc()
-        text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        say(f"internal error: {text}" + ("" if options.debug else "; run again with --debug"))
+        _report_internal_error(error, debug=debug)
         return status.UNUSABLE
 
 
-def _run(render: Render, options: Options, *, tells_of_keys: bool) -> int:
-    options = options._replace(traces=tuple(expanded(options.traces)))
-    inputs = [*options.traces, *options.keys, *options.key_logs]
-    inputs += [options.password_file] if options.password_file is not None else []
-    inputs += files_in_folders([*options.keys, *options.key_logs])
-    check_output(options.output, inputs)
-    analysis = _analyzed(options)
+def _report_internal_error(error: Exception, *, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    say(f"internal error: {text}" + ("" if debug else "; run again with --debug"))
+
+
+def write_analysis(
+    options: Options,
+    render: Callable[[Analysis], Iterator[str]],
+    *,
+    even_without_usable_key: bool = False,
+) -> int:
+    """Analyse the captures of ``options``, write what ``render`` yields, and return the exit status.
+
+    ``even_without_usable_key``: write the output also if none of the key files can be used.
+    """
+    traces = expanded(options.traces)
+    check_output(options.output, _inputs(options, traces))
+    analysis = _analyse(options, traces)
     outcome = status.exit_status(analysis, options)
-    for key in analysis.keys:
-        if key.error is None:
-            continue
-        say(f"{'' if outcome == status.UNUSABLE else 'warning: '}{key.path}: {key.error}")
-    if outcome != status.UNUSABLE or tells_of_keys:
-        write_output(render(analysis, options), options.output)
+    _report_bad_keys(analysis, outcome)
+    if outcome != status.UNUSABLE or even_without_usable_key:
+        write_output(render(analysis), options.output)
     return outcome
 
 
-def _spare_the_start() -> None:
-    """Nothing is computed with numpy's linear algebra; its threads would only take time to start."""
+def _inputs(options: Options, traces: list[str]) -> list[str]:
+    """Every file that is read, so that none of them is overwritten."""
+    inputs = [*traces, *options.keys, *options.key_logs]
+    inputs += [options.password_file] if options.password_file is not None else []
+    return inputs + files_in_folders([*options.keys, *options.key_logs])
+
+
+def _report_bad_keys(analysis: Analysis, outcome: int) -> None:
+    prefix = "" if outcome == status.UNUSABLE else "warning: "
+    for key in analysis.keys:
+        if key.error is not None:
+            say(f"{prefix}{key.path}: {key.error}")
+
+
+def _keep_numpy_single_threaded() -> None:
+    """Nothing uses numpy's linear algebra, and starting its threads takes time."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _set_the_pace() -> None:
-    """Collect garbage from here on, without looking at what was loaded; let the threads beside the reading breathe."""
+def _tune_interpreter() -> None:
+    """Collect garbage from here on, without the modules just loaded, and switch between threads more often."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     gc.enable()
 
 
-def _analyzed(options: Options) -> Analysis:
+def _analyse(options: Options, traces: list[str]) -> Analysis:
     password = read_password(options.password_file)
-    _spare_the_start()
+    _keep_numpy_single_threaded()
     from easpcap.pipeline import analyze
 
-    _set_the_pace()
-    with progress_bar(options.traces) as progress:
+    _tune_interpreter()
+    with progress_bar(traces) as progress:
         return analyze(
-            options.traces,
+            traces,
             keys=options.keys,
             key_logs=options.key_logs,
             password=password,

@@ -1,10 +1,11 @@
-"""Writes one section of the results in any format: the body of every command that prints one table."""
+"""Runs the commands that print one table: writes one section of the results in any format."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from easpcap.cli.options import Format
+from easpcap.cli.run import write_analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from easpcap.results import Analysis
 
 
-def render_section(analysis: Analysis, options: Options, section: str) -> Iterator[str]:
-    """The rows of ``section`` in the format asked for."""
+def run_section(options: Options, section: str) -> int:
+    """Write the rows of ``section`` and return the exit status."""
+    return write_analysis(options, lambda analysis: _render(analysis, options, section))
+
+
+def _render(analysis: Analysis, options: Options, section: str) -> Iterator[str]:
     from easpcap.report import document, table
 
     match options.format:

@@ -1,23 +1,23 @@
-"""One row an event, in causal order within a connection and by time between them. CSV unless asked otherwise."""
+"""One row per event: in causal order within a connection, by time between connections. The default format is CSV."""
 
-from __future__ import annotations
+# No "from __future__ import annotations": typer reads the annotations while the program runs.
+from dataclasses import dataclass
 
-from typing import TYPE_CHECKING
-
-from easpcap.cli.options import Format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from easpcap.cli.options import Options
-    from easpcap.results import Analysis
-
-SUMMARY = "One row an event, CSV by default."
-DEFAULT_FORMAT = Format.CSV
+from easpcap.cli.command import Command
+from easpcap.cli.options import Format, FormatOption, Options
+from easpcap.cli.section import run_section
 
 
-def render(analysis: Analysis, options: Options) -> Iterator[str]:
-    """The timeline in the format asked for."""
-    from easpcap.cli.section import render_section
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineOptions(Options):
+    """The shared options, with CSV as the default format."""
 
-    return render_section(analysis, options, "timeline")
+    format: FormatOption = Format.CSV
+
+
+def run(options: TimelineOptions) -> int:
+    """Write the timeline and return the exit status."""
+    return run_section(options, "timeline")
+
+
+COMMAND = Command("One row per event, as CSV by default.", TimelineOptions, run)

@@ -9,17 +9,17 @@ import numpy as np
 from easpcap.batch import ACK, RST, SYN
 from easpcap.stream import Data
 from easpcap.tcp.flows import group_by_flow
-from easpcap.tcp.index import SegmentRun
-from easpcap.tcp.order import Runs, Sequences
+from easpcap.tcp.in_order import Runs, Sequences
+from easpcap.tcp.positions import SegmentRun
 from easpcap.tcp.sequence import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.batch import PacketBatch
-    from easpcap.tcp.assembler import Assembler
     from easpcap.tcp.connection import TcpConnection
     from easpcap.tcp.reassembler import Event, Reassembler
+    from easpcap.tcp.table import FlowTable
 
 #: The columns that a single row is read from.
 _ROW_COLUMNS = ("seq", "ack", "flags", "window", "payload_at", "captured", "on_wire", "frame", "time_ns")
@@ -28,12 +28,12 @@ _ROW_COLUMNS = ("seq", "ack", "flags", "window", "payload_at", "captured", "on_w
 class ColumnarPass:
     """The work on one batch. ``events`` gives those of one flow after the other."""
 
-    def __init__(self, assembler: Assembler, batch: PacketBatch) -> None:
-        self._assembler = assembler
+    def __init__(self, table: FlowTable, batch: PacketBatch) -> None:
+        self._table = table
         self._batch = batch
         self._buffer = memoryview(batch.buffer)
         self._flows = flows = group_by_flow(batch)
-        self._found = [assembler.find(key) for key in flows.keys]
+        self._found = [table.find(key) for key in flows.keys]
         self._sequences = sequences = Sequences(batch, flows)
         unknown = [-1, -1]
         sequences.suspect(flows, [unknown if found is None else _numbers(found) for found in self._found])
@@ -49,7 +49,7 @@ class ColumnarPass:
 
     def events(self) -> Iterator[tuple[TcpConnection, Event]]:
         """The events of the batch."""
-        assembler, found, starts = self._assembler, self._found, self._flows.starts.tolist()
+        table, found, starts = self._table, self._found, self._flows.starts.tolist()
         newcomers = iter([*self._newcomers(), (len(self._batch), None)])
         place, newcomer = next(newcomers)
         for number, key in enumerate(self._flows.keys):
@@ -60,7 +60,7 @@ class ColumnarPass:
                 if place == start and newcomer is not None:
                     is_expected = reassembler is None
                     reassembler = newcomer
-                    yield from assembler.enter(key, reassembler)
+                    yield from table.enter(key, reassembler)
                     place, newcomer = next(newcomers)
                 assert reassembler is not None  # noqa: S101  # a flow that is not known begins with a newcomer
                 until = min(stop, place)
@@ -81,7 +81,7 @@ class ColumnarPass:
                 places.add(place)
                 begun[flow] = place
         in_capture_order = sorted(places, key=lambda place: self._order[place])
-        return sorted((place, self._assembler.open(self._batch, self._order[place])) for place in in_capture_order)
+        return sorted((place, self._table.open(self._batch, self._order[place])) for place in in_capture_order)
 
     def _begins_anew(self, place: int, flow: int, begun: int) -> bool:
         """Whether the SYN at ``place`` is the first packet of a connection; the flow's last one began at ``begun``."""
@@ -147,7 +147,7 @@ class ColumnarPass:
         """One row of the batch through the reassembler."""
         seq, ack, flags, window, at, captured, on_wire, frame, time_ns = [column[row] for column in self._columns]
         if flags & RST:
-            self._assembler.watch_reset(time_ns, reassembler)
+            self._table.watch_reset(time_ns, reassembler)
         payload = self._buffer[at : at + min(captured, on_wire)]
         return reassembler.segment(direction, seq, ack, flags, window, payload, on_wire, frame, time_ns)
 

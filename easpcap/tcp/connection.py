@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from easpcap.batch import ACK, SYN
 from easpcap.limits import MAX_CONNECTION_ANOMALIES
 from easpcap.stream import Anomaly, Endpoint, Position
-from easpcap.tcp.index import PositionIndex
+from easpcap.tcp.positions import PositionIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from easpcap.tcp.index import SegmentRun
+    from easpcap.tcp.positions import SegmentRun
 
 #: Ports on which Exchange and its proxies listen although they are no system ports.
 SERVICE_PORTS: Final = frozenset({3128, 4433, 4443, 8000, 8080, 8081, 8088, 8443, 8888})
@@ -142,7 +142,7 @@ def address_text(high: int, low: int) -> str:
     return str(IPv6Address(high << 64 | low))
 
 
-def tell_roles(sport: int, dport: int, flags: int) -> tuple[bool, str]:
+def guess_roles(sport: int, dport: int, flags: int) -> tuple[bool, str]:
     """Whether a connection's first packet was sent by the client, and how that is known."""
     if flags & SYN:
         return (False, "syn-ack") if flags & ACK else (True, "syn")

@@ -389,7 +389,7 @@ def test_the_older_connection_ends_before_the_newer_one_begins(columnar):
 
 
 def test_a_flood_of_syns_is_only_counted(columnar, monkeypatch):
-    monkeypatch.setattr("easpcap.tcp.assembler.MAX_LIVE_CONNECTIONS", 50)
+    monkeypatch.setattr("easpcap.tcp.table.MAX_LIVE_CONNECTIONS", 50)
     assembler = Assembler(columnar=columnar)
     talk = script(client=("10.9.9.9", 9)).send(0, b"real")
     syns = [Packet((f"10.1.{n >> 8}.{n & 255}", 40_000), SERVER, n, 0, SYN) for n in range(400)]
@@ -411,7 +411,7 @@ def test_anomalies_of_a_connection_are_bounded(tell):
 
 
 def test_a_consumer_that_never_prunes_loses_the_oldest_positions(columnar, monkeypatch):
-    monkeypatch.setattr("easpcap.tcp.index.MAX_INDEX_ENTRIES", 20)
+    monkeypatch.setattr("easpcap.tcp.positions.MAX_INDEX_ENTRIES", 20)
     talk = script()
     for _ in range(50):
         talk.send(0, b"x").send(1, b"y")

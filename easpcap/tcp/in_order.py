@@ -13,7 +13,7 @@ import numpy as np
 
 from easpcap.batch import ACK, FIN, RST, SYN
 from easpcap.limits import MAX_WINDOW_BYTES
-from easpcap.tcp.index import Rows
+from easpcap.tcp.positions import Rows
 from easpcap.tcp.sequence import HALF
 
 if TYPE_CHECKING:
