@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.errors import DecodeError
+from easpcap.facts import ServerHello
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 from easpcap.tls.events import Place, Records, Seen, TlsEvent
 from easpcap.tls.handshake import messages as hs
@@ -327,7 +328,7 @@ class TlsSession(SessionOutput):
             ssl2.see_server_hello(self, hello[2:])
             for each in self._readers:
                 each.close_epoch(Mode.FOREIGN)
-            events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": ssl2.VERSION}))
+            events.append(place.seen(ServerHello(ssl2.VERSION, None, retry=False)))
         elif reader.direction == TO_SERVER:
             try:
                 self.tell_facts(events, self.machine.take_ssl2_hello(hello[2:], place))
