@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from easpcap import facts
     from easpcap.activesync.command import Command
     from easpcap.capture import Capture, open_capture
     from easpcap.errors import CaptureError, EaspcapError, KeyFileError
@@ -64,6 +65,7 @@ __all__ = [
     "TlsSummary",
     "__version__",
     "analyze",
+    "facts",
     "load_keys",
     "open_capture",
 ]
@@ -97,12 +99,14 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 def __getattr__(name: str) -> object:
     """Load a public name when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name == "facts":  # a module: one class for each kind of fact
+        return import_module("easpcap.facts")
     home = _HOME_OF.get(name)
     if home is None:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from importlib import import_module
-
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -7,12 +7,13 @@ The pipeline fills them, diagnosis adds findings, report renders them. Times are
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from easpcap.fields import Fields
 
 if TYPE_CHECKING:
     from easpcap.activesync.command import Command
+    from easpcap.facts import Occurrence
     from easpcap.http.exchange import Exchange
     from easpcap.stream import Endpoint, Position
 
@@ -46,18 +47,16 @@ class KeyFile(Fields):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Fact(Fields):
-    """Something that happened at one place of a connection.
+    """Something that happened at one place of a connection; ``direction`` is that of the sender."""
 
-    ``kind``: tcp-open, zero-window, fin, rst, tls-begin (behind clear text), client-hello, server-hello, certificate,
-    certificate-request, client-certificate, handshake-done, hello-request, renegotiation-done, alert, close-notify,
-    gap, capture-end.
-    """
-
-    kind: str
+    what: Occurrence
     direction: int
     position: Position
-    detail: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The stable name of what happened, such as "client-hello"; easpcap.facts has them all."""
+        return self.what.kind
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -93,7 +92,6 @@ class Renegotiation(Fields):
     done: Position | None = None  # the second Finished
     alert: Position | None = None
     alert_name: str = ""
-    alert_direction: int | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -109,8 +107,6 @@ class TlsSummary(Fields):
     certificate_presented: bool | None
     renegotiations: list[Renegotiation] = field(default_factory=list)
     server_certificate: bytes | None = None  # DER of the leaf
-    client_fatal_alert: str | None = None
-    server_fatal_alert: str | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)

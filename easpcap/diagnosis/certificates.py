@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.facts import ClientCertificate
 from easpcap.fields import Fields
 from easpcap.results import Evidence
 from easpcap.stream import TO_CLIENT
@@ -31,14 +32,14 @@ class CertificateQuestion(Fields):
     exchange: Exchange | None
     renegotiation: Renegotiation | None
     presented: bool | None  # None: not seen
-    alert: Fact | None  # the server's fatal alert
+    alert: outcome.SentAlert | None  # the server's fatal alert
     forbidden: bool
     closed: bool  # by the server, without a response
 
     @property
     def alert_name(self) -> str | None:
         """Name of the server's fatal alert."""
-        return None if self.alert is None else str(self.alert.data.get("name") or self.alert.detail or "unknown")
+        return None if self.alert is None else self.alert.what.name
 
     @property
     def trouble(self) -> str | None:
@@ -169,18 +170,18 @@ def _presented_first(index: AnalysisIndex, connection: Connection) -> bool | Non
     assert tls is not None  # noqa: S101  # questions() asks for it
     came = _first_fact(index, connection, "client-certificate", -1)
     later = tls.renegotiations[0].position.stamp if tls.renegotiations else None
-    if came is not None and "count" in came.data and (later is None or came.position.stamp < later):
-        return bool(came.data["count"])
+    if came is not None and isinstance(came.what, ClientCertificate) and (later is None or came.position.stamp < later):
+        return came.what.count > 0
     return tls.certificate_presented if later is None else None
 
 
-def _server_alert(index: AnalysisIndex, connection: Connection, since: int, until: int) -> Fact | None:
+def _server_alert(index: AnalysisIndex, connection: Connection, since: int, until: int) -> outcome.SentAlert | None:
     """The server's first fatal alert between two stamps."""
-    for fact in outcome.facts_after(index, connection, since, "alert"):
-        if fact.position.stamp > until:
+    for alert in outcome.alerts_after(index, connection, since):
+        if alert.position.stamp > until:
             return None
-        if fact.direction == TO_CLIENT and outcome.is_fatal(fact):
-            return fact
+        if alert.direction == TO_CLIENT and alert.what.fatal:
+            return alert
     return None
 
 

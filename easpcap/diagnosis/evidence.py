@@ -135,10 +135,8 @@ def alert_sent(how: RenegotiationOutcome) -> list[Evidence]:
     """The fatal alert that ended the handshake."""
     if how.alert is None:
         return []
-    name = how.alert.data.get("name") or how.alert.detail or "unknown"
-    return [
-        Evidence(how.alert.position, f"the {outcome.side(how.alert.direction)} ends it with the fatal alert {name}")
-    ]
+    what, direction, position = how.alert
+    return [Evidence(position, f"the {outcome.side(direction)} ends it with the fatal alert {what.name}")]
 
 
 def final_response(exchange: Exchange) -> list[Evidence]:

@@ -8,6 +8,7 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.diagnosis.analysis_index import stamp
+from easpcap.facts import NO_RENEGOTIATION, Alert
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
@@ -78,14 +79,24 @@ def closing(index: AnalysisIndex, connection: Connection, after: Position) -> En
     return Ending(connection.last, index.capture_end(connection), "capture", "capture-end")
 
 
-def is_fatal(fact: Fact) -> bool:
-    """Whether an alert is fatal; of an encrypted alert nothing is known."""
-    return bool(fact.data.get("fatal"))
+class SentAlert(NamedTuple):
+    """An alert that was read; the fields are those of the Fact."""
+
+    what: Alert
+    direction: int
+    position: Position
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the client sends no_renegotiation (RFC 5246 section 7.2.2), as a warning or as a fatal alert."""
+        return self.direction == TO_SERVER and self.what.description == NO_RENEGOTIATION
 
 
-def is_refusal(fact: Fact) -> bool:
-    """Whether the client says no_renegotiation (RFC 5246 section 7.2.2), as a warning or as a fatal alert."""
-    return fact.direction == TO_SERVER and fact.data.get("name") == "no_renegotiation"
+def alerts_after(index: AnalysisIndex, connection: Connection, since: int) -> Iterator[SentAlert]:
+    """The alerts after a stamp, in causal order."""
+    for fact in facts_after(index, connection, since, Alert.kind):
+        if isinstance(fact.what, Alert):
+            yield SentAlert(fact.what, fact.direction, fact.position)
 
 
 def refusal(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Position | None:
@@ -94,20 +105,20 @@ def refusal(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
         return renegotiation.alert
     if completed(renegotiation):
         return None
-    found = (f.position for f in facts_after(index, connection, renegotiation.position.stamp, "alert") if is_refusal(f))
-    return next(found, None)
+    alerts = alerts_after(index, connection, renegotiation.position.stamp)
+    return next((alert.position for alert in alerts if alert.is_refusal), None)
 
 
-def fatal_alert(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Fact | None:
+def fatal_alert(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> SentAlert | None:
     """The fatal alert that ended this handshake; one that only answers the closing of the connection is none."""
     if completed(renegotiation):
         return None
     end = closing(index, connection, renegotiation.position)
-    for fact in facts_after(index, connection, renegotiation.position.stamp, "alert"):
-        if end.by != "capture" and fact.position.stamp > end.position.stamp:
+    for alert in alerts_after(index, connection, renegotiation.position.stamp):
+        if end.by != "capture" and alert.position.stamp > end.position.stamp:
             return None
-        if is_fatal(fact) and not is_refusal(fact):
-            return fact
+        if alert.what.fatal and not alert.is_refusal:
+            return alert
     return None
 
 
@@ -137,7 +148,7 @@ class RenegotiationOutcome(NamedTuple):
     """How the attempt at a renegotiation ended."""
 
     end: Ending  # of the connection
-    alert: Fact | None  # the fatal alert that ended the handshake
+    alert: SentAlert | None  # the fatal alert that ended the handshake
     refusal: Position | None  # the client's no_renegotiation
     silence_ns: int  # before the alert or the end
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from easpcap.activesync.command import parse_command
 from easpcap.diagnosis import diagnose
+from easpcap.facts import CaptureEnd
 from easpcap.limits import ENDED_LINGER_NS, MAX_ANOMALIES, MAX_ENDED_CONNECTIONS, MAX_FACTS
 from easpcap.pipeline.conversation import Conversation
 from easpcap.pipeline.decryption import decryption
@@ -127,7 +128,7 @@ class Analyzer:
 
     def _result(self, tcp: TcpConnection, conversation: Conversation) -> Connection:
         if len(conversation.facts) < MAX_FACTS and tcp.closed_by == "open":
-            conversation.facts.append(Fact("capture-end", TO_SERVER, tcp.last))
+            conversation.facts.append(Fact(CaptureEnd(), TO_SERVER, tcp.last))
         return Connection(
             id=tcp.id,
             client=tcp.client,
@@ -170,10 +171,6 @@ def _tls_summary(conversation: Conversation) -> TlsSummary | None:
     tls = conversation.tls
     if tls is None:
         return None
-    fatal: list[str | None] = [None, None]
-    for fact in conversation.facts:
-        if fact.kind == "alert" and fact.data["fatal"]:
-            fatal[fact.direction] = fact.data["name"]
     return TlsSummary(
         version=version_name(tls.version),
         cipher_suite=tls.suite.name if tls.suite else None,
@@ -184,8 +181,6 @@ def _tls_summary(conversation: Conversation) -> TlsSummary | None:
         certificate_presented=tls.certificate_presented,
         renegotiations=conversation.renegotiations,
         server_certificate=tls.server_certificate,
-        client_fatal_alert=fatal[TO_SERVER],
-        server_fatal_alert=fatal[TO_CLIENT],
     )
 
 

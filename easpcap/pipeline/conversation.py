@@ -6,6 +6,21 @@ import hashlib
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
+from easpcap.facts import (
+    Alert,
+    ChangeCipherSpec,
+    ClientHello,
+    ClientKeyExchange,
+    CloseNotify,
+    Fin,
+    HandshakeDone,
+    MissingBytes,
+    Rst,
+    ServerHello,
+    TcpOpen,
+    TlsBegin,
+    ZeroWindow,
+)
 from easpcap.http.conversation import HttpConversation
 from easpcap.http.start import starts_request, starts_response
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_SHARED_HEADERS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
@@ -24,20 +39,8 @@ if TYPE_CHECKING:
     from easpcap.tcp.assembler import TcpConnection
     from easpcap.tls.prologue.prologue import Beginning, Prologue
 
-#: Facts of TLS that later layers and the timeline speak of; the rest of the handshake is only followed.
-TOLD = frozenset(
-    {
-        "client-hello",
-        "server-hello",
-        "certificate",
-        "certificate-request",
-        "client-certificate",
-        "handshake-done",
-        "hello-request",
-        "alert",
-        "close-notify",
-    }
-)
+#: The facts of TCP that are kept, by their kind.
+TCP_FACTS = {what.kind: what for what in (TcpOpen(), ZeroWindow(), Fin(), Rst())}
 
 #: Facts that say how a connection ended; the last places are theirs, however much happened before.
 ENDS = frozenset({"fin", "rst", "alert", "close-notify"})
@@ -118,9 +121,8 @@ class Conversation:
         if type(event) is End:
             self.ended += 1
         elif type(event) is Gap:
-            missing = f"{event[2]:,} bytes {_to(event[0])} are missing"
-            self._note("gap", event[0], event[1], missing)
-            self._tell(Fact("gap", event[0], self.tcp.locate(event[0], event[1]), missing))
+            self._note("gap", event[0], event[1], f"{event[2]:,} bytes {_to(event[0])} are missing")
+            self._tell(Fact(MissingBytes(event[2]), event[0], self.tcp.locate(event[0], event[1])))
             if self.tls is None and event[0] == TO_CLIENT and self.http.awaits_tunnel:  # the answer may be missing
                 self._decided = False
         if self._decided:
@@ -210,7 +212,7 @@ class Conversation:
             self.digests, self.digested = [hashlib.sha256(), hashlib.sha256()], [0, 0]
         direction = begins.direction
         position = self.tcp.locate(direction, begins.starts[direction])
-        self._tell(Fact("tls-begin", direction, position, f"TLS begins after {begins.after or 'clear text'}"))
+        self._tell(Fact(TlsBegin(begins.after), direction, position))
         for event in held:
             self._read(event)
 
@@ -288,20 +290,21 @@ class Conversation:
     def _tcp_fact(self, fact: TcpFact) -> None:
         if fact.kind in {"fin", "rst"}:
             self.http.ended(fact.direction, fact.kind, fact.position)
-        if fact.kind != "window-open":
-            self._tell(Fact(fact.kind, fact.direction, fact.position))
+        what = TCP_FACTS.get(fact.kind)
+        if what is not None:
+            self._tell(Fact(what, fact.direction, fact.position))
 
     def _seen(self, seen: Seen) -> None:
         """One handshake message or alert."""
-        last = seen.kind in {"handshake-done", "client-hello", "server-hello"}
+        last = isinstance(seen.what, HandshakeDone | ClientHello | ServerHello)
         position = self.tcp.locate(seen.direction, seen.end - 1 if last else seen.offset)
-        if seen.kind == "close-notify" or (seen.kind == "alert" and seen.data["fatal"]):
-            self.http.ended(seen.direction, "close-notify" if seen.kind == "close-notify" else "alert", position)
+        if isinstance(seen.what, CloseNotify) or (isinstance(seen.what, Alert) and seen.what.fatal):
+            self.http.ended(seen.direction, seen.kind, position)
         if self.tls is not None and self.tls.handshakes:
             received, sent = self._client_progress(position)
             self._tracker.see(seen, position, received, sent)
-        if seen.kind in TOLD:
-            self._tell(Fact(seen.kind, seen.direction, position, seen.detail, seen.data))
+        if not isinstance(seen.what, ClientKeyExchange | ChangeCipherSpec):
+            self._tell(Fact(seen.what, seen.direction, position))
 
     def _client_progress(self, position: Position) -> tuple[int, int]:
         """Plaintext of the client's stream that the server had received at ``position``, and that had been seen."""

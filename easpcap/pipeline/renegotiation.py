@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from easpcap.facts import (
+    NO_RENEGOTIATION,
+    Alert,
+    CertificateRequest,
+    ClientCertificate,
+    ClientHello,
+    HandshakeDone,
+    HelloRequest,
+)
 from easpcap.results import Renegotiation
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from easpcap.facts import TlsOccurrence
     from easpcap.http.exchange import BodyPlace
     from easpcap.stream import Position
-    from easpcap.tls.session.session import Seen
-
-NO_RENEGOTIATION = 100  # RFC 5246 section 7.2.2
+    from easpcap.tls.events import Seen
 
 
 class RenegotiationTracker:
@@ -34,30 +42,36 @@ class RenegotiationTracker:
     def see(self, seen: Seen, position: Position, received: int, sent: int) -> None:
         """Take note of one handshake message or alert of a connection whose first handshake is over."""
         current = self._open
-        if seen.kind == "hello-request":
-            self._asked(position, received, sent)
-        elif seen.kind == "certificate-request" and seen.data.get("post_handshake"):
-            self._asked_by_certificate_request(position, received, sent)
-        elif seen.kind == "client-hello":
-            if not seen.data["renegotiation"]:
-                return
-            if current is None or current.client_hello is not None:
-                current = self._begin("client", position, received, seen.plain_offset)
-            current.client_hello = position
-        elif current is None:
-            return
-        elif seen.kind == "certificate-request":
-            current.certificate_requested = True
-        elif seen.kind == "client-certificate":
-            current.certificate_presented = seen.data["count"] > 0
-        elif seen.kind == "handshake-done" and current.outcome == "post-handshake":
-            current.done = position  # left open: a certificate that is not liked is answered by an alert behind it
-        elif seen.kind == "handshake-done":
-            current.outcome = "full" if seen.data["full"] else "abbreviated"
-            current.done = position
-            self._open = None
-        elif seen.kind == "alert":
-            self._alert(current, seen, position)
+        match seen.what:
+            case HelloRequest():
+                self._asked(position, received, sent)
+            case CertificateRequest(post_handshake=True):
+                self._asked_by_certificate_request(position, received, sent)
+            case ClientHello(renegotiation=True):
+                if current is None or current.client_hello is not None:
+                    current = self._begin("client", position, received, seen.plain_offset)
+                current.client_hello = position
+            case _:
+                if current is not None:
+                    self._follow(current, seen.what, seen.direction, position)
+
+    def _follow(self, current: Renegotiation, what: TlsOccurrence, direction: int, position: Position) -> None:
+        """What follows the beginning of a handshake."""
+        match what:
+            case CertificateRequest():
+                current.certificate_requested = True
+            case ClientCertificate(count=count):
+                current.certificate_presented = count > 0
+            case HandshakeDone(post_handshake=True):
+                current.done = position  # stays open: an alert may still reject the certificate
+            case HandshakeDone(abbreviated=abbreviated):
+                current.outcome = "abbreviated" if abbreviated else "full"
+                current.done = position
+                self._open = None
+            case Alert():
+                self._alert(current, what, direction, position)
+            case _:
+                pass  # the other messages say nothing about how it goes
 
     def _asked(self, position: Position, received: int, sent: int) -> None:
         """A HelloRequest; one repeated in the same request is the same question."""
@@ -100,19 +114,19 @@ class RenegotiationTracker:
         self._open = renegotiation
         return renegotiation
 
-    def _alert(self, current: Renegotiation, seen: Seen, position: Position) -> None:
+    def _alert(self, current: Renegotiation, alert: Alert, direction: int, position: Position) -> None:
         """An alert while a handshake is under way: a refusal, a failure, or nothing to do with it."""
         who_may_refuse = TO_CLIENT if current.by == "client" else TO_SERVER  # whoever was asked
-        refused = seen.direction == who_may_refuse and seen.data["description"] == NO_RENEGOTIATION
-        if not refused and not seen.data["fatal"]:
+        refused = direction == who_may_refuse and alert.description == NO_RENEGOTIATION
+        if not refused and not alert.fatal:
             return
         if current.outcome == "refused":  # what follows a refusal is its consequence
             return
-        if current.done is not None and not _unanswered(current, seen.direction):
+        if current.done is not None and not _unanswered(current, direction):
             return
         current.outcome = "refused" if refused else "failed"
-        current.alert, current.alert_direction, current.alert_name = position, seen.direction, seen.data["name"]
-        if not refused or seen.direction == TO_CLIENT:
+        current.alert, current.alert_name = position, alert.name
+        if not refused or direction == TO_CLIENT:
             self._open = None
 
 

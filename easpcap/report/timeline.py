@@ -10,6 +10,7 @@ from collections import defaultdict
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from easpcap.report.fact_text import fact_text
 from easpcap.report.rows import Citer
 from easpcap.report.times import rfc3339, seconds_text
 from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Position
@@ -179,20 +180,12 @@ def _fact_events(connection: Connection) -> Iterator[_Event]:
         elif event == "handshake-done" and fact.position.stamp in done:
             yield _renegotiation_done(fact, done[fact.position.stamp])
         else:
-            yield _Event(fact.position, event, fact.direction, detail=_fact_detail(fact))
-
-
-def _fact_detail(fact: Fact) -> str:
-    if fact.kind == "close-notify":
-        return fact.detail or "close_notify"
-    if fact.kind == "capture-end":
-        return fact.detail or "the capture ends while this connection is open"
-    return fact.detail
+            yield _Event(fact.position, event, fact.direction, detail=fact_text(fact.what))
 
 
 def _question(event: str, fact: Fact, renegotiation: Renegotiation) -> _Event:
     """A HelloRequest, or a late CertificateRequest: what the server had received and the client had sent by then."""
-    exchange, detail = renegotiation.exchange, fact.detail
+    exchange, detail = renegotiation.exchange, fact_text(fact.what)
     had, sent = renegotiation.body_offset_acknowledged, renegotiation.body_offset_sent
     if exchange is not None and had is not None:
         detail = f"the server had {had:,} body bytes"

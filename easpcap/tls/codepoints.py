@@ -84,13 +84,3 @@ ALWAYS_ENCRYPTED: Final = frozenset({END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS, KE
 SSL2_CLIENT_HELLO: Final = 1
 SSL2_CLIENT_MASTER_KEY: Final = 2
 SSL2_SERVER_HELLO: Final = 4
-
-# -- alerts (RFC 8446 section 6; no_certificate: RFC 6101 section 5.4.2, no_renegotiation: RFC 5246 section 7.2) -------
-
-WARNING: Final = 1
-FATAL: Final = 2
-
-CLOSE_NOTIFY: Final = 0
-NO_CERTIFICATE: Final = 41
-USER_CANCELED: Final = 90
-NO_RENEGOTIATION: Final = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from easpcap import facts
 from easpcap.http.exchange import Exchange, Interim, Request, Response
 from easpcap.results import (
     Analysis,
@@ -19,6 +20,23 @@ from easpcap.stream import TO_CLIENT, TO_SERVER, Endpoint, Position
 
 SERVER = Endpoint("10.20.0.20", 443)
 START = 1_289_861_221_000_000_000
+
+
+CLOSINGS = {what.kind: what for what in (facts.Fin(), facts.Rst(), facts.CloseNotify())}
+
+
+def client_hello(*, renegotiation=False, offers=False):
+    return facts.ClientHello("mail.contoso.com", 0x0303, renegotiation, offers)
+
+
+def handshake_done(*, renegotiation):
+    return facts.HandshakeDone(int(renegotiation), abbreviated=False, renegotiation=renegotiation, verified=True)
+
+
+def alert(name, *, fatal=True):
+    """The alert of this name in the RFC."""
+    (description,) = (number for number, known in facts.ALERT_NAMES.items() if known == name)
+    return facts.Alert(facts.FATAL if fatal else facts.WARNING, description)
 
 
 class Story:
@@ -104,8 +122,8 @@ class Story:
 
     # -------------------------------------------------------------- TLS
 
-    def fact(self, kind, direction, **data):
-        self.facts.append(Fact(kind, direction, self.here(), data.get("name", ""), data))
+    def fact(self, what, direction):
+        self.facts.append(Fact(what, direction, self.here()))
         return self.facts[-1]
 
     def hello_request(self, had=0, sent=None, *, by="server", mid_body=None, **fields):
@@ -114,7 +132,7 @@ class Story:
         request = exchange.request if exchange else None
         if mid_body is None:
             mid_body = request is not None and (request.content_length is None or had < request.content_length)
-        fact = self.fact("hello-request", TO_CLIENT)
+        fact = self.fact(facts.HelloRequest(), TO_CLIENT)
         self.asked = Renegotiation(
             by, fact.position, exchange, sent if sent is not None else had, had, mid_body=mid_body
         )
@@ -124,59 +142,59 @@ class Story:
         return self
 
     def client_hello(self):
-        self.asked.client_hello = self.fact("client-hello", TO_SERVER, renegotiation=True).position
+        self.asked.client_hello = self.fact(client_hello(renegotiation=True), TO_SERVER).position
         return self
 
     def renegotiated(self, *, certificate=True):
         """The rest of the handshake, with a certificate asked for."""
         self.certificate_asked().certificate(certificate)
-        self.asked.done = self.fact("handshake-done", TO_CLIENT, renegotiation=True).position
+        self.asked.done = self.fact(handshake_done(renegotiation=True), TO_CLIENT).position
         self.asked.outcome = "full"
         return self
 
     def certificate_asked(self):
-        self.fact("certificate-request", TO_CLIENT)
+        self.fact(facts.CertificateRequest("later"), TO_CLIENT)
         self.asked.certificate_requested = True
         return self
 
     def certificate(self, presented):
-        self.fact("client-certificate", TO_SERVER, count=int(presented))
+        self.fact(facts.ClientCertificate(int(presented)), TO_SERVER)
         self.asked.certificate_presented = presented
         return self
 
     def first_handshake_asks(self, *, presented, done=True):
         """A CertificateRequest in the first handshake, and what came."""
         self.tls.certificate_requested, self.tls.certificate_presented = "first-handshake", presented
-        self.fact("certificate-request", TO_CLIENT)
+        self.fact(facts.CertificateRequest("first-handshake"), TO_CLIENT)
         if presented is not None:
-            self.fact("client-certificate", TO_SERVER, count=int(presented))
+            self.fact(facts.ClientCertificate(int(presented)), TO_SERVER)
         if done:
-            self.fact("handshake-done", TO_CLIENT, renegotiation=False)
+            self.fact(handshake_done(renegotiation=False), TO_CLIENT)
         return self
 
     def alert(self, direction, name, *, fatal=True, outcome=None):
         """An alert; ``outcome`` is what the pipeline makes of it for the renegotiation."""
-        fact = self.fact("alert", direction, name=name, fatal=fatal)
+        fact = self.fact(alert(name, fatal=fatal), direction)
         if outcome is not None:
             self.asked.outcome, self.asked.alert = outcome, fact.position
-            self.asked.alert_direction, self.asked.alert_name = direction, name
+            self.asked.alert_name = name
         return self
 
     # -------------------------------------------------------------- TCP
 
     def zero_window(self):
-        self.fact("zero-window", TO_CLIENT)
+        self.fact(facts.ZeroWindow(), TO_CLIENT)
         return self
 
     def gap(self, direction, size=100):
-        self.fact("gap", direction)
+        self.fact(facts.MissingBytes(size), direction)
         self.gaps = tuple(size if side == direction else self.gaps[side] for side in (0, 1))
         return self
 
     def close(self, how):
         """server-rst, client-fin ...: ends the connection and what is unanswered on it."""
         side, kind = how.split("-", 1)
-        fact = self.fact(kind, TO_SERVER if side == "client" else TO_CLIENT)
+        fact = self.fact(CLOSINGS[kind], TO_SERVER if side == "client" else TO_CLIENT)
         self.closed_by = how
         for exchange in self.exchanges:
             if exchange.response is None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from easpcap.batch import ACK, PSH, SYN
+from easpcap.facts import TlsBegin
 from easpcap.pipeline import Analyzer
 from easpcap.report.timeline import timeline_rows
 from easpcap.tls.secrets.keyring import KeyRing
@@ -78,7 +79,7 @@ def test_what_tls_carries_is_read_and_cited(name, columnar):
     assert connection.decryption.status == "decrypted"
     assert [size for size, _ in connection.digest] == [len(data) for data in recording().plaintext]
     (begin,) = facts(connection, "tls-begin")
-    assert begin.detail == f"TLS begins after {name}"
+    assert begin.what == TlsBegin("" if name == "clear text" else name)
     assert begin.position.frame == frame_of(wire, recording().flights[0][1])
     inner = connection.exchanges[-1]
     assert message(inner) == ("POST", "/Microsoft-Server-ActiveSync?Cmd=Ping", 200, "completed")
@@ -93,7 +94,7 @@ def test_single_bytes_say_the_same_as_whole_flights(name):
     story = [*AGREED[name], *recording().flights]
     whole, single = only(analyse(packets(story))), only(analyse(packets(story, 1)))
     assert single.digest == whole.digest
-    assert [fact.detail for fact in single.facts] == [fact.detail for fact in whole.facts]
+    assert [fact.what for fact in single.facts] == [fact.what for fact in whole.facts]
     assert [message(e) for e in single.exchanges] == [message(e) for e in whole.exchanges]
     assert not analyse(packets(story, 1)).anomalies
 

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from easpcap.facts import (
+    FATAL,
+    NO_RENEGOTIATION,
+    WARNING,
+    Alert,
+    CertificateRequest,
+    ClientCertificate,
+    ClientHello,
+    HandshakeDone,
+    HelloRequest,
+)
 from easpcap.http.exchange import BodyPlace
 from easpcap.pipeline.renegotiation import RenegotiationTracker
 from easpcap.stream import TO_CLIENT, TO_SERVER, Position
@@ -37,8 +48,17 @@ def place_in(exchange):
     return place
 
 
-def seen(kind, direction=TO_CLIENT, plain_offset=0, **data):
-    return Seen(kind, direction, 0, 10, plain_offset, "", {"encrypted": True, **data})
+HANDSHAKE_FAILURE, CERTIFICATE_REQUIRED, INTERNAL_ERROR = 40, 116, 80
+FULL_HANDSHAKE = HandshakeDone(1, abbreviated=False, renegotiation=True, verified=True)
+ANSWERED_LATE = HandshakeDone(0, abbreviated=False, renegotiation=False, verified=False, post_handshake=True)
+
+
+def seen(what, direction=TO_CLIENT, plain_offset=0):
+    return Seen(what, direction, 0, 10, plain_offset, encrypted=True)
+
+
+def client_hello(*, renegotiation):
+    return ClientHello("mail.contoso.com", 0x0303, renegotiation, offers_post_handshake_auth=False)
 
 
 def at(frame):
@@ -52,7 +72,7 @@ def tracker(place):
 
 def asked_at(received, sent, **options):
     watch, found = tracker(place_in(upload(**options)))
-    watch.see(seen("hello-request"), at(5), received, sent)
+    watch.see(seen(HelloRequest()), at(5), received, sent)
     (only,) = found
     return only
 
@@ -75,7 +95,7 @@ def test_what_the_server_had_received_decides_not_what_the_client_had_sent():
 
 def test_between_requests_there_is_no_request_to_be_in_the_middle_of():
     watch, found = tracker(lambda _offset: None)
-    watch.see(seen("hello-request"), at(5), 0, 0)
+    watch.see(seen(HelloRequest()), at(5), 0, 0)
     assert found[0].exchange is None
     assert not found[0].mid_body
 
@@ -89,11 +109,11 @@ def test_a_client_that_holds_its_body_for_100_continue_is_not_interrupted():
 
 def test_a_full_handshake_with_an_empty_certificate_is_followed_to_its_end():
     watch, found = tracker(place_in(upload()))
-    watch.see(seen("hello-request"), at(5), HEAD + 300, HEAD + 700)
-    watch.see(seen("client-hello", TO_SERVER, HEAD + 800, renegotiation=True), at(6), HEAD + 300, HEAD + 800)
-    watch.see(seen("certificate-request"), at(7), HEAD + 800, HEAD + 800)
-    watch.see(seen("client-certificate", TO_SERVER, count=0), at(8), HEAD + 800, HEAD + 800)
-    watch.see(seen("handshake-done", full=True), at(9), HEAD + 800, HEAD + 800)
+    watch.see(seen(HelloRequest()), at(5), HEAD + 300, HEAD + 700)
+    watch.see(seen(client_hello(renegotiation=True), TO_SERVER, HEAD + 800), at(6), HEAD + 300, HEAD + 800)
+    watch.see(seen(CertificateRequest("later")), at(7), HEAD + 800, HEAD + 800)
+    watch.see(seen(ClientCertificate(0), TO_SERVER), at(8), HEAD + 800, HEAD + 800)
+    watch.see(seen(FULL_HANDSHAKE), at(9), HEAD + 800, HEAD + 800)
     (only,) = found
     assert (only.by, only.outcome, only.certificate_requested, only.certificate_presented) == (
         "server",
@@ -106,57 +126,57 @@ def test_a_full_handshake_with_an_empty_certificate_is_followed_to_its_end():
 
 def test_a_client_that_begins_by_itself_is_told_apart():
     watch, found = tracker(place_in(upload()))
-    watch.see(seen("client-hello", TO_SERVER, HEAD + 400, renegotiation=True), at(6), HEAD + 300, HEAD + 500)
+    watch.see(seen(client_hello(renegotiation=True), TO_SERVER, HEAD + 400), at(6), HEAD + 300, HEAD + 500)
     assert found[0].by == "client"
     assert found[0].body_offset_sent == 400
 
 
 def test_the_first_handshake_is_no_renegotiation():
     watch, found = tracker(place_in(upload()))
-    watch.see(seen("client-hello", TO_SERVER, 0, renegotiation=False), at(1), 0, 0)
-    watch.see(seen("handshake-done", full=True), at(2), 0, 0)
+    watch.see(seen(client_hello(renegotiation=False), TO_SERVER, 0), at(1), 0, 0)
+    watch.see(seen(FULL_HANDSHAKE), at(2), 0, 0)
     assert found == []
 
 
 def test_a_refusal_stays_a_refusal_whatever_the_server_makes_of_it():
     watch, found = tracker(place_in(upload()))
-    watch.see(seen("hello-request"), at(5), HEAD + 300, HEAD + 700)
-    refusal = seen("alert", TO_SERVER, fatal=False, description=100, name="no_renegotiation")
+    watch.see(seen(HelloRequest()), at(5), HEAD + 300, HEAD + 700)
+    refusal = seen(Alert(WARNING, NO_RENEGOTIATION), TO_SERVER)
     watch.see(refusal, at(6), HEAD + 300, HEAD + 800)
-    watch.see(seen("alert", fatal=True, description=40, name="handshake_failure"), at(7), HEAD + 800, HEAD + 800)
+    watch.see(seen(Alert(FATAL, HANDSHAKE_FAILURE)), at(7), HEAD + 800, HEAD + 800)
     assert (found[0].outcome, found[0].alert, found[0].alert_name) == ("refused", at(6), "no_renegotiation")
 
 
 def test_a_fatal_alert_is_a_failure():
     watch, found = tracker(place_in(upload()))
-    watch.see(seen("hello-request"), at(5), HEAD + 300, HEAD + 700)
-    watch.see(seen("alert", fatal=True, description=40, name="handshake_failure"), at(7), HEAD + 300, HEAD + 800)
-    assert (found[0].outcome, found[0].alert_direction) == ("failed", TO_CLIENT)
+    watch.see(seen(HelloRequest()), at(5), HEAD + 300, HEAD + 700)
+    watch.see(seen(Alert(FATAL, HANDSHAKE_FAILURE)), at(7), HEAD + 300, HEAD + 800)
+    assert (found[0].outcome, found[0].alert_name) == ("failed", "handshake_failure")
 
 
 def test_asking_twice_in_one_request_is_one_question_and_in_two_requests_two():
     first, second = upload(), upload()
     places = {1: place_in(first)(HEAD + 10), 2: place_in(second)(HEAD + 10)}
     watch, found = tracker(places.get)
-    watch.see(seen("hello-request"), at(5), 1, 1)
-    watch.see(seen("hello-request"), at(6), 1, 1)
-    watch.see(seen("hello-request"), at(7), 2, 2)
+    watch.see(seen(HelloRequest()), at(5), 1, 1)
+    watch.see(seen(HelloRequest()), at(6), 1, 1)
+    watch.see(seen(HelloRequest()), at(7), 2, 2)
     assert [r.exchange for r in found] == [first, second]
 
 
 def asked_late(watch, frame, received, sent):
-    watch.see(seen("certificate-request", when="later", post_handshake=True), at(frame), received, sent)
+    watch.see(seen(CertificateRequest("later", post_handshake=True)), at(frame), received, sent)
 
 
 def test_a_certificate_request_after_the_handshake_of_tls13_is_a_question_in_mid_body():
     watch, found = tracker(place_in(upload()))
-    watch.see(seen("certificate-request", when="first-handshake"), at(2), 0, 0)
+    watch.see(seen(CertificateRequest("first-handshake")), at(2), 0, 0)
     asked_late(watch, 5, HEAD + 300, HEAD + 700)
     (only,) = found
     assert (only.by, only.mid_body, only.body_offset_acknowledged, only.body_offset_sent) == ("server", True, 300, 700)
     assert (only.outcome, only.certificate_requested, only.certificate_presented) == ("post-handshake", True, None)
-    watch.see(seen("client-certificate", TO_SERVER, count=1), at(6), HEAD + 800, HEAD + 800)
-    watch.see(seen("handshake-done", TO_SERVER, post_handshake=True, full=False), at(7), HEAD + 800, HEAD + 800)
+    watch.see(seen(ClientCertificate(1), TO_SERVER), at(6), HEAD + 800, HEAD + 800)
+    watch.see(seen(ANSWERED_LATE, TO_SERVER), at(7), HEAD + 800, HEAD + 800)
     assert (only.outcome, only.certificate_presented, only.done) == ("post-handshake", True, at(7))
 
 
@@ -165,20 +185,20 @@ def answered_late(response):
     exchange.response = response
     watch, found = tracker(place_in(exchange))
     asked_late(watch, 5, HEAD + 300, HEAD + 700)
-    watch.see(seen("client-certificate", TO_SERVER, count=0), at(6), HEAD + 800, HEAD + 800)
-    watch.see(seen("handshake-done", TO_SERVER, post_handshake=True, full=False), at(7), HEAD + 800, HEAD + 800)
+    watch.see(seen(ClientCertificate(0), TO_SERVER), at(6), HEAD + 800, HEAD + 800)
+    watch.see(seen(ANSWERED_LATE, TO_SERVER), at(7), HEAD + 800, HEAD + 800)
     return watch, found
 
 
 def test_a_late_certificate_that_the_server_does_not_like_is_a_failure():
     watch, found = answered_late(None)
-    watch.see(seen("alert", fatal=True, description=116, name="certificate_required"), at(8), HEAD + 800, HEAD + 800)
+    watch.see(seen(Alert(FATAL, CERTIFICATE_REQUIRED)), at(8), HEAD + 800, HEAD + 800)
     assert (found[0].outcome, found[0].alert_name) == ("failed", "certificate_required")
 
 
 def test_an_alert_behind_the_response_has_nothing_to_do_with_the_late_certificate():
     watch, found = answered_late(object())
-    watch.see(seen("alert", fatal=True, description=80, name="internal_error"), at(8), HEAD + 800, HEAD + 800)
+    watch.see(seen(Alert(FATAL, INTERNAL_ERROR)), at(8), HEAD + 800, HEAD + 800)
     assert found[0].outcome == "post-handshake"
 
 
@@ -190,6 +210,6 @@ def test_two_late_questions_one_after_the_other_are_two():
 
 def test_a_server_that_says_no_to_the_client_s_own_renegotiation_refuses_it():
     watch, found = tracker(place_in(upload()))
-    watch.see(seen("client-hello", TO_SERVER, renegotiation=True), at(5), 0, 0)
-    watch.see(seen("alert", TO_CLIENT, fatal=False, description=100, name="no_renegotiation"), at(6), 0, 0)
+    watch.see(seen(client_hello(renegotiation=True), TO_SERVER), at(5), 0, 0)
+    watch.see(seen(Alert(WARNING, NO_RENEGOTIATION), TO_CLIENT), at(6), 0, 0)
     assert [(r.by, r.outcome) for r in found] == [("client", "refused")]

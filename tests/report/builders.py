@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from easpcap import facts
 from easpcap.activesync.command import Command
 from easpcap.http.exchange import Exchange, Interim, Request, Response
 from easpcap.results import (
@@ -25,6 +26,14 @@ SECOND = 1_000_000_000
 
 #: Escape, right-to-left override, zero width space, line break: what a hostile client might send.
 HOSTILE = "\x1b[31mred\u202egnp.exe\u200b\r\n=cmd|' /C calc'!A0"
+
+
+SERVER_HELLO = facts.ServerHello(0x0301, "TLS_RSA_WITH_AES_128_CBC_SHA", retry=False)
+HANDSHAKE_DONE = facts.HandshakeDone(0, abbreviated=False, renegotiation=False, verified=True)
+
+
+def client_hello(server_name: str | None = None) -> facts.ClientHello:
+    return facts.ClientHello(server_name, 0x0301, renegotiation=False, offers_post_handshake_auth=False)
 
 
 def at(frame: int, seconds: float, stamp: int | None = None, acked: int | None = None) -> Position:
@@ -145,14 +154,14 @@ def good_exchange(number: int = 0, on: int = 0, frame: int = 10, seconds: float 
 def quiet() -> Analysis:
     """One decrypted connection, one Sync, nothing wrong."""
     exchange = good_exchange()
-    facts = [
-        Fact("tcp-open", TO_SERVER, at(1, 0.0)),
-        Fact("client-hello", TO_SERVER, at(4, 0.001), "TLS 1.0"),
-        Fact("server-hello", TO_CLIENT, at(5, 0.002), "TLS_RSA_WITH_AES_128_CBC_SHA"),
-        Fact("handshake-done", TO_CLIENT, at(8, 0.004), "full"),
-        Fact("fin", TO_SERVER, at(20, 0.5)),
+    happened = [
+        Fact(facts.TcpOpen(), TO_SERVER, at(1, 0.0)),
+        Fact(client_hello(), TO_SERVER, at(4, 0.001)),
+        Fact(SERVER_HELLO, TO_CLIENT, at(5, 0.002)),
+        Fact(HANDSHAKE_DONE, TO_CLIENT, at(8, 0.004)),
+        Fact(facts.Fin(), TO_SERVER, at(20, 0.5)),
     ]
-    first = connection(0, at(1, 0.0), at(20, 0.5), exchanges=[exchange], facts=facts)
+    first = connection(0, at(1, 0.0), at(20, 0.5), exchanges=[exchange], facts=happened)
     return Analysis(
         inputs=[input_file(packets=20, seconds=0.5)],
         keys=[key_file(matches=[0])],
@@ -182,21 +191,21 @@ def _deadlock_connection() -> Connection:
         body_offset_acknowledged=49_152,
         mid_body=True,
     )
-    facts = [
-        Fact("tcp-open", TO_SERVER, at(50, 10.9)),
-        Fact("client-hello", TO_SERVER, at(52, 10.91)),
-        Fact("handshake-done", TO_CLIENT, at(56, 10.95)),
-        Fact("hello-request", TO_CLIENT, at(113, 11.031)),
-        Fact("zero-window", TO_CLIENT, at(121, 11.044)),
-        Fact("close-notify", TO_CLIENT, at(163, 41.049)),
-        Fact("fin", TO_CLIENT, at(163, 41.049)),
+    happened = [
+        Fact(facts.TcpOpen(), TO_SERVER, at(50, 10.9)),
+        Fact(client_hello(), TO_SERVER, at(52, 10.91)),
+        Fact(HANDSHAKE_DONE, TO_CLIENT, at(56, 10.95)),
+        Fact(facts.HelloRequest(), TO_CLIENT, at(113, 11.031)),
+        Fact(facts.ZeroWindow(), TO_CLIENT, at(121, 11.044)),
+        Fact(facts.CloseNotify(), TO_CLIENT, at(163, 41.049)),
+        Fact(facts.Fin(), TO_CLIENT, at(163, 41.049)),
     ]
     return connection(
         2,
         at(50, 10.9),
         at(170, 41.1),
         exchanges=[exchange],
-        facts=facts,
+        facts=happened,
         payload_bytes=(115_900, 2400),
         closed_by="server-fin",
         tls=tls(renegotiations=[asked]),
@@ -281,7 +290,7 @@ def incident() -> Analysis:
         ),
         closed_by="open",
     )
-    opaque.facts.append(Fact("capture-end", TO_SERVER, at(49, 9.0)))
+    opaque.facts.append(Fact(facts.CaptureEnd(), TO_SERVER, at(49, 9.0)))
     plain = connection(
         3,
         at(198, 49.9),
@@ -293,7 +302,7 @@ def incident() -> Analysis:
         roles_known_by="port",
         closed_by="server-rst",
         exchanges=[hostile, lone],
-        facts=[Fact("alert", TO_CLIENT, at(209, 50.9), "fatal " + HOSTILE)],
+        facts=[Fact(client_hello(HOSTILE), TO_SERVER, at(209, 50.9))],
     )
     sync_connection = connection(0, at(1, 0.0), at(20, 0.5), exchanges=[sync], facts=quiet().connections[0].facts)
     findings, causes = _findings(stuck.exchanges[0])

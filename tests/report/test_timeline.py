@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from easpcap import facts
 from easpcap.pipeline import analyze
 from easpcap.report.table import render_csv
 from easpcap.report.timeline import COLUMNS, timeline_rows
 from easpcap.results import Analysis, Fact
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from tests.report import builders
-from tests.report.builders import at
+from tests.report.builders import HANDSHAKE_DONE, SERVER_HELLO, at, client_hello
 
 CONTRACT = (
     "time,offset_s,capture,frame,connection,exchange,source,event,direction,client,server,method,target,command,"
@@ -52,7 +53,7 @@ def test_a_hello_request_says_what_either_side_had():
 
 def test_an_event_outside_the_list_is_left_out():
     analysis = builders.quiet()
-    analysis.connections[0].facts.append(Fact("gap", TO_SERVER, at(9, 0.01)))
+    analysis.connections[0].facts.append(Fact(facts.MissingBytes(1460), TO_SERVER, at(9, 0.01)))
     assert "gap" not in events(analysis)
 
 
@@ -61,9 +62,9 @@ def test_within_a_connection_causality_goes_before_the_clock():
     analysis = builders.quiet()
     analysis.connections[0].exchanges.clear()
     analysis.connections[0].facts[:] = [
-        Fact("handshake-done", TO_CLIENT, at(2, 0.001, stamp=20)),
-        Fact("client-hello", TO_SERVER, at(4, 0.003, stamp=10)),
-        Fact("fin", TO_SERVER, at(3, 0.002, stamp=30)),
+        Fact(HANDSHAKE_DONE, TO_CLIENT, at(2, 0.001, stamp=20)),
+        Fact(client_hello(), TO_SERVER, at(4, 0.003, stamp=10)),
+        Fact(facts.Fin(), TO_SERVER, at(3, 0.002, stamp=30)),
     ]
     assert events(analysis, 0) == ["client-hello", "handshake-done", "fin"]
 
@@ -71,11 +72,11 @@ def test_within_a_connection_causality_goes_before_the_clock():
 def test_between_connections_the_running_maximum_of_time_decides():
     one, two = builders.connection(0, at(1, 0.0), at(9, 9.0)), builders.connection(1, at(2, 1.0), at(8, 8.0))
     one.facts[:] = [
-        Fact("tcp-open", TO_SERVER, at(1, 0.0, stamp=1)),
-        Fact("client-hello", TO_SERVER, at(5, 5.0, stamp=2)),
-        Fact("server-hello", TO_CLIENT, at(3, 3.0, stamp=3)),  # clock runs back: stays behind the hello
+        Fact(facts.TcpOpen(), TO_SERVER, at(1, 0.0, stamp=1)),
+        Fact(client_hello(), TO_SERVER, at(5, 5.0, stamp=2)),
+        Fact(SERVER_HELLO, TO_CLIENT, at(3, 3.0, stamp=3)),  # clock runs back: stays behind the hello
     ]
-    two.facts[:] = [Fact("tcp-open", TO_SERVER, at(2, 1.0)), Fact("rst", TO_SERVER, at(6, 6.0))]
+    two.facts[:] = [Fact(facts.TcpOpen(), TO_SERVER, at(2, 1.0)), Fact(facts.Rst(), TO_SERVER, at(6, 6.0))]
     analysis = Analysis([], [], [one, two], [], {})
     assert [(row["connection"], row["event"]) for row in timeline_rows(analysis)] == [
         (0, "tcp-open"),

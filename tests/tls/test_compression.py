@@ -35,7 +35,7 @@ def test_compressed_records_are_expanded_in_both_directions(version, suite, step
     assert outcome.plaintext == tuple(map(bytes, script.plaintext))
     assert outcome.verdict() == ("decrypted", None, None)
     done = next(fact for fact in outcome.seen if fact.kind == "handshake-done")
-    assert done.data["verified"]
+    assert done.what.verified
 
 
 def test_the_history_begins_anew_with_every_handshake():

@@ -71,8 +71,8 @@ def test_a_session_resumed_on_another_connection_is_opened(version, tickets):
     assert second.session.resumed == ("ticket" if tickets else "session-id")
     assert second.plaintext == recording.plaintext
     done = next(fact for fact in second.seen if fact.kind == "handshake-done")
-    assert done.data["abbreviated"]
-    assert done.data["verified"]
+    assert done.what.abbreviated
+    assert done.what.verified
 
 
 def test_a_resumed_session_whose_origin_was_not_seen_says_so():

@@ -44,7 +44,7 @@ def test_the_whole_trace_of_the_rfc_is_read(step):
     assert outcome.plaintext == (rfc8448.PAYLOAD, rfc8448.PAYLOAD)
     assert outcome.codes == []
     done = next(seen for seen in outcome.seen if seen.kind == "handshake-done")
-    assert done.data["verified"]
+    assert done.what.verified
     assert outcome.verdict(log=True, keys=False) == ("decrypted", None, None)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from easpcap.facts import HandshakeDone
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
 from easpcap.tls.secrets.keyring import KeyRing
 from easpcap.tls.session.session import Records, Seen, SessionCache, TlsSession
@@ -55,7 +56,7 @@ def test_what_openssl_no_longer_speaks_is_opened(version, cipher, mac):
     outcome = run(recording.flights)
     assert outcome.plaintext == recording.plaintext
     done = next(fact for fact in outcome.seen if fact.kind == "handshake-done")
-    assert done.data["verified"]
+    assert done.what.verified
 
 
 def test_a_key_log_opens_an_ephemeral_key_exchange():
@@ -83,8 +84,7 @@ def test_a_full_handshake_tells_its_story():
     assert session.server_name == "mail.example.test"
     assert (session.certificate_requested, session.certificate_presented) == ("first-handshake", True)
     assert [end.cause for end in outcome.ends] == ["close-notify", "close-notify"]
-    done = outcome.seen[8].data
-    assert (done["full"], done["number"], done["renegotiation"], done["verified"]) == (True, 0, False, True)
+    assert outcome.seen[8].what == HandshakeDone(0, abbreviated=False, renegotiation=False, verified=True)
 
 
 def test_a_null_suite_is_read_without_any_key():
@@ -136,11 +136,10 @@ def test_a_body_may_span_three_epochs(version, suite, options):
     outcome = run(script.flights)
     assert outcome.plaintext == (lines(0, 10), bytes(script.plaintext[TO_CLIENT]))
     assert outcome.codes == []
-    done = [fact.data for fact in outcome.seen if fact.kind == "handshake-done"]
-    assert [(fact["number"], fact["full"], fact["renegotiation"], fact["verified"]) for fact in done] == [
-        (0, True, False, True),
-        (1, True, True, True),
-        (2, False, True, True),
+    assert [fact.what for fact in outcome.seen if fact.kind == "handshake-done"] == [
+        HandshakeDone(0, abbreviated=False, renegotiation=False, verified=True),
+        HandshakeDone(1, abbreviated=False, renegotiation=True, verified=True),
+        HandshakeDone(2, abbreviated=True, renegotiation=True, verified=True),
     ]
     assert outcome.session.handshakes == 3
     assert (outcome.session.certificate_requested, outcome.session.certificate_presented) == ("later", True)
@@ -159,9 +158,9 @@ def test_a_hello_request_may_come_at_any_byte_of_a_body(at):
     outcome = run(script.flights)
     assert outcome.plaintext[0] == LINES[:80]
     asked = next(fact for fact in outcome.seen if fact.kind == "hello-request")
-    assert (asked.direction, asked.offset, asked.data["encrypted"]) == (TO_CLIENT, where, True)
+    assert (asked.direction, asked.offset, asked.encrypted) == (TO_CLIENT, where, True)
     again = [fact for fact in outcome.seen if fact.kind == "client-hello"][1]
-    assert (again.plain_offset, again.offset, again.data["renegotiation"]) == (at, answer, True)
+    assert (again.plain_offset, again.offset, again.what.renegotiation) == (at, answer, True)
 
 
 def test_a_hello_request_that_nobody_answers_changes_nothing():
@@ -198,7 +197,7 @@ def test_a_refused_renegotiation_lets_the_data_go_on_and_may_be_tried_again(refu
     script.data(TO_SERVER, lines(2, 4))
     outcome = run(script.flights)
     alert = next(fact for fact in outcome.seen if fact.kind == "alert")
-    assert (alert.direction, alert.data["name"], alert.data["fatal"]) == (refuser, "no_renegotiation", False)
+    assert (alert.direction, alert.what.name, alert.what.fatal) == (refuser, "no_renegotiation", False)
     assert outcome.plaintext[0] == lines(0, 4)
     assert outcome.codes == []
 
@@ -209,7 +208,7 @@ def test_the_client_may_show_any_number_of_certificates(count):
     script.full(ask_certificate=True, client_certificates=count)
     outcome = run(script.flights)
     shown = next(fact for fact in outcome.seen if fact.kind == "client-certificate")
-    assert shown.data == {"encrypted": True, "count": count}
+    assert (shown.what.count, shown.encrypted) == (count, True)
     assert outcome.session.certificate_presented is (count > 0)
 
 
@@ -222,7 +221,7 @@ def test_in_ssl3_an_alert_stands_for_no_certificate():
     list(steps)
     outcome = run(script.flights)
     shown = next(fact for fact in outcome.seen if fact.kind == "client-certificate")
-    assert shown.data["count"] == 0
+    assert shown.what.count == 0
     assert "handshake-done" in outcome.kinds
 
 
@@ -469,7 +468,7 @@ def test_a_finished_that_does_not_fit_is_an_anomaly_and_no_more():
     assert outcome.codes == ["tls-finished-mismatch"] * 2
     assert outcome.plaintext[0] == b"still here"
     done = next(fact for fact in outcome.seen if fact.kind == "handshake-done")
-    assert not done.data["verified"]
+    assert not done.what.verified
 
 
 # -- odd beginnings --------------------------------------------------------------------------------------------------

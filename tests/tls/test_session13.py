@@ -54,7 +54,7 @@ def test_a_connection_of_every_suite_tells_its_story(suite):
         "close-notify",
     ]
     done = outcome.seen[3]
-    assert (done.data["full"], done.data["verified"], done.direction) == (True, True, TO_SERVER)
+    assert (done.what.abbreviated, done.what.verified, done.direction) == (False, True, TO_SERVER)
     assert outcome.session.key_sources == {7}
     assert outcome.session.server_certificate is not None
 
@@ -64,7 +64,7 @@ def test_openssl_is_read_and_its_finished_proven():
     outcome = run(recording.flights, ring_with_log(recording.key_log))
     assert outcome.plaintext == recording.plaintext
     assert outcome.codes == []
-    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").data["verified"]
+    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").what.verified
 
 
 def test_openssl_resumes_by_psk():
@@ -77,7 +77,7 @@ def test_openssl_resumes_by_psk():
     assert outcome.codes == []
     assert outcome.session.resumed == "psk"
     assert "certificate" not in outcome.kinds
-    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").data["abbreviated"]
+    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").what.abbreviated
 
 
 def test_openssl_shows_a_client_certificate_in_the_first_handshake():
@@ -92,8 +92,8 @@ def test_openssl_shows_a_client_certificate_in_the_first_handshake():
 def test_certificates_of_the_client_are_counted(count):
     outcome = read(talk(Tls13Script().handshake(certificates=count)))
     asked, came = (next(s for s in outcome.seen if s.kind == k) for k in ("certificate-request", "client-certificate"))
-    assert asked.data["when"] == "first-handshake"
-    assert came.data["count"] == count
+    assert asked.what.when == "first-handshake"
+    assert came.what.count == count
     assert outcome.session.certificate_presented is (count > 0)
 
 
@@ -105,8 +105,8 @@ def test_a_hello_retry_request_is_followed_by_the_same_handshake():
     outcome = read(script)
     assert_read(script, outcome)
     assert outcome.session.handshakes == 1
-    assert outcome.seen[1].detail.startswith("HelloRetryRequest")
-    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").data["verified"]
+    assert outcome.seen[1].what.retry
+    assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").what.verified
 
 
 def test_a_change_cipher_spec_may_stand_anywhere():
@@ -149,7 +149,7 @@ def test_tickets_alerts_and_padding_are_no_data():
     script.alert(TO_CLIENT, 1, 90)
     outcome = read(talk(script))
     assert outcome.plaintext == tuple(map(bytes, script.plaintext))
-    alerts = [(seen.data["name"], seen.data["fatal"]) for seen in outcome.seen if seen.kind == "alert"]
+    alerts = [(seen.what.name, seen.what.fatal) for seen in outcome.seen if seen.kind == "alert"]
     assert alerts == [("handshake_failure", True), ("user_canceled", False)]  # whatever level they have
 
 
@@ -165,11 +165,11 @@ def test_a_certificate_may_be_asked_for_in_the_middle_of_a_body():
     talk(script)
     outcome = read(script)
     assert_read(script, outcome)
-    assert outcome.seen[0].data["post_handshake_auth"] is True
+    assert outcome.seen[0].what.offers_post_handshake_auth is True
     asked, came, done = outcome.seen[4:7]
-    assert (asked.kind, asked.offset, asked.data["post_handshake"]) == ("certificate-request", asked_at, True)
-    assert (came.kind, came.data["count"], came.plain_offset) == ("client-certificate", 1, 2000)
-    assert (done.kind, done.data["post_handshake"]) == ("handshake-done", True)
+    assert (asked.kind, asked.offset, asked.what.post_handshake) == ("certificate-request", asked_at, True)
+    assert (came.kind, came.what.count, came.plain_offset) == ("client-certificate", 1, 2000)
+    assert (done.kind, done.what.post_handshake) == ("handshake-done", True)
     assert (outcome.session.certificate_requested, outcome.session.certificate_presented) == ("later", True)
 
 
@@ -513,4 +513,4 @@ def test_a_compressed_certificate_is_expanded_where_it_is_zlibs(algorithm, count
     compressed = algorithm.to_bytes(2, "big") + len(body).to_bytes(3, "big") + vector(3, zlib.compress(body))
     script.message(TO_CLIENT, 25, compressed)
     (seen,) = [seen for seen in read(script).seen if seen.kind == "certificate"]
-    assert seen.data["count"] == count
+    assert seen.what.count == count

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.facts import ClientHello
 from easpcap.fields import Fields
 from easpcap.results import Evidence
 
@@ -55,7 +56,9 @@ def _hello_without_offer(index: AnalysisIndex, connection: Connection) -> Fact |
     if tls is None or tls.version != "TLS 1.3" or tls.certificate_requested is not None:
         return None
     hello = next(iter(index.facts(connection, "client-hello")), None)
-    return hello if hello is not None and hello.data.get("post_handshake_auth") is False else None
+    if hello is None or not isinstance(hello.what, ClientHello) or hello.what.offers_post_handshake_auth:
+        return None
+    return hello
 
 
 def _refusal(index: AnalysisIndex, connection: Connection, exchange: Exchange) -> Refusal | None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
-    from easpcap.results import Connection, Fact, Finding, Renegotiation
+    from easpcap.diagnosis.renegotiation_outcome import SentAlert
+    from easpcap.results import Connection, Finding, Renegotiation
 
 RULE = ("renegotiation-failed", "critical")
 
@@ -28,7 +29,7 @@ def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renego
     how = outcome.outcome_of(index, connection, renegotiation)
     alert = how.alert
     assert alert is not None  # noqa: S101  # is_failed asks for it
-    name = str(alert.data.get("name") or alert.detail or "unknown")
+    name = alert.what.name
     return evidence.finding(
         index,
         RULE,
@@ -51,7 +52,7 @@ def _handshake(connection: Connection) -> str:
     return "The late client certificate" if evidence.post_handshake(connection) else "The renegotiation"
 
 
-def _detail(connection: Connection, renegotiation: Renegotiation, alert: Fact, name: str) -> str:
+def _detail(connection: Connection, renegotiation: Renegotiation, alert: SentAlert, name: str) -> str:
     if renegotiation.by == "client":
         return (
             f"The client began a renegotiation by itself and the {outcome.side(alert.direction)} ended it with {name}."

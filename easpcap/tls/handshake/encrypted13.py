@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
+from easpcap import facts
 from easpcap.errors import DecodeError
 from easpcap.limits import MAX_HANDSHAKE_MESSAGE
 from easpcap.stream import TO_CLIENT, TO_SERVER
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from easpcap.tls.handshake.negotiation import Negotiation
     from easpcap.tls.handshake.summary import Summary
 
-    Facts = list[Seen | Anomaly]
+    HandshakeEvents = list[Seen | Anomaly]
 
 #: The epochs of a direction, in their order; the last one has generations.
 EARLY, HANDSHAKE, APPLICATION = range(3)
@@ -86,7 +87,7 @@ class EncryptedHandshake13:
         self.negotiation = negotiation
         self._secrets = secrets
 
-    def take(self, message: Message, place: Place, epoch: int) -> Facts:
+    def take(self, message: Message, place: Place, epoch: int) -> HandshakeEvents:
         """One message, read under the keys of ``epoch``."""
         negotiation = self.negotiation
         action = self._ACTIONS.get((place.direction, epoch == APPLICATION, message.message_type))
@@ -95,66 +96,61 @@ class EncryptedHandshake13:
             when = "after the handshake" if epoch == APPLICATION else "in the handshake"
             return [place.anomaly("tls-unexpected-message", f"{name} came {when}")]
         try:
-            facts = action(self, negotiation, message, place)
+            events = action(self, negotiation, message, place)
         except DecodeError as error:
-            facts = [place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}")]
+            events = [place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}")]
         if epoch != APPLICATION:
             negotiation.record(message)
-        return facts
+        return events
 
-    def _pass(self, _negotiation: Negotiation, _message: Message, _place: Place) -> Facts:
+    def _pass(self, _negotiation: Negotiation, _message: Message, _place: Place) -> HandshakeEvents:
         return []
 
-    def _extensions(self, _negotiation: Negotiation, message: Message, _place: Place) -> Facts:
+    def _extensions(self, _negotiation: Negotiation, message: Message, _place: Place) -> HandshakeEvents:
         accepted = ext.EARLY_DATA in ext.parse_extensions(Reader(message.body))
         self.early_accepted = accepted
         return []
 
-    def _certificate_request(self, _negotiation: Negotiation, _message: Message, place: Place) -> Facts:
+    def _certificate_request(self, _negotiation: Negotiation, _message: Message, place: Place) -> HandshakeEvents:
         self._summary.certificate_requested = self._summary.certificate_requested or "first-handshake"
-        return [place.seen("certificate-request", "CertificateRequest", {"when": "first-handshake"})]
+        return [place.seen(facts.CertificateRequest("first-handshake"))]
 
-    def _late_request(self, _negotiation: Negotiation, _message: Message, place: Place) -> Facts:
+    def _late_request(self, _negotiation: Negotiation, _message: Message, place: Place) -> HandshakeEvents:
         """Post-handshake authentication (RFC 8446 section 4.6.2)."""
         self._summary.certificate_requested = self._summary.certificate_requested or "later"
-        data = {"when": "later", "post_handshake": True}
-        return [place.seen("certificate-request", "CertificateRequest after the handshake", data)]
+        return [place.seen(facts.CertificateRequest("later", post_handshake=True))]
 
-    def _server_certificate(self, negotiation: Negotiation, message: Message, place: Place) -> Facts:
+    def _server_certificate(self, negotiation: Negotiation, message: Message, place: Place) -> HandshakeEvents:
         certificates = _certificates(message)
         if certificates:
             negotiation.certificate = certificates[0]
             negotiation.key_fits = self._finder.fits(certificates[0])
             self._summary.server_certificate = self._summary.server_certificate or certificates[0]
         count = None if certificates is None else len(certificates)
-        return [place.seen("certificate", "Certificate of the server", {"count": count})]
+        return [place.seen(facts.ServerCertificate(count))]
 
-    def _client_certificate(self, _negotiation: Negotiation, message: Message, place: Place) -> Facts:
+    def _client_certificate(self, _negotiation: Negotiation, message: Message, place: Place) -> HandshakeEvents:
         certificates = _certificates(message)
         count = 1 if certificates is None else len(certificates)  # nobody compresses an empty list
         self._summary.certificate_presented = count > 0
-        detail = "Certificate of the client" if count else "the client has no certificate to show"
-        return [place.seen("client-certificate", detail, {"count": count})]
+        return [place.seen(facts.ClientCertificate(count))]
 
-    def _finished(self, negotiation: Negotiation, message: Message, place: Place) -> Facts:
-        facts: Facts = []
+    def _finished(self, negotiation: Negotiation, message: Message, place: Place) -> HandshakeEvents:
+        events: HandshakeEvents = []
         if self._verify(negotiation, message, place.direction) is False:
             detail = "the Finished does not fit the handshake messages before it"
-            facts.append(place.anomaly("tls-finished-mismatch", detail))
+            events.append(place.anomaly("tls-finished-mismatch", detail))
         negotiation.finished[place.direction] = True
         if place.direction == TO_SERVER:
             negotiation.break_transcript()  # not asked for any more
-            resumed = self._summary.resumed is not None
-            data = {
-                "number": negotiation.number,
-                "full": not resumed,
-                "abbreviated": resumed,
-                "renegotiation": False,
-                "verified": all(negotiation.verified),
-            }
-            form = "abbreviated" if resumed else "full"
-            facts.append(place.seen("handshake-done", f"{form} handshake done", data))
-        return facts
+            done = facts.HandshakeDone(
+                negotiation.number,
+                abbreviated=self._summary.resumed is not None,
+                renegotiation=False,
+                verified=all(negotiation.verified),
+            )
+            events.append(place.seen(done))
+        return events
 
     def _verify(self, negotiation: Negotiation, message: Message, direction: int) -> bool | None:
         """Whether a Finished fits the transcript; None where that cannot be known."""
@@ -168,20 +164,15 @@ class EncryptedHandshake13:
         negotiation.verified[direction] = verified
         return verified
 
-    def _late_finished(self, negotiation: Negotiation, _message: Message, place: Place) -> Facts:
-        data = {
-            "number": negotiation.number,
-            "full": False,
-            "abbreviated": False,
-            "renegotiation": False,
-            "verified": False,
-            "post_handshake": True,
-        }
-        return [place.seen("handshake-done", "post-handshake authentication done", data)]
+    def _late_finished(self, negotiation: Negotiation, _message: Message, place: Place) -> HandshakeEvents:
+        done = facts.HandshakeDone(
+            negotiation.number, abbreviated=False, renegotiation=False, verified=False, post_handshake=True
+        )
+        return [place.seen(done)]
 
     #: By direction, whether the handshake is over, and type.
     _ACTIONS: ClassVar[
-        dict[tuple[int, bool, int], Callable[[EncryptedHandshake13, Negotiation, Message, Place], Facts]]
+        dict[tuple[int, bool, int], Callable[[EncryptedHandshake13, Negotiation, Message, Place], HandshakeEvents]]
     ] = {
         (TO_CLIENT, False, cp.ENCRYPTED_EXTENSIONS): _extensions,
         (TO_CLIENT, False, cp.CERTIFICATE_REQUEST): _certificate_request,

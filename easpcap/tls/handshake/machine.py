@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from easpcap import facts
 from easpcap.errors import DecodeError
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from easpcap.tls import codepoints as cp
-from easpcap.tls.handshake import alerts
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
 from easpcap.tls.handshake.negotiation import Negotiation
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from easpcap.tls.handshake.messages import ClientHello, Message, ServerHello
     from easpcap.tls.handshake.summary import Summary
 
-    Facts = list[Seen | Anomaly]
+    HandshakeEvents = list[Seen | Anomaly]
 
 
 class HandshakeMachine:
@@ -53,54 +53,55 @@ class HandshakeMachine:
         """Whether a handshake is under way."""
         return self.state not in (State.START, State.ESTABLISHED)
 
-    def take(self, message: Message, place: Place) -> Facts:
+    def take(self, message: Message, place: Place) -> HandshakeEvents:
         """One handshake message in the order of the connection."""
-        facts = self._advance(message.message_type, place)
+        events = self._advance(message.message_type, place)
         action = self._ACTIONS.get((place.direction, message.message_type))
         try:
             if action is None:
                 self.negotiation.record(message)
             else:
-                facts += action(self, message, place)
+                events += action(self, message, place)
         except DecodeError as error:
             name = cp.MESSAGE_NAMES.get(message.message_type, "handshake message")
-            facts.append(place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}"))
+            events.append(place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}"))
             self.negotiation.record(message)
-        return facts
+        return events
 
-    def take_ssl2_hello(self, body: bytes, place: Place) -> Facts:
+    def take_ssl2_hello(self, body: bytes, place: Place) -> HandshakeEvents:
         """A ClientHello in SSLv2 format; the transcript has it without its record header (RFC 5246 appendix E.2)."""
-        facts = self._advance(cp.CLIENT_HELLO, place)
+        events = self._advance(cp.CLIENT_HELLO, place)
         message = hs.Message(cp.CLIENT_HELLO, body, place.offset, place.end)
-        return facts + self._begin(hs.parse_ssl2_client_hello(body), message, place)
+        return events + self._begin(hs.parse_ssl2_client_hello(body), message, place)
 
-    def change_cipher_spec(self, place: Place) -> Facts:
+    def change_cipher_spec(self, place: Place) -> HandshakeEvents:
         """A ChangeCipherSpec: from here on this direction is under the keys of the present negotiation."""
-        facts = self._advance(CHANGE_CIPHER_SPEC, place)
-        facts.append(place.seen("change-cipher-spec", "ChangeCipherSpec"))
+        events = self._advance(CHANGE_CIPHER_SPEC, place)
+        events.append(place.seen(facts.ChangeCipherSpec()))
         self.negotiation.changed[place.direction] = True
-        return facts
+        return events
 
-    def take_hidden(self, place: Place) -> Facts:
+    def take_hidden(self, place: Place) -> HandshakeEvents:
         """The first handshake record under keys that were not found: it holds the Finished (RFC 5246 section 7.4.9)."""
         self._advance(cp.FINISHED, place)
         return self._finish(place)
 
-    def take_alert(self, level: int, description: int, place: Place) -> Facts:
+    def take_alert(self, level: int, description: int, place: Place) -> HandshakeEvents:
         """An alert; a handshake that is refused is over, and the connection goes on as before."""
-        facts: Facts = [alerts.alert_seen(level, description, place)]
-        if description == cp.NO_RENEGOTIATION and self.negotiation.renegotiation and self.busy and not self.hidden:
+        alert = facts.CloseNotify() if description == facts.CLOSE_NOTIFY else facts.Alert(level, description)
+        events: HandshakeEvents = [place.seen(alert)]
+        if description == facts.NO_RENEGOTIATION and self.negotiation.renegotiation and self.busy and not self.hidden:
             self.state = State.ESTABLISHED
-        elif description == cp.NO_CERTIFICATE and place.direction == TO_SERVER and level != cp.FATAL:
-            facts.append(self._certificates_presented(0, place))  # RFC 6101 section 5.6.6
-        return facts
+        elif description == facts.NO_CERTIFICATE and place.direction == TO_SERVER and level != facts.FATAL:
+            events.append(self._certificates_presented(0, place))  # RFC 6101 section 5.6.6
+        return events
 
     def lose(self) -> None:
         """Bytes are missing: messages of a handshake under way may be among them."""
         if self.busy:
             self.negotiation.break_transcript()
 
-    def _advance(self, message_type: int, place: Place) -> Facts:
+    def _advance(self, message_type: int, place: Place) -> HandshakeEvents:
         """Go on to the next state; what has no place here is told, and does not change the state."""
         state = TRANSITIONS.get((self.state, place.direction, message_type))
         if state is None:
@@ -115,17 +116,17 @@ class HandshakeMachine:
                 self._summary.resumed = resumed
         return []
 
-    def _hello_request(self, message: Message, place: Place) -> Facts:
+    def _hello_request(self, message: Message, place: Place) -> HandshakeEvents:
         del message  # it is empty, and belongs to no transcript
-        return [place.seen("hello-request", "HelloRequest")]
+        return [place.seen(facts.HelloRequest())]
 
-    def _client_hello(self, message: Message, place: Place) -> Facts:
+    def _client_hello(self, message: Message, place: Place) -> HandshakeEvents:
         if self.hidden:  # the second one, after a HelloRetryRequest
             self.negotiation.record(message)
             return []
         return self._begin(hs.parse_client_hello(message.body), message, place)
 
-    def _begin(self, hello: ClientHello, message: Message, place: Place) -> Facts:
+    def _begin(self, hello: ClientHello, message: Message, place: Place) -> HandshakeEvents:
         summary = self._summary
         renegotiation = summary.server_hello_seen or place.encrypted
         summary.client_hello_seen = True
@@ -135,15 +136,10 @@ class HandshakeMachine:
         self.negotiation.record(message)
         name = ext.server_name(hello.extensions)
         summary.server_name = summary.server_name or name
-        data = {
-            "renegotiation": renegotiation,
-            "server_name": name,
-            "version": hello.version,
-            "post_handshake_auth": ext.POST_HANDSHAKE_AUTH in hello.extensions,
-        }
-        return [place.seen("client-hello", f"ClientHello for {name}" if name else "ClientHello", data)]
+        offers = ext.POST_HANDSHAKE_AUTH in hello.extensions
+        return [place.seen(facts.ClientHello(name, hello.version, renegotiation, offers))]
 
-    def _server_hello(self, message: Message, place: Place) -> Facts:
+    def _server_hello(self, message: Message, place: Place) -> HandshakeEvents:
         hello, summary = hs.parse_server_hello(message.body), self._summary
         if self.state is not State.SERVER_CHOSE and not self.hidden:  # the ClientHello was not seen
             self.negotiation = Negotiation(summary.handshakes, renegotiation=summary.server_hello_seen)
@@ -159,12 +155,11 @@ class HandshakeMachine:
         summary.handshakes += not self.hidden  # the ServerHello behind a HelloRetryRequest is of the same handshake
         if agreement.version >= cp.TLS13:
             self._enter_tls13(hello, agreement.client_random)
-        name = "HelloRetryRequest" if hello.is_retry else "ServerHello"
-        data = {"version": agreement.version, "suite": agreement.suite.value, "suite_name": agreement.suite.name}
-        facts: Facts = [place.seen("server-hello", f"{name}, {agreement.suite.name}", data)]
+        what = facts.ServerHello(agreement.version, agreement.suite.name, hello.is_retry)
+        events: HandshakeEvents = [place.seen(what)]
         if hello.draft:
-            facts.append(place.anomaly("tls-draft", f"this is draft {hello.draft} of TLS 1.3"))
-        return facts
+            events.append(place.anomaly("tls-draft", f"this is draft {hello.draft} of TLS 1.3"))
+        return events
 
     def _enter_tls13(self, hello: ServerHello, client_random: bytes | None) -> None:
         """All behind this hello is encrypted; only a HelloRetryRequest is followed by hellos."""
@@ -174,28 +169,29 @@ class HandshakeMachine:
         if client_random is None or not self._finder.logged(client_random):
             self._summary.unopened = self.negotiation
 
-    def _server_certificate(self, message: Message, place: Place) -> Facts:
+    def _server_certificate(self, message: Message, place: Place) -> HandshakeEvents:
         self.negotiation.record(message)
         certificates = hs.parse_certificates(message.body)
         if certificates:
             self.negotiation.certificate = certificates[0]
             self.negotiation.key_fits = self._finder.fits(certificates[0])
             self._summary.server_certificate = self._summary.server_certificate or certificates[0]
-        return [place.seen("certificate", "Certificate of the server", {"count": len(certificates)})]
+        return [place.seen(facts.ServerCertificate(len(certificates)))]
 
-    def _server_key_exchange(self, message: Message, place: Place) -> Facts:
+    def _server_key_exchange(self, message: Message, place: Place) -> HandshakeEvents:
         del place  # no fact of its own
         self.negotiation.record(message)
         self.negotiation.ephemeral_key = True
         return []
 
-    def _certificate_request(self, message: Message, place: Place) -> Facts:
+    def _certificate_request(self, message: Message, place: Place) -> HandshakeEvents:
         self.negotiation.record(message)
-        when = "later" if self.negotiation.number or self.negotiation.renegotiation else "first-handshake"
-        self._summary.certificate_requested = self._summary.certificate_requested or when
-        return [place.seen("certificate-request", "CertificateRequest", {"when": when})]
+        later = self.negotiation.number or self.negotiation.renegotiation
+        request = facts.CertificateRequest("later" if later else "first-handshake")
+        self._summary.certificate_requested = self._summary.certificate_requested or request.when
+        return [place.seen(request)]
 
-    def _new_session_ticket(self, message: Message, place: Place) -> Facts:
+    def _new_session_ticket(self, message: Message, place: Place) -> HandshakeEvents:
         del place  # no fact of its own
         self.negotiation.record(message)
         self.negotiation.ticket = hs.parse_new_session_ticket(message.body)
@@ -203,30 +199,29 @@ class HandshakeMachine:
             self._finder.remember(self.negotiation)
         return []
 
-    def _client_certificate(self, message: Message, place: Place) -> Facts:
+    def _client_certificate(self, message: Message, place: Place) -> HandshakeEvents:
         self.negotiation.record(message)
         return [self._certificates_presented(len(hs.parse_certificates(message.body)), place)]
 
     def _certificates_presented(self, count: int, place: Place) -> Seen:
         self._summary.certificate_presented = count > 0
-        detail = "Certificate of the client" if count else "the client has no certificate to show"
-        return place.seen("client-certificate", detail, {"count": count})
+        return place.seen(facts.ClientCertificate(count))
 
-    def _client_key_exchange(self, message: Message, place: Place) -> Facts:
+    def _client_key_exchange(self, message: Message, place: Place) -> HandshakeEvents:
         self.negotiation.record(message)
         self.negotiation.keyed = True
         self._finder.by_key_exchange(self.negotiation, message.body)
-        return [place.seen("client-key-exchange", "ClientKeyExchange")]
+        return [place.seen(facts.ClientKeyExchange())]
 
-    def _finished(self, message: Message, place: Place) -> Facts:
-        facts: Facts = []
+    def _finished(self, message: Message, place: Place) -> HandshakeEvents:
+        events: HandshakeEvents = []
         if self.negotiation.verify(place.direction, message.body) is False:
             detail = "the Finished does not fit the handshake messages before it"
-            facts.append(place.anomaly("tls-finished-mismatch", detail))
+            events.append(place.anomaly("tls-finished-mismatch", detail))
         self.negotiation.record(message)
-        return facts + self._finish(place)
+        return events + self._finish(place)
 
-    def _finish(self, place: Place) -> Facts:
+    def _finish(self, place: Place) -> HandshakeEvents:
         """One Finished passed; with the second one the handshake is done."""
         negotiation = self.negotiation
         already = all(negotiation.finished)
@@ -234,17 +229,12 @@ class HandshakeMachine:
         if already or not all(negotiation.finished):
             return []
         self.state = State.ESTABLISHED
-        data = {
-            "number": negotiation.number,
-            "full": not negotiation.abbreviated,
-            "abbreviated": negotiation.abbreviated,
-            "renegotiation": negotiation.renegotiation,
-            "verified": all(negotiation.verified),
-        }
-        form = "abbreviated" if negotiation.abbreviated else "full"
-        return [place.seen("handshake-done", f"{form} handshake done", data)]
+        done = facts.HandshakeDone(
+            negotiation.number, negotiation.abbreviated, negotiation.renegotiation, all(negotiation.verified)
+        )
+        return [place.seen(done)]
 
-    _ACTIONS: ClassVar[dict[tuple[int, int], Callable[[HandshakeMachine, Message, Place], Facts]]] = {
+    _ACTIONS: ClassVar[dict[tuple[int, int], Callable[[HandshakeMachine, Message, Place], HandshakeEvents]]] = {
         (TO_CLIENT, cp.HELLO_REQUEST): _hello_request,
         (TO_SERVER, cp.CLIENT_HELLO): _client_hello,
         (TO_CLIENT, cp.SERVER_HELLO): _server_hello,

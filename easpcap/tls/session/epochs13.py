@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from easpcap.facts import CLOSING_ALERTS, FATAL, WARNING
 from easpcap.limits import MAX_EARLY_DATA
-from easpcap.tls.codepoints import APPLICATION_DATA, FATAL, RECORD_HEADER_SIZE, WARNING
+from easpcap.tls.codepoints import APPLICATION_DATA, RECORD_HEADER_SIZE
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
-from easpcap.tls.handshake.alerts import CLOSING
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE
 from easpcap.tls.protection.tls13 import Tls13Protection, inner_protection
 from easpcap.tls.secrets.schedule13 import HASH_SIZES, next_secret
@@ -149,5 +149,5 @@ def with_true_levels(data: bytes) -> bytes:
     """In TLS 1.3 the description alone decides whether an alert is fatal (RFC 8446 section 6)."""
     levels = bytearray(data)
     for at in range(0, len(data) - 1, 2):
-        levels[at] = WARNING if data[at + 1] in CLOSING else FATAL
+        levels[at] = WARNING if data[at + 1] in CLOSING_ALERTS else FATAL
     return bytes(levels)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from easpcap.facts import CLOSE_NOTIFY
 from easpcap.limits import MAX_CONNECTION_ANOMALIES
 from easpcap.stream import Anomaly, End, Gap
-from easpcap.tls.codepoints import APPLICATION_DATA, CLOSE_NOTIFY
+from easpcap.tls.codepoints import APPLICATION_DATA
 from easpcap.tls.events import Place
 from easpcap.tls.handshake.summary import Summary
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.errors import DecodeError
+from easpcap.facts import ServerHello
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 from easpcap.tls import codepoints as cp
 from easpcap.tls.events import Place, Records, Seen, TlsEvent
@@ -320,7 +321,7 @@ class TlsSession(SessionOutput):
             ssl2.see_server_hello(self, hello[2:])
             for each in self._readers:
                 each.close_epoch(Mode.FOREIGN)
-            events.append(place.seen("server-hello", "SSL 2.0 ServerHello", {"version": cp.SSL2}))
+            events.append(place.seen(ServerHello(cp.SSL2, None, retry=False)))
         elif reader.direction == TO_SERVER:
             try:
                 self.tell_facts(events, self.machine.take_ssl2_hello(hello[2:], place))
