@@ -156,7 +156,9 @@ class Conversation:
         """Hold events back until the first bytes tell TLS from clear text; watch the clear text for TLS behind it."""
         if self._prologue is None and self.http.protocol is not None:
             http = self.http
-            self._prologue = _prologue((http.seen(TO_SERVER), http.seen(TO_CLIENT)), http.tunnel or "HTTP CONNECT")
+            self._prologue = _prologue(
+                (http.next_offset(TO_SERVER), http.next_offset(TO_CLIENT)), http.tunnel or "HTTP CONNECT"
+            )
         if self._prologue is not None:
             self._watched(self._prologue, self._prologue.feed(event))
             return
@@ -288,7 +290,7 @@ class Conversation:
 
     def _tcp_fact(self, fact: TcpFact) -> None:
         if fact.kind in {"fin", "rst"}:
-            self.http.ended(fact.direction, fact.kind, fact.position)
+            self.http.sender_closed(fact.direction, fact.kind, fact.position)
         if fact.kind != "window-open":
             self._tell(Fact(fact.kind, fact.direction, fact.position))
 
@@ -297,7 +299,9 @@ class Conversation:
         last = seen.kind in {"handshake-done", "client-hello", "server-hello"}
         position = self.tcp.locate(seen.direction, seen.end - 1 if last else seen.offset)
         if seen.kind == "close-notify" or (seen.kind == "alert" and seen.data["fatal"]):
-            self.http.ended(seen.direction, "close-notify" if seen.kind == "close-notify" else "alert", position)
+            self.http.sender_closed(
+                seen.direction, "close-notify" if seen.kind == "close-notify" else "alert", position
+            )
         if self.tls is not None and self.tls.handshakes:
             received, sent = self._client_progress(position)
             self._tracker.see(seen, position, received, sent)
@@ -306,7 +310,7 @@ class Conversation:
 
     def _client_progress(self, position: Position) -> tuple[int, int]:
         """Plaintext of the client's stream that the server had received at ``position``, and that had been seen."""
-        sent = self.http.seen(TO_SERVER)
+        sent = self.http.next_offset(TO_SERVER)
         if position.acked is None or self.tls is None:
             return sent, sent
         return min(sent, self.tls.plain_offset(TO_SERVER, position.acked)), sent

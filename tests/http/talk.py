@@ -45,7 +45,7 @@ class Talk:
         return self
 
     def sign(self, direction, cause, frame=9000):
-        self.http.ended(direction, cause, Position(0, frame, 0, None))
+        self.http.sender_closed(direction, cause, Position(0, frame, 0, None))
         return self
 
     def finish(self):
