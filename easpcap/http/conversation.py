@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.http.errorpage import TELLING, ErrorPage
+from easpcap.http.errorpage import read_error_page
 from easpcap.http.exchange import BodyPlace, Exchange, Interim, Message, Request, Response
 from easpcap.http.framing import SWITCHING_PROTOCOLS, is_interim, is_tunnel, request_framing, response_framing
 from easpcap.http.head import parse_head, parse_request_line, parse_status_line
@@ -21,6 +21,7 @@ from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_HTTP_GUESSES, MAX_HTTP_
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 
 if TYPE_CHECKING:
+    from easpcap.http.body import ChooseSink
     from easpcap.http.callbacks import Locate
     from easpcap.stream import Position
 
@@ -34,19 +35,23 @@ class HttpConversation:
         connection: its id, which the exchanges carry.
         locate: where a delivered byte was captured; called as boundaries pass.
         first_index: how many exchanges the connection had before.
+        choose_sink: chooses who reads a body; without it only error pages are read, for the words that name a cause.
     """
 
     __slots__ = (
-        "_answered_early", "_connection", "_endings", "_final", "_late", "_latest", "_locate", "_next_index", "_opened",
-        "_page", "_readers", "_unanswered", "_unknown_pieces", "anomalies", "protocol", "tunnel",
+        "_answered_early", "_choose_sink", "_connection", "_endings", "_final", "_late", "_latest", "_locate",
+        "_next_index", "_opened", "_readers", "_unanswered", "_unknown_pieces", "anomalies", "protocol", "tunnel",
     )  # fmt: skip
 
-    def __init__(self, connection: int, locate: Locate, first_index: int = 0) -> None:
+    def __init__(
+        self, connection: int, locate: Locate, first_index: int = 0, choose_sink: ChooseSink = read_error_page
+    ) -> None:
         self.anomalies: list[Anomaly] = []
         self.protocol: str | None = None  # "http/1" or "h2", once it is known
         self.tunnel = ""  # what made the rest of the connection another protocol: a CONNECT, or an upgrade
         self._connection = connection
         self._locate = locate
+        self._choose_sink = choose_sink
         self._readers = (
             MessageReader(TO_SERVER, starts_request, likely_request, locate, self),
             MessageReader(TO_CLIENT, starts_response, likely_response, locate, self),
@@ -59,7 +64,6 @@ class HttpConversation:
         self._final: list[Exchange] = []  # to be returned next
         self._endings = Endings()
         self._unknown_pieces = [0, 0]  # pieces of each direction that began no message
-        self._page: ErrorPage | None = None  # of the latest response, where its text may name a cause
         self._next_index = first_index
 
     # ------------------------------------------------------------------ what comes in
@@ -73,12 +77,10 @@ class HttpConversation:
             if size < reader.remaining and not reader.uncertain_bytes:  # nothing but body: only numbers change
                 reader.remaining -= size
                 reader.next_offset = offset + size
-                if self._page is not None:
-                    self._read_page(direction, offset, data)
+                if reader.sink is not None:
+                    reader.write_body(data)
                 return []
             reader.feed(offset, data)
-            if self._page is not None:
-                self._read_page(direction, offset, data)
         elif isinstance(event, Gap):
             self._readers[event.direction].gap(event.offset, event.length, event.most)
         else:
@@ -87,10 +89,6 @@ class HttpConversation:
             return []
         final, self._final = self._final, []
         return final
-
-    def _read_page(self, direction: int, offset: int, data: bytes) -> None:
-        if direction == TO_CLIENT and self._page is not None and not self._page.read(offset, data):
-            self._page = None
 
     def sender_closed(self, direction: int, cause: str, position: Position) -> None:
         """The sender of ``direction`` closed it by a fin, rst, close-notify or (fatal) alert at ``position``.
@@ -218,8 +216,11 @@ class HttpConversation:
         )
         if odd_field or odd_length:
             self._note_odd_head(TO_SERVER, offset, odd_field, odd_length)
-        self._open().request = request
+        exchange = self._open()
+        exchange.request = request
         self._opened = None
+        if whole:
+            self._readers[TO_SERVER].sink = self._choose_sink(exchange, request)
         return request
 
     def _before_request(self) -> None:
@@ -271,8 +272,8 @@ class HttpConversation:
             self.note("http-bad-status", TO_CLIENT, offset, "the status is no number of three digits")
         if not is_interim(status):
             exchange.response = response
-            if status in TELLING or self._page is not None:
-                self._page = ErrorPage(response) if status in TELLING else None
+            if whole:
+                self._readers[TO_CLIENT].sink = self._choose_sink(exchange, response)
         elif len(exchange.interim) < MAX_HTTP_INTERIM:
             exchange.interim.append(Interim(status, first))
         return response

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from easpcap.errors import DecodeError
+from easpcap.http.body import BodyEnd
 from easpcap.http.framing import parse_chunk_size, skip_chunks
 from easpcap.http.head_collector import COMPLETE, NO_HEAD, TOO_LARGE, HeadCollector
 from easpcap.limits import MAX_HTTP_CHUNK_LINE, MAX_HTTP_HEAD
@@ -28,6 +29,7 @@ from easpcap.limits import MAX_HTTP_CHUNK_LINE, MAX_HTTP_HEAD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from easpcap.http.body import BodySink
     from easpcap.http.callbacks import Locate, MessageListener
     from easpcap.http.exchange import Message
 
@@ -43,7 +45,8 @@ class MessageReader:
     """Reads the Data and Gaps of one direction.
 
     The next ``remaining`` bytes need no look while ``uncertain_bytes`` is 0: the caller may skip them by lowering
-    ``remaining`` and raising ``next_offset``. ``count_body`` then adds the skipped bytes to the message.
+    ``remaining`` and raising ``next_offset``. ``count_body`` then adds the skipped bytes to the message. Where a
+    ``sink`` reads the body, the caller gives them to ``write_body``.
 
     Args:
         direction: which one.
@@ -55,7 +58,7 @@ class MessageReader:
 
     __slots__ = (
         "_counted_to", "_direction", "_head", "_head_expected", "_line", "_listener", "_locate", "_state",
-        "_stop_after_message", "_trailer_bytes", "message", "message_may_be_lost", "next_offset", "remaining",
+        "_stop_after_message", "_trailer_bytes", "message", "message_may_be_lost", "next_offset", "remaining", "sink",
         "uncertain_bytes",
     )  # fmt: skip
 
@@ -72,6 +75,7 @@ class MessageReader:
         self.next_offset = 0  # stream offset after the last byte that was read
         self.message: Message | None = None  # the one whose body passes
         self.message_may_be_lost = False  # in a gap, or among bytes that are no message, since the last one began
+        self.sink: BodySink | None = None  # reads the body that passes; set by the listener when a message begins
         self._direction = direction
         self._locate = locate
         self._listener = listener
@@ -102,6 +106,7 @@ class MessageReader:
         """Between ``length`` and ``most`` bytes are missing at ``offset``."""
         if self._state == NOT_HTTP:
             return
+        self._finish_sink(BodyEnd.DAMAGED)
         message = self.message
         skips = self._state == BODY or (self._state == CHUNK_DATA and length == most)
         if message is None or not skips or length > self.remaining:
@@ -130,6 +135,7 @@ class MessageReader:
             if self.message is not None and clean and message.framing == "until-close":
                 self._finish(message, self.next_offset)
             elif self.message is not None:
+                self._finish_sink(BodyEnd.CUT)
                 self._note_progress(message)
         self.message = None
         self.stop()
@@ -143,6 +149,11 @@ class MessageReader:
         self.remaining = FOREVER
         self.uncertain_bytes = 0
         self._head.clear()
+
+    def write_body(self, data: bytes) -> None:
+        """Give bytes of the passing body to its sink."""
+        if self.sink is not None and not self.sink.write(data):
+            self.sink = None
 
     # ------------------------------------------------------------------ what is asked
 
@@ -234,6 +245,8 @@ class MessageReader:
     def _read_body(self, data: bytes, position: int, base: int) -> int:
         """BODY and CHUNK_DATA."""
         size, end = len(data), position + self.remaining
+        if self.sink is not None:
+            self.write_body(data[position:end])
         if size < end:
             self.remaining = end - size
             return size
@@ -252,7 +265,7 @@ class MessageReader:
 
     def _read_chunk_size(self, data: bytes, position: int, base: int) -> int:
         message = self.message
-        if message is not None and not self._line:
+        if message is not None and self.sink is None and not self._line:
             position, passed, ended = skip_chunks(data, position)
             message.body_bytes += passed
             if ended:
@@ -263,8 +276,11 @@ class MessageReader:
         line, position = self._read_line(data, position, base)
         if line is not None:
             self.remaining = self._counted_to = parse_chunk_size(line)
-            self._state = CHUNK_DATA if self.remaining else TRAILER
-            self._trailer_bytes = 0
+            self._state = CHUNK_DATA
+            if not self.remaining:
+                self._state = TRAILER
+                self._trailer_bytes = 0
+                self._finish_sink(BodyEnd.WHOLE)  # whatever becomes of the trailer
         return position
 
     def _read_chunk_end(self, data: bytes, position: int, base: int) -> int:
@@ -310,6 +326,7 @@ class MessageReader:
 
     def _finish(self, message: Message, end: int) -> None:
         """The passing message ends at ``end``."""
+        self._finish_sink(BodyEnd.WHOLE)
         message.body_bytes += self._counted_to - self.remaining
         if self.remaining and message.framing == "length":
             message.missing += self.remaining  # where the end lies in a gap
@@ -353,12 +370,19 @@ class MessageReader:
         self.message_may_be_lost = True
         self._state = LOST
         if message is not None:
+            self._finish_sink(BodyEnd.DAMAGED)
             self._note_progress(message)
             self.message = None
             self.remaining = self._counted_to = self.uncertain_bytes = 0
             if self._stop_after_message:
                 self.stop()
             self._listener.message_lost(self._direction, message)
+
+    def _finish_sink(self, end: BodyEnd) -> None:
+        """The sink of the passing body gets no more bytes."""
+        if self.sink is not None:
+            sink, self.sink = self.sink, None
+            sink.finish(end)
 
     def _note_progress(self, message: Message) -> None:
         """Bring the passing message's numbers up to date with the last byte that was read."""
