@@ -60,6 +60,12 @@ MAX_HTTP_FIELDS = 1000
 #: Bytes of an error page that are looked through for words that name its cause.
 MAX_ERROR_PAGE = 32 * 2**10
 
+#: Content of one body whose coding is removed (deflate expands up to 1,032 times), the pieces in which its reader gets
+#: it, and codings over each other that are removed.
+MAX_DECODED_BODY = 64 * 2**20
+MAX_DECODED_PIECE = 64 * 2**10
+MAX_BODY_CODINGS = 4
+
 #: A chunk's first line with its extensions (RFC 9112 section 7.1.1 asks for a limit).
 MAX_HTTP_CHUNK_LINE = 8 * 2**10
 

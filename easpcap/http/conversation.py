@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.http.errorpage import TELLING, ErrorPage
+from easpcap.http.errorpage import read_error_page
 from easpcap.http.exchange import BodyPlace, Exchange, Interim, Message, Request, Response
 from easpcap.http.framing import SWITCHING_PROTOCOLS, is_interim, is_tunnel, request_framing, response_framing
 from easpcap.http.head import parse_head, parse_request_line, parse_status_line
 from easpcap.http.outcome import Closing, Endings
+from easpcap.http.place import place_in_request
 from easpcap.http.reader import MessageReader
 from easpcap.http.start import HTTP2_PREFACE, likely_request, likely_response, starts_request, starts_response
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_HTTP_GUESSES, MAX_HTTP_INTERIM, MAX_PIPELINED
 from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 
 if TYPE_CHECKING:
-    from easpcap.http.listener import Locate
+    from easpcap.http.body import ChooseSink
+    from easpcap.http.callbacks import Locate
     from easpcap.stream import Position
 
-_CLEAN: Final = frozenset({"fin", "close-notify"})
-
-#: An offset beyond every stream.
-NEVER: Final = 2**63
+_ORDERLY: Final = frozenset({"fin", "close-notify"})
 
 
 class HttpConversation:
@@ -36,82 +35,77 @@ class HttpConversation:
         connection: its id, which the exchanges carry.
         locate: where a delivered byte was captured; called as boundaries pass.
         first_index: how many exchanges the connection had before.
+        choose_sink: chooses who reads a body; without it only error pages are read, for the words that name a cause.
     """
 
     __slots__ = (
-        "_client_gone_at", "_connection", "_endings", "_final", "_garbage", "_held", "_late", "_latest", "_locate",
-        "_next_index", "_off", "_opened", "_page", "_readers", "_unanswered", "anomalies", "protocol", "tunnel",
+        "_answered_early", "_choose_sink", "_connection", "_endings", "_final", "_late", "_latest", "_locate",
+        "_next_index", "_opened", "_readers", "_unanswered", "_unknown_pieces", "anomalies", "protocol", "tunnel",
     )  # fmt: skip
 
-    def __init__(self, connection: int, locate: Locate, first_index: int = 0) -> None:
+    def __init__(
+        self, connection: int, locate: Locate, first_index: int = 0, choose_sink: ChooseSink = read_error_page
+    ) -> None:
         self.anomalies: list[Anomaly] = []
         self.protocol: str | None = None  # "http/1" or "h2", once it is known
         self.tunnel = ""  # what made the rest of the connection another protocol: a CONNECT, or an upgrade
         self._connection = connection
         self._locate = locate
+        self._choose_sink = choose_sink
         self._readers = (
             MessageReader(TO_SERVER, starts_request, likely_request, locate, self),
             MessageReader(TO_CLIENT, starts_response, likely_response, locate, self),
         )
-        self._unanswered: list[Exchange] = []  # no final response has come to its end, oldest first
+        self._unanswered: list[Exchange] = []  # their final response has not come, or not to its end; oldest first
         self._latest: Exchange | None = None  # the newest request
         self._opened: Exchange | None = None  # that of a request whose head is not complete
-        self._held: Exchange | None = None  # answered while its request still passes
-        self._late: list[Exchange] = []  # answered after the client had gone: what it did then decides
-        self._final: list[Exchange] = []  # to be handed out
+        self._answered_early: Exchange | None = None  # completed while its request still passes
+        self._late: list[Exchange] = []  # answered after the client had closed: judged at the end
+        self._final: list[Exchange] = []  # to be returned next
         self._endings = Endings()
-        self._client_gone_at = NEVER  # offset of the server's stream at which the client gave up
-        self._garbage = [0, 0]  # pieces of each direction that began no message
-        self._page: ErrorPage | None = None  # of the latest response, where its text may name a cause
-        self._off = False
+        self._unknown_pieces = [0, 0]  # pieces of each direction that began no message
         self._next_index = first_index
 
     # ------------------------------------------------------------------ what comes in
 
     def feed(self, event: Data | Gap | End) -> list[Exchange]:
         """Read the next event; the exchanges that became final by it."""
-        if type(event) is Data:
+        if isinstance(event, Data):
             direction, offset, data = event
             reader = self._readers[direction]
             size = len(data)
             if size < reader.remaining and not reader.uncertain_bytes:  # nothing but body: only numbers change
                 reader.remaining -= size
-                reader.seen = offset + size
-                if self._page is not None:
-                    self._read_page(direction, offset, data)
+                reader.next_offset = offset + size
+                if reader.sink is not None:
+                    reader.write_body(data)
                 return []
             reader.feed(offset, data)
-            if self._page is not None:
-                self._read_page(direction, offset, data)
-        elif type(event) is Gap:
+        elif isinstance(event, Gap):
             self._readers[event.direction].gap(event.offset, event.length, event.most)
-        elif type(event) is End:
+        else:
             self._end(event)
         if not self._final:
             return []
         final, self._final = self._final, []
         return final
 
-    def _read_page(self, direction: int, offset: int, data: bytes) -> None:
-        if direction == TO_CLIENT and self._page is not None and not self._page.read(offset, data):
-            self._page = None
+    def sender_closed(self, direction: int, cause: str, position: Position) -> None:
+        """The sender of ``direction`` closed it by a fin, rst, close-notify or (fatal) alert at ``position``.
 
-    def ended(self, direction: int, cause: str, position: Position) -> None:
-        """``direction``'s sender was seen to end it: fin, rst, close-notify or alert (a fatal one).
-
-        Called when it is seen, which may be before the bytes and the End of that direction have come: whether the
-        client gave up before the response began depends on it.
+        Call it when that is seen, even before the bytes and the End of that direction have come: whether the client
+        gave up before the response began depends on it.
         """
-        self._gone(Closing(direction, cause, position))
+        self._note_closing(Closing(direction, cause, position))
 
     def finish(self) -> list[Exchange]:
-        """No more events: every exchange that is left, whole or not, with its outcome."""
+        """No more events will come: return every exchange that is left, whole or not, with its outcome."""
         for direction in (TO_SERVER, TO_CLIENT):
             self._close(direction, "capture-end")
         left = sorted([*self._late, *self._unanswered], key=lambda exchange: exchange.index)
-        lost = self._readers[TO_CLIENT].in_doubt
+        lost = self._readers[TO_CLIENT].message_may_be_lost
         for exchange in left:
-            self._endings.judge(exchange, late=self._is_late(exchange), lost=lost)
+            self._endings.judge(exchange, lost=lost)
         self._final += left
         self._late.clear()
         self._unanswered.clear()
@@ -119,15 +113,10 @@ class HttpConversation:
         return final
 
     def forget(self) -> None:
-        """Nothing more will come or be asked: cut what refers back here."""
+        """Cut the references back to this object, so that its memory is free at once; nothing may be called after."""
         del self._readers
 
     # ------------------------------------------------------------------ what is asked
-
-    @property
-    def is_http(self) -> bool | None:
-        """Whether these bytes are HTTP/1.x; None while it is not known."""
-        return False if self._off else (self.protocol == "http/1" or None)
 
     @property
     def awaits_tunnel(self) -> bool:
@@ -140,94 +129,73 @@ class HttpConversation:
         """How many exchanges the connection has had, those before this conversation included."""
         return self._next_index
 
-    @property
-    def pending(self) -> list[Exchange]:
-        """The exchanges without a complete final response, oldest first."""
-        return list(self._unanswered)
-
-    def seen(self, direction: int) -> int:
-        """The plaintext offset of ``direction`` behind the last byte that was seen."""
-        return self._readers[direction].seen
+    def next_offset(self, direction: int) -> int:
+        """The plaintext offset after the last byte of ``direction`` that was read."""
+        return self._readers[direction].next_offset
 
     def keep_from(self, direction: int) -> int:
         """The smallest plaintext offset of ``direction`` whose position may still be asked for."""
         return self._readers[direction].keep_from()
 
     def request_at(self, offset: int) -> BodyPlace | None:
-        """Where the client's stream stands at ``offset``: in a request, or behind one that waits for its response.
+        """Where ``offset`` of the client's stream lies: in a request, or after one whose response is not complete.
 
-        None: between requests. An offset at a request's first byte is still before it: its server has nothing of it.
+        None: between requests. At the offset of a request's first byte the server has nothing of that request yet, so
+        this offset lies before the request.
         """
         reader = self._readers[TO_SERVER]
-        if reader.gathers_head and offset > reader.head_offset:
+        if reader.has_unfinished_head and offset > reader.head_offset:
             return BodyPlace(self._open(), 0, complete=False, in_head=True, announced=None, chunked=False)
         newest = [self._latest] if self._latest is not None else []
         for exchange in (*newest, *reversed(self._unanswered)):
             request = exchange.request
             if request is not None and offset > request.head_offset:
-                return self._place(exchange, request, offset)
+                reader.count_body()
+                return place_in_request(exchange, request, offset, reader.next_offset)
         return None
 
-    def _place(self, exchange: Exchange, request: Request, offset: int) -> BodyPlace | None:
-        end = request.end_offset
-        over = end is not None and offset >= end
-        answered = exchange.response is not None and exchange.response.end_offset is not None
-        if over and answered:
-            return None
-        reader = self._readers[TO_SERVER]
-        if reader.message is request:
-            reader.settle()
-        chunked = request.framing == "chunked"
-        body_offset = max(offset - request.body_offset, 0)
-        if over and not chunked:
-            body_offset = request.content_length or 0
-        elif over or (chunked and offset >= reader.seen):
-            body_offset = request.body_bytes + request.missing
-        in_head = offset < request.body_offset
-        return BodyPlace(exchange, body_offset, over, in_head, request.content_length, chunked)
+    # ------------------------------------------------------------------ what the readers found
 
-    # ------------------------------------------------------------------ what the readers tell
-
-    def begin(self, direction: int, head: bytes, offset: int, whole: bool) -> Message:
+    def message_begins(self, direction: int, head: bytes, offset: int, whole: bool) -> Message:
         """A head was read."""
         self.protocol = "http/1"
         if direction == TO_SERVER:
             return self._begin_request(head, offset, whole)
         return self._begin_response(head, offset, whole)
 
-    def end(self, direction: int, message: Message) -> None:
-        """A message has come to its end."""
+    def message_ended(self, direction: int, message: Message) -> None:
+        """The last byte of a message has passed."""
         if direction == TO_SERVER:
-            if self._held is not None:
+            if self._answered_early is not None:
                 self._release()
         elif isinstance(message, Response) and not is_interim(message.status):
             self._answered(message)
 
-    def cut(self, direction: int, message: Message) -> None:
-        """How a message goes on cannot be known."""
+    def message_lost(self, direction: int, message: Message) -> None:
+        """The rest of a message cannot be found."""
         if direction == TO_SERVER:
             self._release()
         elif isinstance(message, Response) and self._unanswered and self._unanswered[0].response is message:
             self._interrupt(self._unanswered.pop(0))
 
-    def gap_at_boundary(self, direction: int) -> None:
+    def gap_between_messages(self, direction: int) -> None:
         """Bytes are missing where a message may have begun."""
         if direction == TO_CLIENT and self._unanswered and self._unanswered[0].response is None:
             self._unanswered[0].gap_before_response = True
 
-    def garbage(self, direction: int, data: bytes) -> None:
-        """No message begins here."""
+    def not_a_message(self, direction: int, data: bytes) -> None:
+        """Bytes begin no message: recognise HTTP/2, and give up where neither side speaks HTTP."""
         if self.protocol is None:
-            self._garbage[direction] += 1
-            preface = direction == TO_SERVER and HTTP2_PREFACE.startswith(data[: len(HTTP2_PREFACE)])
-            if preface:
+            unknown = self._unknown_pieces
+            unknown[direction] += 1
+            if direction == TO_SERVER and HTTP2_PREFACE.startswith(data[: len(HTTP2_PREFACE)]):
                 self.protocol = "h2"
-            if preface or (all(self._garbage) and sum(self._garbage) > MAX_HTTP_GUESSES):
-                self._off = True
+                self._stop()
+            elif all(unknown) and sum(unknown) > MAX_HTTP_GUESSES:
                 self._stop()
 
     def note(self, code: str, direction: int, offset: int, detail: str) -> None:
-        """Something odd."""
+        """Keep an anomaly, if there are not too many."""
         if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:
             self.anomalies.append(Anomaly(code, direction, offset, detail))
 
@@ -248,15 +216,18 @@ class HttpConversation:
         )
         if odd_field or odd_length:
             self._note_odd_head(TO_SERVER, offset, odd_field, odd_length)
-        self._open().request = request
+        exchange = self._open()
+        exchange.request = request
         self._opened = None
+        if whole:
+            self._readers[TO_SERVER].sink = self._choose_sink(exchange, request)
         return request
 
     def _before_request(self) -> None:
         """A client that sends its next request has had the responses that gaps hide (or pipelines, which is rare)."""
         responses = self._readers[TO_CLIENT]
-        if responses.uncertain_bytes or responses.in_doubt:
-            responses.next_expected()
+        if responses.uncertain_bytes or responses.message_may_be_lost:
+            responses.expect_next_message()
         if not self._unanswered:
             return
         self._skip_lost_response()
@@ -301,8 +272,8 @@ class HttpConversation:
             self.note("http-bad-status", TO_CLIENT, offset, "the status is no number of three digits")
         if not is_interim(status):
             exchange.response = response
-            if status in TELLING or self._page is not None:
-                self._page = ErrorPage(response) if status in TELLING else None
+            if whole:
+                self._readers[TO_CLIENT].sink = self._choose_sink(exchange, response)
         elif len(exchange.interim) < MAX_HTTP_INTERIM:
             exchange.interim.append(Interim(status, first))
         return response
@@ -319,7 +290,7 @@ class HttpConversation:
             self._skip_lost_response()
         if self._unanswered:
             return self._unanswered[0]
-        if self._opened is None and self._readers[TO_SERVER].gathers_head:
+        if self._opened is None and self._readers[TO_SERVER].has_unfinished_head:
             return self._open()
         return self._new_exchange()
 
@@ -337,12 +308,12 @@ class HttpConversation:
         if is_tunnel(response.status, request.method if request is not None else ""):
             self.tunnel = "HTTP upgrade" if response.status == SWITCHING_PROTOCOLS else "HTTP CONNECT"
             self._stop()
-        if response.head_offset >= self._client_gone_at:
+        if self._endings.is_late(response):
             self._late.append(exchange)
             return
         exchange.outcome = "interrupted" if response.missing else "completed"
         if exchange is self._opened or (request is not None and request is self._readers[TO_SERVER].message):
-            self._held = exchange
+            self._answered_early = exchange
         else:
             self._final.append(exchange)
 
@@ -352,23 +323,26 @@ class HttpConversation:
 
     def _release(self) -> None:
         """The request that was answered early is over."""
-        if self._held is not None and self._held is not self._opened:
-            self._final.append(self._held)
-            self._held = None
+        if self._answered_early is not None and self._answered_early is not self._opened:
+            self._final.append(self._answered_early)
+            self._answered_early = None
 
     # ------------------------------------------------------------------ ends
 
     def _end(self, event: End) -> None:
         direction, _, cause = event
         if cause == "reset-by-peer":
-            self._gone(Closing(1 - direction, "rst", None))
+            self._note_closing(Closing(1 - direction, "rst", None))
         elif cause in {"fin", "rst", "close-notify"}:
-            self._gone(Closing(direction, cause, None))
+            self._note_closing(Closing(direction, cause, None))
         self._close(direction, cause)
+
+    def _note_closing(self, closing: Closing) -> None:
+        self._endings.add(closing, self._readers[TO_CLIENT].next_offset)
 
     def _close(self, direction: int, cause: str) -> None:
         """Read no more of a direction."""
-        self._readers[direction].close(clean=cause in _CLEAN or self._endings.cause(direction) in _CLEAN)
+        self._readers[direction].close(clean=cause in _ORDERLY or self._endings.cause(direction) in _ORDERLY)
         if direction == TO_SERVER:
             self._drop_opened()
             self._release()
@@ -379,18 +353,7 @@ class HttpConversation:
         if opened is not None and opened.response is None and not opened.interim:
             self._unanswered.remove(opened)
 
-    def _gone(self, closing: Closing) -> None:
-        """A side has given up; only its first sign counts, and the client's reset."""
-        if closing.direction == TO_SERVER and self._endings.cause(TO_SERVER) is None:
-            self._client_gone_at = self._readers[TO_CLIENT].seen
-        self._endings.add(closing)
-
-    def _is_late(self, exchange: Exchange) -> bool:
-        """Whether its response began after the client had given up."""
-        response = exchange.response
-        return response is not None and response.head_offset >= self._client_gone_at
-
     def _stop(self) -> None:
         """What follows is no HTTP/1.x."""
         for reader in self._readers:
-            reader.pass_on()
+            reader.stop()

@@ -1,4 +1,8 @@
-"""How an exchange without an ordinary response ended: who gave up first, and what became of a late response."""
+"""The outcome of an exchange without an ordinary response: who gave up first, and whether a response came too late.
+
+A response is late if it began after the client had closed its direction. What the client did with it then decides:
+a client that only half-closed the connection accepts the response, a client that answers it with RST does not.
+"""
 
 from __future__ import annotations
 
@@ -7,59 +11,68 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
-    from easpcap.http.exchange import Exchange
+    from easpcap.http.exchange import Exchange, Response
     from easpcap.stream import Position
 
 _SIDES: Final = ("client", "server")  # the sender of each direction
 
+#: An offset after every stream.
+_NEVER: Final = 2**63
+
 
 class Closing(NamedTuple):
-    """A side that ended its direction of the connection."""
+    """A side closed its direction of the connection."""
 
-    direction: int  # whose sender it was
+    direction: int  # the one it sends
     cause: str  # fin, rst, close-notify, alert
     position: Position | None
 
 
 class Endings:
-    """What ended a connection: the first sign of each side, their order, and whether the client reset it."""
+    """How both sides ended a connection: the first sign of each side, their order, and whether the client reset it."""
 
-    __slots__ = ("_client_reset", "_first")
+    __slots__ = ("_client_closed_at", "_client_reset", "_first")
 
     def __init__(self) -> None:
         self._first: dict[int, Closing] = {}  # by direction, in the order in which they came
-        self._client_reset: Closing | None = None
+        self._client_closed_at = _NEVER  # offset of the server's stream that had been read then
+        self._client_reset = False
 
-    def add(self, closing: Closing) -> None:
-        """Note a sign that a side has ended its direction."""
+    def add(self, closing: Closing, response_offset: int) -> None:
+        """Note that a side has closed its direction, when the server's stream had been read to ``response_offset``."""
+        if closing.direction == TO_SERVER:
+            if TO_SERVER not in self._first:
+                self._client_closed_at = response_offset
+            self._client_reset |= closing.cause == "rst"
         self._first.setdefault(closing.direction, closing)
-        if closing.direction == TO_SERVER and closing.cause == "rst" and self._client_reset is None:
-            self._client_reset = closing
+
+    def is_late(self, response: Response) -> bool:
+        """Whether a response began after the client had closed its direction."""
+        return response.head_offset >= self._client_closed_at
 
     def cause(self, direction: int) -> str | None:
-        """How the sender of ``direction`` first ended it."""
+        """How the sender of ``direction`` first closed it; None if it did not."""
         closing = self._first.get(direction)
         return closing.cause if closing else None
 
-    def judge(self, exchange: Exchange, *, late: bool, lost: bool) -> None:
+    def judge(self, exchange: Exchange, *, lost: bool) -> None:
         """Set the outcome of an exchange whose connection is over.
 
         Args:
             exchange: one without a complete final response, or with a late one.
-            late: its response began after the client had given up.
             lost: bytes towards the client are missing, so a response may be.
         """
         response = exchange.response
-        complete = response is not None and response.end_offset is not None
-        if late and self._client_reset is not None:
+        late = response is not None and self.is_late(response)
+        if late and self._client_reset:
             exchange.too_late = True
             self._blame(exchange, self._first[TO_SERVER])
         elif response.missing if response is not None else (lost or exchange.gap_before_response):
             exchange.outcome = "interrupted"
-        elif complete:
+        elif response is not None and response.end_offset is not None:
             exchange.outcome = "completed"
         else:
-            # A client that was gone and yet let the response come has only closed its own half.
+            # A client that closed before a response came has only half-closed, so the server ended such an exchange.
             closing = self._first.get(TO_CLIENT) if late else next(iter(self._first.values()), None)
             if closing is not None:
                 self._blame(exchange, closing)

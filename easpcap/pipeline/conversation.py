@@ -157,7 +157,9 @@ class Conversation:
         """Hold events back until the first bytes tell TLS from clear text; watch the clear text for TLS behind it."""
         if self._prologue is None and self.http.protocol is not None:
             http = self.http
-            self._prologue = _prologue((http.seen(TO_SERVER), http.seen(TO_CLIENT)), http.tunnel or "HTTP CONNECT")
+            self._prologue = _prologue(
+                (http.next_offset(TO_SERVER), http.next_offset(TO_CLIENT)), http.tunnel or "HTTP CONNECT"
+            )
         if self._prologue is not None:
             self._watched(self._prologue, self._prologue.feed(event))
             return
@@ -289,7 +291,7 @@ class Conversation:
 
     def _tcp_fact(self, fact: TcpFact) -> None:
         if fact.kind in {"fin", "rst"}:
-            self.http.ended(fact.direction, fact.kind, fact.position)
+            self.http.sender_closed(fact.direction, fact.kind, fact.position)
         what = TCP_FACTS.get(fact.kind)
         if what is not None:
             self._tell(Fact(what, fact.direction, fact.position))
@@ -299,7 +301,7 @@ class Conversation:
         last = isinstance(seen.what, HandshakeDone | ClientHello | ServerHello)
         position = self.tcp.locate(seen.direction, seen.end - 1 if last else seen.offset)
         if isinstance(seen.what, CloseNotify) or (isinstance(seen.what, Alert) and seen.what.fatal):
-            self.http.ended(seen.direction, seen.kind, position)
+            self.http.sender_closed(seen.direction, seen.kind, position)
         if self.tls is not None and self.tls.handshakes:
             received, sent = self._client_progress(position)
             self._tracker.see(seen, position, received, sent)
@@ -308,7 +310,7 @@ class Conversation:
 
     def _client_progress(self, position: Position) -> tuple[int, int]:
         """Plaintext of the client's stream that the server had received at ``position``, and that had been seen."""
-        sent = self.http.seen(TO_SERVER)
+        sent = self.http.next_offset(TO_SERVER)
         if position.acked is None or self.tls is None:
             return sent, sent
         return min(sent, self.tls.plain_offset(TO_SERVER, position.acked)), sent

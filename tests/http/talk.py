@@ -17,8 +17,8 @@ def locate(direction, offset, last=False):
 class Talk:
     """Feeds a conversation; keeps the offsets, and the exchanges in the order in which they came out."""
 
-    def __init__(self, piece=None):
-        self.http = HttpConversation(7, locate)
+    def __init__(self, piece=None, **options):
+        self.http = HttpConversation(7, locate, **options)
         self.offsets = [0, 0]
         self.exchanges = []
         self.piece = piece
@@ -45,12 +45,48 @@ class Talk:
         return self
 
     def sign(self, direction, cause, frame=9000):
-        self.http.ended(direction, cause, Position(0, frame, 0, None))
+        self.http.sender_closed(direction, cause, Position(0, frame, 0, None))
         return self
 
     def finish(self):
         self.exchanges += self.http.finish()
         return self.exchanges
+
+
+class Recorder:
+    """A sink that keeps what it is given. After ``enough`` bytes it wants no more."""
+
+    def __init__(self, enough=None):
+        self.body = b""
+        self.end = None
+        self.enough = enough
+        self.over = False
+
+    def write(self, data):
+        assert not self.over, "written to after the end"
+        self.body += data
+        self.over = self.enough is not None and len(self.body) >= self.enough
+        return not self.over
+
+    def finish(self, end):
+        assert not self.over, "finished twice, or although it wanted no more"
+        self.end, self.over = end, True
+
+
+class Record:
+    """Chooses a Recorder for every body; ``bodies`` holds them by (index of the exchange, half), in order of heads."""
+
+    def __init__(self, enough=None):
+        self.bodies = {}
+        self.enough = enough
+
+    def __call__(self, exchange, message):
+        half = "request" if message is exchange.request else "response"
+        sink = self.bodies[exchange.index, half] = Recorder(self.enough)
+        return sink
+
+    def seen(self):
+        return {key: (sink.body, sink.end) for key, sink in self.bodies.items()}
 
 
 def told(exchange):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_HTTP_GUESSES, MAX_HTTP_HEAD
+from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_HTTP_GUESSES, MAX_HTTP_HEAD, MAX_PIPELINED
 from tests.http.talk import C, S, Talk, chunked, get, post, reply
 from tests.http.test_conversation import STORIES
 
@@ -83,12 +83,9 @@ def test_a_changed_byte_is_survived(name, at, value, piece):
 def test_what_is_no_http_is_found_out_and_then_costs_nothing(data):
     talk = Talk()
     for _ in range(MAX_HTTP_GUESSES):
-        assert talk.http.is_http is None
         talk.say(C, data).say(S, data)
-        if talk.http.is_http is False:
-            break
-    assert talk.http.is_http is False
     talk.say(C, get()).say(S, reply())
+    assert talk.http.protocol is None
     assert talk.finish() == []
     assert talk.http.anomalies == []
 
@@ -96,7 +93,7 @@ def test_what_is_no_http_is_found_out_and_then_costs_nothing(data):
 @pytest.mark.parametrize("piece", [None, 1, 7])
 def test_http2_is_named_and_left_alone(piece):
     talk = Talk(piece).say(C, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04").say(S, b"\x00\x00\x00\x04")
-    assert (talk.http.is_http, talk.http.protocol) == (False, "h2")
+    assert talk.http.protocol == "h2"
     assert talk.finish() == []
 
 
@@ -116,14 +113,14 @@ def test_http2_is_named_and_left_alone(piece):
 def test_work_and_memory_stay_bounded_even_byte_by_byte(data):
     talk, begun = Talk(3), time.process_time()
     talk.say(C, data)
-    assert len(talk.http._readers[C]._buffer) <= MAX_HTTP_HEAD
+    assert talk.offsets[C] - talk.http.keep_from(C) <= MAX_HTTP_HEAD, MAX_PIPELINED
     check(talk)
     assert time.process_time() - begun < 5
 
 
 def test_unanswered_requests_are_bounded():
     talk = Talk().say(C, get() * 5000)
-    assert len(talk.http.pending) <= 1024
+    assert len(talk.exchanges) >= 5000 - MAX_PIPELINED, "the oldest ones are given up"
     assert len(check(talk)) == 5000
 
 

@@ -53,7 +53,7 @@ def _read(path):
             if isinstance(event, Data | Gap | End):
                 exchanges[tcp.id] += conversations[tcp.id].feed(event)
             elif event.kind in {"fin", "rst"}:
-                conversations[tcp.id].ended(event.direction, event.kind, event.position)
+                conversations[tcp.id].sender_closed(event.direction, event.kind, event.position)
 
     for batch in open_capture(str(path)):
         read(assembler.feed(batch))
