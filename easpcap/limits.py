@@ -20,6 +20,9 @@ GAP_PATIENCE_PACKETS = 64
 #: Connections kept alive at once; above it the longest silent ones are closed as open.
 MAX_LIVE_CONNECTIONS = 100_000
 
+#: Flows of closed connections remembered, so that their late segments do not look like new connections.
+MAX_CLOSED_FLOWS = 100_000
+
 #: A TLS handshake message (its length field allows 16 MiB; real ones are certificates chains of some KiB).
 MAX_HANDSHAKE_MESSAGE = 256 * 2**10
 

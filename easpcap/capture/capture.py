@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from easpcap.capture.columns import decode
-from easpcap.capture.formats import PCAP_MAGICS, PCAPNG_MAGIC, PCAPNG_ORDERS, refuse
+from easpcap.capture.formats import scanner_for
 from easpcap.capture.gunzip import GZIP_MAGIC, Gunzip
 from easpcap.capture.link import link_type_name
 from easpcap.capture.packets import NO_TIME
-from easpcap.capture.pcap import FILE_HEADER_BYTES, PcapScanner
-from easpcap.capture.pcapng import PcapngScanner
 from easpcap.capture.source import Source
 from easpcap.capture.window import Window
 from easpcap.errors import CaptureError
@@ -41,10 +39,11 @@ class Capture:
     """
 
     def __init__(self, source: Source, *, first_frame: int, window_bytes: int) -> None:
-        stream, self.format = _uncompressed(source)
+        stream, suffix = _uncompressed(source)
         self._source = source
         self._stream = stream
-        self._scanner = _scanner_for(source.path, stream.peek())
+        name, self._scanner = scanner_for(source.path, stream.peek())
+        self.format = name + suffix
         self._window = Window(stream, source, window_bytes)
         self._first_frame = first_frame
         self._read = False
@@ -193,18 +192,5 @@ def _open(source: Source, first_frame: int, window_bytes: int) -> Capture:
 
 
 def _uncompressed(source: Source) -> tuple[Stream, str]:
-    """The stream of the capture's own bytes, and the name of its format."""
-    stream: Stream = source
-    suffix = ""
-    if source.peek().startswith(GZIP_MAGIC):
-        stream, suffix = Gunzip(source), "+gzip"
-    return stream, ("pcapng" if stream.peek().startswith(PCAPNG_MAGIC) else "pcap") + suffix
-
-
-def _scanner_for(path: str, head: bytes) -> PcapScanner | PcapngScanner:
-    """What finds the packets of a file that begins with ``head``."""
-    if head.startswith(PCAPNG_MAGIC) and head[8:12] in PCAPNG_ORDERS:
-        return PcapngScanner()
-    if head[:4] in PCAP_MAGICS and len(head) >= FILE_HEADER_BYTES:
-        return PcapScanner(head)
-    raise refuse(path, head)
+    """The stream of the capture's uncompressed bytes, and what the name of its format ends with."""
+    return (Gunzip(source), "+gzip") if source.peek().startswith(GZIP_MAGIC) else (source, "")

@@ -1,24 +1,33 @@
-"""Which file is it? Recognised by its first bytes, never by its name; what is no capture is told what to do."""
+"""Which capture format a file has. It is recognised by its first bytes, never by its name.
+
+To add a format, write its scanner (`easpcap.capture.packets.Scanner`) in a new file, and add one line to FORMATS.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from easpcap.capture.pcap import PcapScanner
+from easpcap.capture.pcapng import PcapngScanner
 from easpcap.errors import CaptureError
 
-PCAPNG_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
-#: byte-order magic of a section -> struct byte order
-PCAPNG_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-#: magic -> (struct byte order, nanoseconds a unit of the fraction, bytes of a record header)
-PCAP_MAGICS: Final = {
-    b"\xd4\xc3\xb2\xa1": ("<", 1000, 16),
-    b"\xa1\xb2\xc3\xd4": (">", 1000, 16),
-    b"\x4d\x3c\xb2\xa1": ("<", 1, 16),
-    b"\xa1\xb2\x3c\x4d": (">", 1, 16),
-    b"\x34\xcd\xb2\xa1": ("<", 1000, 24),  # Kuznetzov's pcap: interface, protocol and packet type follow each header
-    b"\xa1\xb2\xcd\x34": (">", 1000, 24),
-}
+    from easpcap.capture.packets import Scanner
+
+
+class Format(NamedTuple):
+    """A capture format: its name in reports, and what opens a file by its first bytes (None: another format)."""
+
+    name: str
+    open: Callable[[bytes], Scanner | None]
+
+
+FORMATS: Final = (
+    Format("pcapng", PcapngScanner.open),
+    Format("pcap", PcapScanner.open),
+)
 
 CONVERT: Final = "convert it first: editcap -F pcap OLD NEW"
 FOREIGN_MAGICS: Final = (
@@ -47,8 +56,17 @@ FOREIGN_MAGICS: Final = (
 )
 
 
-def refuse(path: str, head: bytes) -> CaptureError:
-    """The error for a file whose first bytes are ``head`` and that is no capture we read."""
+def scanner_for(path: str, head: bytes) -> tuple[str, Scanner]:
+    """The format of a file that begins with ``head``, and its scanner; CaptureError where it is no capture we read."""
+    for name, open_scanner in FORMATS:
+        scanner = open_scanner(head)
+        if scanner is not None:
+            return name, scanner
+    raise _refusal(path, head)
+
+
+def _refusal(path: str, head: bytes) -> CaptureError:
+    """The error for a file whose first bytes are ``head`` and that no scanner reads."""
     if not head:
         return CaptureError(f"{path}: the file is empty; take the capture again")
     for magic, what in FOREIGN_MAGICS:

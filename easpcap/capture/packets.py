@@ -1,4 +1,4 @@
-"""What every capture format is turned into: columns of captured packets, before any header of theirs is read."""
+"""Packets: the columns that every scanner yields, before any link-layer header is read."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class Packets(NamedTuple):
 
 
 class Scanner(Protocol):
-    """Finds the packets in a window."""
+    """Finds the packets of one capture format in a window. A damaged file sets ``damage``; nothing is raised.
 
-    # What a damaged file makes of it is told by ``damage``; nothing is raised.
-    #: LINKTYPE_ values of the interfaces so far, in order of appearance
+    ``link_types`` are the LINKTYPE_ values of the interfaces so far, in order of appearance, ``secrets`` the key logs
+    so far. ``damage`` says why scanning stopped for good, and is empty while it goes on.
+    """
+
     link_types: list[int]
-    #: key logs so far
     secrets: list[bytes]
-    #: why scanning stopped for good; empty while it goes on
     damage: str
 
     def scan(self, window: Window) -> Packets:
-        """The next whole packets, at most BATCH_PACKETS; moves ``window.start`` behind them. None: more is needed."""
+        """The next whole packets, at most BATCH_PACKETS; none where more bytes are needed. Moves ``window.start``."""
 
 
 def count_lost(ignored: Counter[str], reason: str, kept: NDArray[np.bool_]) -> bool:

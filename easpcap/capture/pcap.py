@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from easpcap.capture.chains import follow_chains
-from easpcap.capture.formats import PCAP_MAGICS
 from easpcap.capture.packets import BATCH_PACKETS, Packets, gather
 from easpcap.limits import MAX_PACKET_BYTES
 
@@ -18,17 +17,26 @@ if TYPE_CHECKING:
 
     from easpcap.capture.window import Window
 
+#: For each magic: struct's sign for the byte order, nanoseconds per unit of the fraction, bytes of a record header.
+PCAP_MAGICS: Final = {
+    b"\xd4\xc3\xb2\xa1": ("<", 1000, 16),
+    b"\xa1\xb2\xc3\xd4": (">", 1000, 16),
+    b"\x4d\x3c\xb2\xa1": ("<", 1, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1, 16),
+    b"\x34\xcd\xb2\xa1": ("<", 1000, 24),  # Kuznetzov's pcap: interface, protocol and packet type follow each header
+    b"\xa1\xb2\xcd\x34": (">", 1000, 24),
+}
 FILE_HEADER_BYTES: Final = 24
 SECOND: Final = 10**9
 
 
 class PcapScanner:
-    """Finds the packets of one pcap file, whose first bytes are ``header``."""
+    """Finds the packets of a pcap file, whose first bytes are ``header``."""
 
     def __init__(self, header: bytes) -> None:
         self._order, self._unit, self._header_bytes = PCAP_MAGICS[header[:4]]
         order = self._order
-        # The upper half of the field tells of check sequences, which the IP length leaves out anyway.
+        # The upper half of the field describes frame check sequences, which the IP length excludes anyway.
         self._link_type = struct.unpack_from(order + "I", header, 20)[0] & 0xFFFF
         self._size = struct.Struct(order + "I")
         self._record = np.dtype([(name, order + "u4") for name in ("seconds", "fraction", "captured", "original")])
@@ -37,8 +45,13 @@ class PcapScanner:
         self.secrets: list[bytes] = []  # pcap has no place for any
         self.damage = ""
 
+    @classmethod
+    def open(cls, head: bytes) -> PcapScanner | None:
+        """A scanner for a file that begins with ``head``; None where that is not pcap."""
+        return cls(head) if head[:4] in PCAP_MAGICS and len(head) >= FILE_HEADER_BYTES else None
+
     def scan(self, window: Window) -> Packets:
-        """The next whole packets; moves ``window.start`` behind them."""
+        """The next whole packets; moves ``window.start`` after them."""
         if not self._header_seen and window.end >= FILE_HEADER_BYTES:
             self._header_seen = True
             window.start += FILE_HEADER_BYTES
@@ -54,7 +67,7 @@ class PcapScanner:
         )
 
     def _offsets(self, window: Window) -> NDArray[np.int64]:
-        """Where the record headers of whole packets stand."""
+        """The offsets of the record headers of whole packets."""
         if not self._header_seen:
             return np.empty(0, np.int64)
         chained, after = follow_chains(window.buffer, window.start, window.end, self._order, self._header_bytes)
@@ -65,7 +78,7 @@ class PcapScanner:
         return np.append(chained, np.array(self._one_by_one(window, BATCH_PACKETS - len(chained)), np.int64))
 
     def _one_by_one(self, window: Window, most: int) -> list[int]:
-        """The same for what is left. The hot loop of small windows: nothing but the sizes is read here."""
+        """The same, header by header, for the rest of the window. Hot: only the sizes are read here."""
         buffer, position, end = window.buffer, window.start, window.end
         header, last, unpack = self._header_bytes, window.end - self._header_bytes, self._size.unpack_from
         offsets: list[int] = []
@@ -73,12 +86,12 @@ class PcapScanner:
         for _ in repeat(None, most):
             if position > last:
                 break
-            behind = position + header + unpack(buffer, position + 8)[0]
-            if behind > end:
-                if behind - position - header > MAX_PACKET_BYTES:
-                    self.damage = f"a packet claims {behind - position - header} bytes"
+            after = position + header + unpack(buffer, position + 8)[0]
+            if after > end:
+                if after - position - header > MAX_PACKET_BYTES:
+                    self.damage = f"a packet claims {after - position - header} bytes"
                 break
             append(position)
-            position = behind
+            position = after
         window.start = position
         return offsets

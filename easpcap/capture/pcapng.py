@@ -19,7 +19,6 @@ from easpcap.capture.blocks import (
     Section,
     read_blocks,
 )
-from easpcap.capture.formats import PCAPNG_MAGIC, PCAPNG_ORDERS
 from easpcap.capture.interfaces import Interfaces, parse_interface
 from easpcap.capture.packets import BATCH_PACKETS, Packets
 from easpcap.limits import MAX_CAPTURE_SECRETS_BYTES, MAX_PACKET_BYTES
@@ -27,6 +26,9 @@ from easpcap.limits import MAX_CAPTURE_SECRETS_BYTES, MAX_PACKET_BYTES
 if TYPE_CHECKING:
     from easpcap.capture.window import Window
 
+PCAPNG_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
+#: The byte-order magic of a section, and struct's sign for that order.
+PCAPNG_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 FRAMES: Final = frozenset({ENHANCED_PACKET, OLD_PACKET, SIMPLE_PACKET}) | OTHER_FRAMES
 TLS_KEY_LOG: Final = 0x544C534B
 #: Type, total length, and total length again.
@@ -35,7 +37,7 @@ LEAST_BLOCK: Final = 12
 LEAST_SIZES: Final = {SECTION: 28, INTERFACE: 20, OLD_PACKET: 32, ENHANCED_PACKET: 32, SIMPLE_PACKET: 16, SECRETS: 20}
 #: Headers and options around a packet of the greatest size.
 MOST_BLOCK: Final = MAX_PACKET_BYTES + 2048
-#: Link types that are told of; a real file has a handful.
+#: Link types that are reported; a real file has a handful.
 MOST_LINK_TYPES: Final = 64
 
 HEADS: Final = {order: struct.Struct(order + "II") for order in "<>"}
@@ -43,7 +45,7 @@ LENGTHS: Final = {order: struct.Struct(order + "I") for order in "<>"}
 
 
 class PcapngScanner:
-    """Finds the packets of a pcapng file, section by section, and keeps the key logs that stand in it."""
+    """Finds the packets of a pcapng file, section by section, and keeps the key logs in it."""
 
     def __init__(self) -> None:
         self.link_types: list[int] = []
@@ -54,8 +56,13 @@ class PcapngScanner:
         self._sections: list[Section] = []
         self._secret_bytes = 0
 
+    @classmethod
+    def open(cls, head: bytes) -> PcapngScanner | None:
+        """A scanner for a file that begins with ``head``; None where that is not pcapng."""
+        return cls() if head.startswith(PCAPNG_MAGIC) and head[8:12] in PCAPNG_ORDERS else None
+
     def scan(self, window: Window) -> Packets:
-        """The next whole packets; moves ``window.start`` behind them."""
+        """The next whole packets; moves ``window.start`` after them."""
         self._interfaces.forget_past_sections()
         self._sections = [Section(0, self._order, 0)]
         at = np.array(self._offsets(window), dtype=np.int64)
@@ -65,7 +72,7 @@ class PcapngScanner:
         return packets
 
     def _offsets(self, window: Window) -> list[int]:
-        """Where the blocks stand that count as frames. The hot loop: enhanced packet blocks stay in it."""
+        """The offsets of the blocks that count as frames. Hot: the loop itself reads enhanced packet blocks."""
         buffer, position, end, last = window.buffer, window.start, window.end, window.end - LEAST_BLOCK
         unpack = HEADS[self._order].unpack_from
         offsets: list[int] = []
@@ -74,37 +81,37 @@ class PcapngScanner:
             if position > last:
                 break
             kind, size = unpack(buffer, position)
-            behind = position + (size + 3 & ~3)
-            if kind == ENHANCED_PACKET and size >= 32 and behind <= end:
+            after = position + (size + 3 & ~3)
+            if kind == ENHANCED_PACKET and size >= 32 and after <= end:
                 append(position)
-                position = behind
+                position = after
                 continue
-            behind = self._other_block(window, position, len(offsets))
-            if behind == position:
+            after = self._other_block(window, position, len(offsets))
+            if after == position:
                 break
             if kind in FRAMES:
                 append(position)
             unpack = HEADS[self._order].unpack_from  # that may have been a section of the other byte order
-            position = behind
+            position = after
         window.start = position
         return offsets
 
     def _other_block(self, window: Window, position: int, packets: int) -> int:
-        """Read the block at ``position``, before which ``packets`` were found; where it ends, ``position`` if cut."""
+        """Read the block at ``position``, after ``packets`` packets; where it ends, ``position`` if it is cut."""
         buffer, order = window.buffer, self._order
         if buffer.startswith(PCAPNG_MAGIC, position):
             order = PCAPNG_ORDERS.get(bytes(buffer[position + 8 : position + 12]), "")
             if not order:
-                self.damage = "a section does not tell its byte order"
+                self.damage = "a section has no valid byte-order magic"
                 return position
         kind, size = HEADS[order].unpack_from(buffer, position)
-        behind: int = position + (size + 3 & ~3)
+        after: int = position + (size + 3 & ~3)
         if not LEAST_SIZES.get(kind, LEAST_BLOCK) <= size <= MOST_BLOCK:
             self.damage = f"a block of type {kind} claims {size} bytes"
-        elif behind <= window.end:
-            if LENGTHS[order].unpack_from(buffer, behind - 4)[0] == size:
-                self._take(kind, order, memoryview(buffer)[position + 8 : behind - 4], packets)
-                return behind
+        elif after <= window.end:
+            if LENGTHS[order].unpack_from(buffer, after - 4)[0] == size:
+                self._take(kind, order, memoryview(buffer)[position + 8 : after - 4], packets)
+                return after
             self.damage = f"a block of type {kind} has two different lengths"
         return position
 

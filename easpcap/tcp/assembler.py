@@ -21,6 +21,9 @@ __all__ = ["Assembler", "Event", "TcpConnection", "TcpFact"]
 class Assembler:
     """Feeds every packet to its connection and yields the events of each connection in causal order.
 
+    Call `TcpConnection.forget` when a connection that has ended has nothing more to say to you: memory is then needed
+    for the connections that are open, not for all that ever were. Late segments of a forgotten connection are ignored.
+
     ``columnar`` False reads row by row and is the specification. True yields the same events, except that consecutive
     bytes come in fewer and longer pieces.
     """
@@ -31,7 +34,7 @@ class Assembler:
 
     @property
     def connections(self) -> list[TcpConnection]:
-        """All connections that have yielded events or still may."""
+        """All connections, by id, that have yielded events or still may, without the forgotten ones."""
         return self._table.connections
 
     @property
@@ -41,6 +44,7 @@ class Assembler:
 
     def feed(self, batch: PacketBatch) -> Iterator[tuple[TcpConnection, Event]]:
         """Read the next packets. Consume the iterator completely before the capture reads its next batch."""
+        self._table.drop_forgotten()
         if len(batch):
             yield from ColumnarPass(self._table, batch).events() if self._columnar else read_rows(self._table, batch)
             yield from self._table.expire(int(batch.time_ns.max()))
@@ -48,4 +52,5 @@ class Assembler:
 
     def finish(self) -> Iterator[tuple[TcpConnection, Event]]:
         """No more packets: declare what is missing as gaps, and end every direction that is still open."""
+        self._table.drop_forgotten()
         return self._table.finish()

@@ -1,4 +1,4 @@
-"""Sweep: one batch through all its connections, plain rows as runs and the others by the reassembler."""
+"""The columnar path: one batch at once, in-order rows as segment runs and all others through the reassembler."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import numpy as np
 from easpcap.batch import ACK, RST, SYN
 from easpcap.stream import Data
 from easpcap.tcp.flows import group_by_flow
-from easpcap.tcp.in_order import Runs, Sequences
+from easpcap.tcp.in_order import InOrderRuns, Sequences
 from easpcap.tcp.positions import SegmentRun
-from easpcap.tcp.sequence import MASK
+from easpcap.tcp.reassembler import Reassembler
+from easpcap.tcp.sequence import MASK, initial_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.batch import PacketBatch
     from easpcap.tcp.connection import TcpConnection
-    from easpcap.tcp.reassembler import Event, Reassembler
-    from easpcap.tcp.table import FlowTable
+    from easpcap.tcp.reassembler import Event
+    from easpcap.tcp.table import ClosedFlow, FlowTable
 
-#: The columns that a single row is read from.
-_ROW_COLUMNS = ("seq", "ack", "flags", "window", "payload_at", "captured", "on_wire", "frame", "time_ns")
+#: The columns of which `Reassembler.segment` needs one row.
+_SEGMENT_COLUMNS = ("seq", "ack", "flags", "window", "payload_at", "captured", "on_wire", "frame", "time_ns")
 
 
 class ColumnarPass:
-    """The work on one batch. ``events`` gives those of one flow after the other."""
+    """Reads one batch. Its rows are sorted by flow, and all row numbers here are those of the sorted rows."""
 
     def __init__(self, table: FlowTable, batch: PacketBatch) -> None:
         self._table = table
@@ -36,11 +37,13 @@ class ColumnarPass:
         self._found = [table.find(key) for key in flows.keys]
         self._sequences = sequences = Sequences(batch, flows)
         unknown = [-1, -1]
-        sequences.suspect(flows, [unknown if found is None else _numbers(found) for found in self._found])
-        self._runs = Runs(batch, flows, sequences.suspects, sequences.ack)
-        self._suspects: list[int] = [*np.flatnonzero(sequences.suspects).tolist(), len(batch)]
-        self._next_suspect = 0
-        self._columns = [getattr(batch, name).data for name in _ROW_COLUMNS]
+        sequences.mark_irregular(
+            flows, [_next_numbers(found) if isinstance(found, Reassembler) else unknown for found in self._found]
+        )
+        self._runs = InOrderRuns(batch, flows, sequences.irregular, sequences.ack)
+        self._irregular: list[int] = [*np.flatnonzero(sequences.irregular).tolist(), len(batch)]
+        self._next_irregular = 0
+        self._columns = [getattr(batch, name).data for name in _SEGMENT_COLUMNS]
         self._order = flows.order.data
         self._sides = flows.side.data
         self._after = sequences.after.data
@@ -48,129 +51,136 @@ class ColumnarPass:
         self._other_before = sequences.other_before.data
 
     def events(self) -> Iterator[tuple[TcpConnection, Event]]:
-        """The events of the batch."""
-        table, found, starts = self._table, self._found, self._flows.starts.tolist()
-        newcomers = iter([*self._newcomers(), (len(self._batch), None)])
-        place, newcomer = next(newcomers)
+        """The events of the batch, one flow after the other."""
+        found, starts = self._found, self._flows.starts.tolist()
+        openings = iter([*self._openings(), (len(self._batch), None)])
+        opening_row, opened = next(openings)
         for number, key in enumerate(self._flows.keys):
-            reassembler = found[number]
-            start, stop = starts[number], starts[number + 1]
-            is_expected = True
-            while start < stop:
-                if place == start and newcomer is not None:
-                    is_expected = reassembler is None
-                    reassembler = newcomer
-                    yield from table.enter(key, reassembler)
-                    place, newcomer = next(newcomers)
-                assert reassembler is not None  # noqa: S101  # a flow that is not known begins with a newcomer
-                until = min(stop, place)
-                yield from self._connection(reassembler, start, until, is_expected=is_expected)
-                start = until
+            current = found[number]
+            row, stop = starts[number], starts[number + 1]
+            was_known = True
+            while row < stop:
+                if row == opening_row and opened is not None:
+                    was_known = current is None
+                    current = opened
+                    yield from self._table.enter(key, opened)
+                    opening_row, opened = next(openings)
+                until = min(stop, opening_row)
+                if isinstance(current, Reassembler):
+                    yield from self._connection(current, row, until, was_known=was_known)
+                elif current is not None:
+                    self._ignore(current, row, until)
+                row = until
 
     # ------------------------------------------------------------------ new connections
 
-    def _newcomers(self) -> list[tuple[int, Reassembler]]:
-        """Where connections begin, by sorted row; numbered in the order of the capture."""
+    def _openings(self) -> list[tuple[int, Reassembler]]:
+        """The connections that begin in this batch by their first row, and numbered in capture order."""
         starts = self._flows.starts.tolist()
-        places = {start for start, found in zip(starts, self._found, strict=False) if found is None}
+        rows = {start for start, found in zip(starts, self._found, strict=False) if found is None}
         flags = self._sequences.flags
-        begun: dict[int, int] = {}
-        for place in np.flatnonzero(flags & (SYN | ACK) == SYN).tolist():
-            flow = int(self._flows.flow[place])
-            if place in places or self._begins_anew(place, flow, begun.get(flow, -1)):
-                places.add(place)
-                begun[flow] = place
-        in_capture_order = sorted(places, key=lambda place: self._order[place])
-        return sorted((place, self._table.open(self._batch, self._order[place])) for place in in_capture_order)
+        latest: dict[int, int] = {}
+        for row in np.flatnonzero(flags & (SYN | ACK) == SYN).tolist():
+            flow = int(self._flows.flow[row])
+            if row in rows or self._begins_anew(row, flow, latest.get(flow, -1)):
+                rows.add(row)
+                latest[flow] = row
+        return sorted((row, self._open(row)) for row in sorted(rows, key=lambda row: self._order[row]))
 
-    def _begins_anew(self, place: int, flow: int, begun: int) -> bool:
-        """Whether the SYN at ``place`` is the first packet of a connection; the flow's last one began at ``begun``."""
-        side = self._sides[place]
+    def _open(self, row: int) -> Reassembler:
+        return self._table.open(self._flows.keys[self._flows.flow[row]], self._batch, self._order[row])
+
+    def _begins_anew(self, row: int, flow: int, latest: int) -> bool:
+        """Whether the SYN at ``row`` opens a connection; ``latest`` is where the flow's last one began, or -1."""
+        side = self._sides[row]
         found = self._found[flow]
-        first = -1
-        if begun < 0 and found is not None:
-            first = found.first_numbers[side ^ found.client_side]
+        first = found.first_number(side) if latest < 0 and found is not None else -1
         if first < 0:
-            start = max(begun, int(self._flows.starts[flow]))
-            before = start + np.flatnonzero(self._flows.side[start:place] == side)[:1]
+            start = max(latest, int(self._flows.starts[flow]))
+            before = start + np.flatnonzero(self._flows.side[start:row] == side)[:1]
             if not len(before):
                 return False
-            first = int(self._sequences.seq[before[0]])
-            if not self._sequences.flags[before[0]] & SYN:
-                first = (first - 1) & MASK
-        return int(self._sequences.seq[place]) != first
+            first = initial_number(int(self._sequences.seq[before[0]]), int(self._sequences.flags[before[0]]))
+        return int(self._sequences.seq[row]) != first
+
+    def _ignore(self, closed: ClosedFlow, start: int, stop: int) -> None:
+        """Late segments of a connection that its consumer has forgotten."""
+        if -1 in closed.first_numbers:
+            for row in range(start, stop):
+                closed.ignore(self._sides[row], int(self._sequences.seq[row]), int(self._sequences.flags[row]))
 
     # ------------------------------------------------------------------ one connection
 
     def _connection(
-        self, reassembler: Reassembler, start: int, stop: int, *, is_expected: bool
+        self, reassembler: Reassembler, start: int, stop: int, *, was_known: bool
     ) -> Iterator[tuple[TcpConnection, Event]]:
-        """Rows [start, stop) of one connection; the columns expected it where it was already known."""
+        """Rows [start, stop) of one connection. ``was_known``: `Sequences` has looked at this very connection."""
         connection, client_side = reassembler.connection, reassembler.client_side
-        suspects, after, sides, order = self._suspects, self._after, self._sides, self._order
-        number = self._next_suspect
-        stretches: list[SegmentRun] = []
-        # Where the last row of each side ended: the columns are right where the connection stands there, too. Where
-        # they know nothing of a side (-1), they may think of an older connection.
-        ended = _numbers(reassembler) if is_expected else [-1, -1]
+        irregular, after, sides, order = self._irregular, self._after, self._sides, self._order
+        number = self._next_irregular
+        segment_runs: list[SegmentRun] = []
+        # The number after the last row of each side. `Sequences` compared rows with these numbers: its verdict holds
+        # where the reassembler has come to the same ones. At -1 it may have compared with an older connection.
+        expected = _next_numbers(reassembler) if was_known else [-1, -1]
         row = start
         while row < stop:
-            while suspects[number] < row:
+            while irregular[number] < row:
                 number += 1
-            until = min(suspects[number], stop)
+            until = min(irregular[number], stop)
             if (
                 until > row
                 and reassembler.is_whole
-                and ended == _numbers(reassembler)
-                and (is_expected or -1 not in ended)
+                and expected == _next_numbers(reassembler)
+                and (was_known or -1 not in expected)
             ):
-                stretch = self._stretch(reassembler, row, until)
-                if stretch is not None:
-                    stretches.append(stretch)
-                    yield from self._deliver(reassembler, stretch)
+                segment_run = self._segment_run(reassembler, row, until)
+                if segment_run is not None:
+                    segment_runs.append(segment_run)
+                    yield from self._deliver(reassembler, segment_run)
                 self._acknowledge(reassembler, row, until)
-                ended, is_expected = _numbers(reassembler), True
+                expected, was_known = _next_numbers(reassembler), True
                 row = until
                 continue
             side = sides[row]
-            for event in self._single(reassembler, side ^ client_side, order[row]):
+            for event in self._segment(reassembler, side ^ client_side, order[row]):
                 yield connection, event
-            ended[side] = after[row]
+            expected[side] = after[row]
             row += 1
-        self._next_suspect = number
-        for stretch in stretches:
-            first = connection.first_row(stretch)
-            if first < stretch.stop:
-                stretch.detach(self._runs.rows, first, client_side)
+        self._next_irregular = number
+        for segment_run in segment_runs:
+            first = connection.first_row(segment_run)
+            if first < segment_run.stop:
+                segment_run.detach(self._runs.rows, first, client_side)
 
-    def _single(self, reassembler: Reassembler, direction: int, row: int) -> list[Event]:
-        """One row of the batch through the reassembler."""
+    def _segment(self, reassembler: Reassembler, direction: int, row: int) -> list[Event]:
+        """One row of the batch through the reassembler; ``row`` is its number in the batch."""
         seq, ack, flags, window, at, captured, on_wire, frame, time_ns = [column[row] for column in self._columns]
         if flags & RST:
             self._table.watch_reset(time_ns, reassembler)
         payload = self._buffer[at : at + min(captured, on_wire)]
         return reassembler.segment(direction, seq, ack, flags, window, payload, on_wire, frame, time_ns)
 
-    def _stretch(self, reassembler: Reassembler, start: int, stop: int) -> SegmentRun | None:
-        """Rows that follow each other; None where none of them carries bytes."""
-        connection, (client, server), runs = reassembler.connection, reassembler.halves, self._runs
+    def _segment_run(self, reassembler: Reassembler, start: int, stop: int) -> SegmentRun | None:
+        """In-order rows [start, stop); None where none of them has payload."""
+        connection, (to_server, to_client), runs = reassembler.connection, reassembler.directions, self._runs
         self._count(connection, start, stop)
         first, last = runs.rank[start], runs.rank[stop]
         if first == last:
             return None
-        numbers = (client.number if client.base >= 0 else -1, server.number if server.base >= 0 else -1)
-        stretch = SegmentRun(runs.rows, first, last, reassembler.client_side, (client.next, server.next), numbers)
-        stretch.stamp = connection.stamp + 1 - first
+        numbers = (to_server.number if to_server.base >= 0 else -1, to_client.number if to_client.base >= 0 else -1)
+        offsets = (to_server.next, to_client.next)
+        segment_run = SegmentRun(runs.rows, first, last, reassembler.client_side, offsets, numbers)
+        segment_run.stamp = connection.stamp + 1 - first
         connection.stamp += last - first
-        return stretch
+        return segment_run
 
-    def _deliver(self, reassembler: Reassembler, stretch: SegmentRun) -> Iterator[tuple[TcpConnection, Event]]:
-        """Every run of a stretch in one piece."""
-        runs, buffer, join, new = self._runs, self._buffer, b"".join, tuple.__new__
+    def _deliver(self, reassembler: Reassembler, segment_run: SegmentRun) -> Iterator[tuple[TcpConnection, Event]]:
+        """The bytes of a segment run: one piece for each change of direction."""
+        runs, buffer, join = self._runs, self._buffer, b"".join
         connection, client_side = reassembler.connection, reassembler.client_side
-        starts, ends = stretch.starts, stretch.ends
-        row = origin = stretch.first
-        last = stretch.stop
+        starts, ends = segment_run.starts, segment_run.ends
+        row = origin = segment_run.first
+        last = segment_run.stop
         pieces = [buffer[begin:end] for begin, end in zip(runs.begins[row:last], runs.ends[row:last], strict=True)]
         chosen = slice(runs.run[row], runs.run[last - 1] + 1)
         for stop, side in zip(runs.stops[chosen], runs.sides[chosen], strict=True):
@@ -180,11 +190,11 @@ class ColumnarPass:
             at = ends[direction]
             ends[direction] = at + len(data)
             if at == starts[direction]:
-                connection.indexes[direction].add_stretch(stretch)
-            yield connection, new(Data, (direction, at, data))
-        for half, start, end, direction in zip(reassembler.halves, starts, ends, (0, 1), strict=True):
+                connection.indexes[direction].add_run(segment_run)
+            yield connection, Data(direction, at, data)
+        for state, start, end, direction in zip(reassembler.directions, starts, ends, (0, 1), strict=True):
             connection.payload_bytes[direction] += end - start
-            half.next = end
+            state.next = end
 
     def _count(self, connection: TcpConnection, start: int, stop: int) -> None:
         last = self._order[stop - 1]
@@ -192,24 +202,24 @@ class ColumnarPass:
         connection.last_frame, connection.last_time_ns = self._columns[-2][last], self._columns[-1][last]
 
     def _acknowledge(self, reassembler: Reassembler, start: int, stop: int) -> None:
-        """Take over what the last row of each side acknowledged."""
+        """Note what the last row of each side acknowledged."""
         connection = reassembler.connection
         for row in (stop - 1, self._other_before[stop - 1]):
             if row >= start:
                 direction = self._sides[row] ^ reassembler.client_side
                 connection.seen[direction] = True
-                peer = reassembler.halves[1 - direction]
+                peer = reassembler.directions[1 - direction]
                 if peer.base >= 0:
                     acked = peer.next - ((peer.number - self._ack[row]) & MASK)
                     connection.acked[1 - direction] = max(connection.acked[1 - direction], acked)
 
 
-def _numbers(reassembler: Reassembler) -> list[int]:  # hot
-    """The next sequence number of each side, -1 where it is not known."""
-    client, server = reassembler.halves
+def _next_numbers(reassembler: Reassembler) -> list[int]:  # hot
+    """The next sequence number of the lower and the higher end, -1 where it is not known."""
+    to_server, to_client = reassembler.directions
     numbers = [
-        (client.base + client.next) & MASK if client.base >= 0 else -1,
-        (server.base + server.next) & MASK if server.base >= 0 else -1,
+        (to_server.base + to_server.next) & MASK if to_server.base >= 0 else -1,
+        (to_client.base + to_client.next) & MASK if to_client.base >= 0 else -1,
     ]
     if reassembler.client_side:
         numbers.reverse()

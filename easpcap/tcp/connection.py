@@ -1,4 +1,4 @@
-"""TcpConnection: what is known of one connection, and who is the client."""
+"""TcpConnection: the facts of one connection, and which end is the client."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from easpcap.stream import Anomaly, Endpoint, Position
 from easpcap.tcp.positions import PositionIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from easpcap.tcp.positions import SegmentRun
 
-#: Ports on which Exchange and its proxies listen although they are no system ports.
+#: Ports above SYSTEM_PORTS on which Exchange servers and their proxies listen.
 SERVICE_PORTS: Final = frozenset({3128, 4433, 4443, 8000, 8080, 8081, 8088, 8443, 8888})
 SYSTEM_PORTS: Final = 1024  # RFC 6335 section 6
 EPHEMERAL_PORTS: Final = 32768  # where Linux begins; Windows and RFC 6335 begin at 49152
@@ -24,9 +24,9 @@ _IPV4_MAPPED: Final = 0xFFFF
 
 
 class TcpFact(NamedTuple):
-    """Something a segment did beside carrying bytes: tcp-open, zero-window, window-open, fin or rst.
+    """Something a segment did besides carrying bytes: tcp-open, zero-window, window-open, fin or rst.
 
-    ``direction`` is that of the sender, ``offset`` counts its bytes.
+    ``direction`` is the one its sender writes to, ``offset`` the number of bytes sent there before.
     """
 
     kind: str
@@ -36,16 +36,17 @@ class TcpFact(NamedTuple):
 
 
 class TcpConnection:
-    """One connection: its ends, its extent, its losses, and where each of its bytes was seen.
+    """One connection: its endpoints, its counts, and the position of each of its bytes.
 
-    ``id`` counts connections from 0 by first packet, as Wireshark's ``tcp.stream`` does. Pairs go by direction.
-    ``payload_bytes`` are distinct bytes delivered, ``gaps`` bytes declared missing, ``acked`` the offset up to which
-    the peer has acknowledged. ``closed_by`` says who closed first; ``truncated`` that a packet was cut by the capture's
-    snapshot length. ``user`` belongs to the consumer.
+    ``id`` counts connections from 0 by first packet, as Wireshark's ``tcp.stream`` does. Pairs are indexed by
+    direction: ``payload_bytes`` counts distinct bytes delivered, ``gaps`` bytes declared missing, ``acked`` is the
+    offset that the receiver has acknowledged, ``seen`` whether the capture has any packet. ``closed_by`` is who closed
+    first; ``truncated`` is True where the snapshot length cut a packet. ``user`` belongs to the consumer.
     """
 
     __slots__ = (
         "_indexes",
+        "_on_forget",
         "acked",
         "anomalies",
         "client",
@@ -66,7 +67,16 @@ class TcpConnection:
         "user",
     )
 
-    def __init__(self, number: int, client: Endpoint, server: Endpoint, roles_known_by: str, first: Position) -> None:
+    def __init__(
+        self,
+        number: int,
+        client: Endpoint,
+        server: Endpoint,
+        roles_known_by: str,
+        first: Position,
+        *,
+        on_forget: Callable[[TcpConnection], None] | None = None,
+    ) -> None:
         self.id = number
         self.client = client
         self.server = server
@@ -86,6 +96,7 @@ class TcpConnection:
         self.anomalies: list[Anomaly] = []
         self.user: Any = None
         self._indexes: tuple[PositionIndex, PositionIndex] | None = None
+        self._on_forget = on_forget
 
     @property
     def last(self) -> Position:
@@ -94,7 +105,7 @@ class TcpConnection:
 
     @property
     def indexes(self) -> Sequence[PositionIndex]:
-        """The position index of each direction; made when first wanted, since a SYN needs none."""
+        """The position index of each direction, made on first use: a flood of SYNs needs none."""
         if self._indexes is None:
             self._indexes = (PositionIndex(0), PositionIndex(1))
         return self._indexes
@@ -102,8 +113,8 @@ class TcpConnection:
     def locate(self, direction: int, offset: int) -> Position:
         """Position of the packet that first delivered the byte at ``offset``.
 
-        Before what was pruned it is the oldest one kept, beyond the delivered bytes the last one, in a gap the one
-        before it, and the first packet of the connection where no byte was delivered at all.
+        For a pruned offset it is the oldest position kept, after the delivered bytes the last one, in a gap the one
+        before it, and where no byte was delivered the first packet of the connection.
         """
         indexes = self._indexes
         if indexes is None:
@@ -116,25 +127,27 @@ class TcpConnection:
             self._indexes[direction].prune(offset)
 
     def forget(self) -> None:
-        """The consumer will not ask for any offset again."""
+        """The consumer is done with this connection: nothing is kept for it, and no more events come."""
         self._indexes = None
+        if self._on_forget is not None:
+            self._on_forget(self)
 
-    def first_row(self, stretch: SegmentRun) -> int:
-        """The first row of ``stretch`` that can still be asked for, its ``stop`` where none can."""
+    def first_row(self, segment_run: SegmentRun) -> int:
+        """The first row of ``segment_run`` that can still be asked for, its ``stop`` where none can."""
         if self._indexes is None:
-            return stretch.stop
+            return segment_run.stop
         to_server, to_client = self._indexes
-        return min(to_server.first_row(stretch), to_client.first_row(stretch))
+        return min(to_server.first_row(segment_run), to_client.first_row(segment_run))
 
     def note(self, code: str, direction: int, offset: int, detail: str) -> None:
-        """Remember an anomaly; of each connection only the first ones are kept."""
+        """Record an anomaly; of each connection the first MAX_CONNECTION_ANOMALIES are kept."""
         if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:
             self.anomalies.append(Anomaly(code, direction, offset, detail))
 
 
 @lru_cache(maxsize=4096)
 def address_text(high: int, low: int) -> str:
-    """A 128-bit address in canonical text form (RFC 5952; dotted where it is an IPv4-mapped one)."""
+    """A 128-bit address in canonical text form (RFC 5952; an IPv4-mapped address in dotted form)."""
     if not high and low >> 32 == _IPV4_MAPPED:
         return f"{low >> 24 & 255}.{low >> 16 & 255}.{low >> 8 & 255}.{low & 255}"
     from ipaddress import IPv6Address

@@ -1,4 +1,4 @@
-"""Half: what one direction of a connection has delivered, and what waits in it."""
+"""DirectionState: what one direction of a connection has delivered, and what waits in it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator
 
-#: No acknowledgement waits for a direction that has ended.
+#: `DirectionState.reach` after the end: every acknowledgement number is justified.
 ENDED = 2**63
 
 
 class Kind(IntEnum):
-    """What waits at a place in the stream."""
+    """What a `Waiting` entry is."""
 
     DATA = 0
-    CUT = 1  # bytes that a snapshot length kept out of the capture
+    CUT = 1  # bytes that the snapshot length cut off
     FIN = 2
     RST = 3
 
 
 class Waiting(NamedTuple):
-    """Part of a segment that waits for the bytes before it, or for those that it acknowledges.
+    """Part of a segment that waits for the bytes before it, or for the bytes that it acknowledges.
 
-    It covers [offset, end) and may be delivered when the other direction has reached ``need``. ``order`` counts the
-    packets of the connection.
+    It covers [offset, end) of its direction. It may be delivered when the other direction has reached the offset
+    ``need``. ``order`` is the number of its packet in the connection.
     """
 
     offset: int
@@ -45,11 +45,12 @@ class Waiting(NamedTuple):
 
 
 class DirectionState:
-    """One direction. Offsets are 64-bit; ``base`` is the sequence number of offset 0, -1 while it is not known.
+    """One direction of a connection.
 
-    ``waiting`` is sorted and without overlap, and begins at ``next`` or later. ``stale_ack`` is the offset that the
-    peer had acknowledged some packets ago: what is still missing before it will not come. ``fin`` is the offset
-    of the FIN.
+    ``base`` is the sequence number of offset 0, -1 while it is not known; offsets do not wrap. ``next`` is the offset
+    of the next byte to deliver, ``fin`` that of the FIN. ``waiting`` is sorted, has no overlaps, and begins at ``next``
+    or later. The peer acknowledged ``stale_ack`` GAP_PATIENCE_PACKETS ago: bytes missing before it will not come.
+    ``ack_log`` has younger acknowledgements (packet, offset), ``lost`` the last gaps as (start, end).
     """
 
     __slots__ = (
@@ -79,7 +80,7 @@ class DirectionState:
 
     @property
     def reach(self) -> int:
-        """The acknowledgement that the delivered bytes justify."""
+        """The highest offset that the other direction may acknowledge now."""
         return ENDED if self.ended else self.next
 
     @property
@@ -89,11 +90,11 @@ class DirectionState:
 
     @property
     def overfull(self) -> bool:
-        """More waits than may wait."""
+        """More waits than the limits allow."""
         return self.waiting_bytes > MAX_OUT_OF_ORDER_BYTES or len(self.waiting) > MAX_OUT_OF_ORDER_SEGMENTS
 
     def uncovered(self, start: int, end: int) -> Iterator[tuple[int, int, Waiting | None]]:
-        """Cut [start, end) at what waits already: stretches (start, end, what covers them)."""
+        """Divide [start, end) by what waits already: (start, end, the entry that covers it or None)."""
         number = bisect_left(self.waiting, (start,))  # a shorter tuple sorts before its longer ones
         if number and self.waiting[number - 1].end > start:
             number -= 1
@@ -111,25 +112,25 @@ class DirectionState:
             yield start, end, None
 
     def put(self, entry: Waiting) -> None:
-        """Let ``entry`` wait in its place."""
+        """Add a waiting entry."""
         insort(self.waiting, entry)
         self.waiting_bytes += len(entry.data)
 
     def take(self) -> Waiting:
-        """The first that waits."""
+        """Remove the first waiting entry."""
         entry = self.waiting.pop(0)
         self.waiting_bytes -= len(entry.data)
         return entry
 
     def drop_waiting(self) -> int:
-        """Forget all that waits; how many bytes that were."""
+        """Remove all waiting entries; the number of their bytes."""
         size = self.waiting_bytes
         self.waiting.clear()
         self.waiting_bytes = 0
         return size
 
-    def lose(self, end: int) -> int:
-        """Give up the bytes up to ``end``; how many there are."""
+    def skip_to(self, end: int) -> int:
+        """Declare the bytes up to ``end`` missing; their number."""
         if self.lost is None:
             self.lost = []
         if self.lost and self.lost[-1][1] == self.next:
@@ -142,17 +143,17 @@ class DirectionState:
         return length
 
     def was_lost(self, start: int, end: int) -> bool:
-        """Whether any byte of [start, end) was given up before."""
+        """Whether any byte of [start, end) was declared missing."""
         return self.lost is not None and any(first < end and start < stop for first, stop in self.lost)
 
-    def ripen(self, packets: int) -> None:
-        """``packets`` have passed: acknowledgements that are old enough count against what is still missing."""
+    def age_acknowledgements(self, packets: int) -> None:
+        """The connection has come to packet number ``packets``: update ``stale_ack``."""
         log = self.ack_log
         while log and log[0][0] + GAP_PATIENCE_PACKETS <= packets:
             self.stale_ack = log.popleft()[1]
 
     def gap_end(self) -> int:
-        """Up to where the bytes in front are known to be missing for good; ``next`` where they are not."""
+        """The end of the bytes after ``next`` that will not come any more; ``next`` where there are none."""
         if not self.waiting or self.waiting[0].offset == self.next:
             return self.next
         front = self.waiting[0].offset

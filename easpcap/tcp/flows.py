@@ -20,10 +20,10 @@ _PORT_BITS: Final = np.uint64(16)
 
 
 class Flows(NamedTuple):
-    """Flows come in the order in which they first carry data.
+    """The rows of a batch sorted by flow. Flows are in the order of their first rows with payload.
 
-    ``order`` leads from sorted rows to the batch's, ``starts`` says where each flow begins and the last one ends,
-    ``side`` is True where the higher end sent the row, ``flow`` the number of its flow in ``keys``.
+    ``order`` has the batch's row number of each sorted row, ``starts`` the first sorted row of each flow and the end of
+    the last. ``side`` is True where the higher end sent the row, ``flow`` is the index of its flow in ``keys``.
     """
 
     order: NDArray[np.intp]
@@ -41,11 +41,11 @@ def end_of(high: int, low: int, port: int) -> int:
 def group_by_flow(batch: PacketBatch) -> Flows:
     """Sort the rows of a batch by flow.
 
-    Rows are brought together by a hash of their two ends, and parted again wherever the ends themselves differ. Where
-    two flows share a hash one of them shows up twice: then they are sorted by their ends.
+    Rows are sorted by a hash of their two ends, and a new flow begins wherever the ends differ. If two flows share a
+    hash, their rows may alternate and one of them appears twice: then the rows are sorted by the ends themselves.
     """
     side, columns = _ends(batch)
-    rank = _speaking_first(batch)
+    rank = _payload_first(batch)
     mixed = columns[0] * _MIX
     for column in columns[1:]:
         mixed ^= column
@@ -57,14 +57,14 @@ def group_by_flow(batch: PacketBatch) -> Flows:
     return flows
 
 
-def _speaking_first(batch: PacketBatch) -> NDArray[np.intp]:
-    """The rank of every row: those that carry data before all the others."""
+def _payload_first(batch: PacketBatch) -> NDArray[np.intp]:
+    """The rank of every row: capture order, with all rows with payload before all others."""
     rows = np.arange(len(batch))
     return np.where(batch.captured > 0, rows, rows + len(rows))
 
 
 def _ends(batch: PacketBatch) -> tuple[NDArray[np.bool_], list[NDArray[np.uint64]]]:
-    """Which end sent each row, and the columns that tell flows apart: those of the lower ends, then of the higher."""
+    """Which end sent each row, and the columns that identify its flow: those of the lower end, then the higher."""
     source = (batch.src_low << _PORT_BITS) | batch.sport
     target = (batch.dst_low << _PORT_BITS) | batch.dport
     wide = batch.src_high.any() or batch.dst_high.any() or ((batch.src_low | batch.dst_low) >> np.uint64(48)).any()
@@ -96,7 +96,7 @@ def _grouped(
     order, flow = _by_rank(order, [column[order] for column in columns], rank)
     first = np.flatnonzero(np.diff(flow, prepend=-1))
     ends = [column[order[first]].tolist() for column in columns]
-    if len(ends) > 2:  # address and port are still apart
+    if len(ends) > 2:  # address and port are in separate columns
         ends = [[end_of(*end) for end in zip(*three, strict=True)] for three in (ends[:3], ends[3:])]
     keys: list[FlowKey] = list(zip(*ends, strict=True))
     return Flows(order, np.append(first, len(order)), side[order], flow, keys)
@@ -105,7 +105,7 @@ def _grouped(
 def _by_rank(
     order: NDArray[np.intp], columns: list[NDArray[np.uint64]], rank: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Flows in the order in which they first carry data: a resumed TLS session comes after the one it resumes."""
+    """Flows in the order of their first payload, so that a TLS session comes before the connection that resumes it."""
     changes = np.zeros(len(order), np.bool_)
     changes[:1] = True
     for column in columns:
@@ -114,6 +114,6 @@ def _by_rank(
     place = np.empty(len(starts), np.intp)
     place[np.argsort(np.minimum.reduceat(rank[order], starts))] = np.arange(len(starts))
     flow = place[np.cumsum(changes) - 1]
-    small = flow.astype(np.uint16) if len(starts) < 2**16 else flow  # the radix sort again
+    small = flow.astype(np.uint16) if len(starts) < 2**16 else flow  # sorted by radix
     sorted_rows = np.argsort(small, kind="stable")
     return order[sorted_rows], flow[sorted_rows]

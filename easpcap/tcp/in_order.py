@@ -1,8 +1,8 @@
-"""The columnar path: prove for a whole batch at once which rows simply follow each other.
+"""Finds, for a whole batch at once, the rows that need no reassembly.
 
-A row is plain when it carries on where the last row of its direction ended, acknowledges nothing that was not seen
-before it, and has nothing else to say. Plain rows of a connection that stand together need no reassembly: their
-payload is joined as it stands. All other rows are left to the reassembler, one by one.
+A row is in order when its sequence number continues the last row of its sender, when it acknowledges nothing that
+was not seen before it, and when it carries no SYN, FIN, RST, zero window or cut payload. Consecutive in-order rows of
+a connection form a run: their payload is joined as it is. All other rows are irregular, and go through the reassembler.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 
 _HALF: Final = np.uint32(HALF)
 _FAR: Final = np.uint32(MAX_WINDOW_BYTES)
-_PLAIN_FLAGS: Final = SYN | FIN | RST | ACK
+_CHECKED_FLAGS: Final = SYN | FIN | RST | ACK
 
 
 class Sequences:
-    """The sorted rows' sequence space. ``after`` is the number that the next row of the same sender should carry."""
+    """The sequence space of the rows, sorted by flow.
 
-    __slots__ = ("ack", "after", "flags", "other_before", "seq", "suspects")
+    ``after`` is the sequence number that the next row of the same sender should have, ``other_before`` the last row of
+    the other side before each row (-1: none in this batch).
+    """
+
+    __slots__ = ("ack", "after", "flags", "irregular", "other_before", "seq")
 
     def __init__(self, batch: PacketBatch, flows: Flows) -> None:
         order = flows.order
@@ -42,63 +46,65 @@ class Sequences:
         self.ack: Numbers = batch.ack[order]
         self.flags = batch.flags[order]
         size = batch.on_wire[order]
-        turn = (self.flags & SYN > 0).astype(np.int64) + (self.flags & FIN > 0)  # each takes a number of its own
-        self.after: Numbers = self.seq + (size + turn).astype(np.uint32)
+        syn_fin = (self.flags & SYN > 0).astype(np.int64) + (self.flags & FIN > 0)  # each takes one sequence number
+        self.after: Numbers = self.seq + (size + syn_fin).astype(np.uint32)
         self.other_before: Integers = np.full(len(order), -1, np.intp)
-        self.suspects: Flags = self.flags & _PLAIN_FLAGS != ACK
-        self.suspects |= batch.window[order] == 0
-        self.suspects |= batch.captured[order] != size
+        self.irregular: Flags = self.flags & _CHECKED_FLAGS != ACK
+        self.irregular |= batch.window[order] == 0
+        self.irregular |= batch.captured[order] != size
 
-    def suspect(self, flows: Flows, expected: list[list[int]]) -> None:
-        """Mark the rows that do not follow the rows before them.
+    def mark_irregular(self, flows: Flows, expected: list[list[int]]) -> None:
+        """Mark the rows that do not continue the rows before them.
 
-        ``expected`` holds for each flow the next sequence number of each side as the connection knows it, -1 where not.
+        ``expected`` holds for each flow the next sequence number of its lower and its higher end, as the connection
+        knows it from earlier batches; -1 where it does not.
         """
         sides = (np.flatnonzero(~flows.side), np.flatnonzero(flows.side))
         known = np.array(expected, np.int64).T
         for rows, others, own, peer in ((*sides, *known), (*sides[::-1], *known[::-1])):
             if len(rows):
-                self._suspect_order(flows, rows, own)
-                self._suspect_causes(flows, rows, others, peer)
+                self._check_sequence(flows, rows, own)
+                self._check_acknowledged(flows, rows, others, peer)
 
-    def _suspect_order(self, flows: Flows, rows: Integers, expected: NDArray[np.int64]) -> None:
+    def _check_sequence(self, flows: Flows, rows: Integers, expected: NDArray[np.int64]) -> None:
         """Rows of one side must follow each other, and may not take an acknowledgement back."""
         flow, seq, ack = flows.flow[rows], self.seq[rows], self.ack[rows]
-        suspects = np.empty(len(rows), np.bool_)
-        suspects[1:] = (seq[1:] != self.after[rows[:-1]]) | (ack[1:] - ack[:-1] >= _HALF)
+        irregular = np.empty(len(rows), np.bool_)
+        irregular[1:] = (seq[1:] != self.after[rows[:-1]]) | (ack[1:] - ack[:-1] >= _HALF)
         first = np.flatnonzero(np.append(True, flow[1:] != flow[:-1]))
-        suspects[first] = seq[first] != expected[flow[first]]
-        self.suspects[rows] |= suspects
+        irregular[first] = seq[first] != expected[flow[first]]
+        self.irregular[rows] |= irregular
 
-    def _suspect_causes(self, flows: Flows, rows: Integers, others: Integers, expected: NDArray[np.int64]) -> None:
-        """Rows of one side may only acknowledge what the other side's rows before them brought."""
+    def _check_acknowledged(self, flows: Flows, rows: Integers, others: Integers, expected: NDArray[np.int64]) -> None:
+        """Rows of one side may only acknowledge what earlier rows of the other side brought."""
         flow = flows.flow[rows]
-        before = rows - np.arange(1, len(rows) + 1)  # as many rows of the other side stand before each
+        before = rows - np.arange(1, len(rows) + 1)  # the number of rows of the other side before each, less one
         present = before >= 0
         if len(others):
-            place = others[before]
-            present &= place >= flows.starts[flow]
-            self.other_before[rows] = np.where(present, place, -1)
-            reached = np.where(present, self.after[place], expected[flow].astype(np.uint32))
+            row = others[before]
+            present &= row >= flows.starts[flow]
+            self.other_before[rows] = np.where(present, row, -1)
+            reached = np.where(present, self.after[row], expected[flow].astype(np.uint32))
         else:
             reached = expected[flow].astype(np.uint32)
         ahead = reached - self.ack[rows] >= _FAR
-        self.suspects[rows] |= ahead & (present | (expected[flow] >= 0))
+        self.irregular[rows] |= ahead & (present | (expected[flow] >= 0))
 
 
-class Runs:
-    """The plain rows with payload, and the runs that they form.
+class InOrderRuns:
+    """The in-order rows that have payload, numbered from 0 in sorted order, and the runs that they form.
 
-    ``rank`` of a sorted row is the number of plain payload rows before it, and such a row is known by this number in
-    all else; ``begins`` and ``ends`` say where its payload stands, ``run`` to which run it belongs. Each run has its
-    ``stops`` and ``sides``; it ends where the flow or the side changes, and before a suspect row.
+    ``rank`` of a sorted row is the number of such rows before it. For each such row, ``begins`` and ``ends`` say where
+    its payload lies in the buffer, and ``run`` to which run it belongs. For each run, ``stops`` is the row after its
+    last one, and ``sides`` is True where the higher end of the flow sent it. A run ends where the flow or the side
+    changes, and before an irregular row.
     """
 
     __slots__ = ("begins", "ends", "rank", "rows", "run", "sides", "stops")
 
-    def __init__(self, batch: PacketBatch, flows: Flows, suspects: Flags, ack: Numbers) -> None:
+    def __init__(self, batch: PacketBatch, flows: Flows, irregular: Flags, ack: Numbers) -> None:
         order = flows.order
-        chosen = (batch.captured[order] > 0) & ~suspects
+        chosen = (batch.captured[order] > 0) & ~irregular
         rank = np.zeros(len(order) + 1, np.int64)
         np.cumsum(chosen, out=rank[1:])
         self.rank = rank.data
@@ -107,7 +113,7 @@ class Runs:
         size, begins = batch.captured[source], batch.payload_at[source]
         self.begins: list[int] = begins.tolist()
         self.ends: list[int] = (begins + size).tolist()
-        kind = (flows.flow * 2 + flows.side + 2 * len(flows.keys) * np.cumsum(suspects))[places]
+        kind = (flows.flow * 2 + flows.side + 2 * len(flows.keys) * np.cumsum(irregular))[places]
         changes = kind[1:] != kind[:-1]
         run = np.zeros(len(places) + 1, np.int64)
         np.cumsum(changes, out=run[1:-1])
@@ -120,7 +126,7 @@ class Runs:
 
 
 def _table(size: NDArray[np.int64], side: Flags, *others: NDArray[Any]) -> NDArray[np.int64]:
-    """The columns of the payload rows, as `Rows` has them."""
+    """The columns of `Rows`."""
     table = np.empty((2 + len(others), len(size)), np.int64)
     for line, own in ((0, ~side), (1, side)):
         counted = size * own

@@ -1,4 +1,4 @@
-"""Where each byte of a direction was seen: from stream offset to packet, kept only as far back as it is asked for."""
+"""Which packet delivered a byte: from stream offset to Position, kept only as far back as the consumer may ask."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _new_tuple: Final = tuple.__new__  # a named tuple's own constructor takes twice
 
 
 class Rows:
-    """The plain payload rows of a batch as columns; row numbers count all of them.
+    """The in-order rows with payload of a batch, as columns.
 
-    ``table`` has one line for each column: the bytes that the lower end of the row's flow sent in the rows before it,
-    those of the higher end, frame, time and acknowledgement number.
+    The lines of ``table``: payload bytes that lower ends of flows sent in the rows before each row, those that higher
+    ends sent, frame, time and acknowledgement number.
     """
 
     __slots__ = ("columns", "table")
@@ -30,16 +30,16 @@ class Rows:
     def __init__(self, table: NDArray[np.int64]) -> None:
         self.table = table
         lower, higher, *others = table
-        # The two that are searched are lists, on which that is twice as fast.
+        # The two that are searched are lists: bisect takes half the time there.
         self.columns: tuple[Sequence[int], ...] = (lower.tolist(), higher.tolist(), *(column.data for column in others))
 
 
 class SegmentRun:
-    """Rows of one connection in one batch that followed each other, each with its own stamp.
+    """Consecutive in-order segments of one connection in one batch, of both directions.
 
-    ``starts`` are the offsets of both directions before it, ``ends`` those delivered so far. ``numbers`` are the
-    sequence numbers at ``starts`` (-1: not known); what a row acknowledged is counted from there.
-    The columns first are the batch's; ``detach`` makes it outlive the batch.
+    ``starts`` are the offsets of both directions before the first one, ``ends`` those delivered so far. ``numbers`` are
+    the sequence numbers at ``starts`` (-1: not known), from which acknowledged offsets are counted. ``stamp`` plus the
+    row is the stamp of a row's position. The columns belong to the batch until `detach` copies them.
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class SegmentRun:
         self.stamp = 0
 
     def detach(self, rows: Rows, first: int, client_side: int) -> None:
-        """Keep the rows from ``first`` on in memory of their own, and let go of ``rows``."""
+        """Copy the rows from ``first`` on, at most MAX_INDEX_ENTRIES, so that ``rows`` can be freed."""
         first = max(first, self.stop - MAX_INDEX_ENTRIES)
         lower, higher, self.frame, self.time_ns, self.ack = (
             column.data for column in rows.table[:, first : self.stop].copy()
@@ -83,11 +83,11 @@ class SegmentRun:
         self.first = 0
 
     def row(self, direction: int, offset: int) -> int:
-        """The row that brought the byte at ``offset``, or the nearest one that is kept."""
+        """The row that delivered the byte at ``offset``, or the nearest one that is kept."""
         sizes, first, end = self.sizes[direction], self.first, self.ends[direction]
         if offset >= end:
             offset = end - 1
-        # Rows of the other side repeat a size; the last one with it is of this side.
+        # Rows of the other direction repeat a size; the last row with that size is of this direction.
         row = bisect_right(sizes, offset + self.shifts[direction], first, self.stop) - 1
         return row if row >= first else bisect_right(sizes, sizes[first], first, self.stop) - 1
 
@@ -116,55 +116,58 @@ class PositionIndex:
         self._pruned = 0
 
     def add(self, start: int, position: Position) -> None:
-        """One segment delivered the bytes from ``start`` on."""
+        """A single segment delivered the bytes from ``start`` on."""
         self._starts.append(start)
         self._entries.append(position)
         if len(self._starts) > MAX_INDEX_ENTRIES:
             self._shorten()
 
-    def add_stretch(self, stretch: SegmentRun) -> None:
-        """A stretch of segments begins to deliver the bytes from where it starts in this direction."""
-        self._starts.append(stretch.starts[self._direction])
-        self._entries.append(stretch)
-        self._rows += stretch.size
+    def add_run(self, segment_run: SegmentRun) -> None:
+        """A segment run delivers its first bytes of this direction."""
+        self._starts.append(segment_run.starts[self._direction])
+        self._entries.append(segment_run)
+        self._rows += segment_run.size
         if len(self._starts) > MAX_INDEX_ENTRIES or self._rows > MAX_INDEX_ROWS:
             self._shorten()
 
     def locate(self, offset: int) -> Position | None:
-        """Position of the byte at ``offset``; in a gap or beyond all the one before, else the oldest kept."""
+        """Position of the byte at ``offset``.
+
+        In a gap and after the last byte it is the position before, and where that was pruned the oldest one kept.
+        """
         if not self._entries:
             return None
         if offset < self._pruned:
             offset = self._pruned
-        number = -1  # most are asked for soon
+        number = -1  # most offsets that consumers ask for were just delivered
         if offset < self._starts[-1]:
             number = max(bisect_right(self._starts, offset) - 1, 0)
         entry = self._entries[number]
-        return entry if type(entry) is Position else entry.locate(self._direction, offset)  # type: ignore[union-attr]  # only a SegmentRun is left
+        return entry.locate(self._direction, offset) if isinstance(entry, SegmentRun) else entry
 
     def prune(self, offset: int) -> None:
-        """Forget what lies before the entry that holds ``offset``."""
+        """Forget the entries before the one that holds ``offset``."""
         count = bisect_right(self._starts, offset) - 1
         if count >= 0:
             entry = self._entries[count]
-            last = entry.ends[self._direction] - 1 if type(entry) is SegmentRun else self._starts[count]
+            last = entry.ends[self._direction] - 1 if isinstance(entry, SegmentRun) else self._starts[count]
             self._pruned = min(offset, last)
         if count > 0:
             self._forget(count)
 
-    def first_row(self, stretch: SegmentRun) -> int:
-        """The first row of ``stretch`` that can still be asked for, its ``stop`` where none can."""
+    def first_row(self, segment_run: SegmentRun) -> int:
+        """The first row of ``segment_run`` that can still be asked for, its ``stop`` where none can."""
         direction = self._direction
-        start = stretch.starts[direction]
-        if not self._starts or not self._starts[0] <= start < stretch.ends[direction]:
-            return stretch.stop
-        return stretch.first if self._pruned <= start else stretch.row(direction, self._pruned)
+        start = segment_run.starts[direction]
+        if not self._starts or not self._starts[0] <= start < segment_run.ends[direction]:
+            return segment_run.stop
+        return segment_run.first if self._pruned <= start else segment_run.row(direction, self._pruned)
 
     def _forget(self, count: int) -> None:
         if self._rows:
-            self._rows -= sum(entry.size for entry in self._entries[:count] if type(entry) is SegmentRun)
+            self._rows -= sum(entry.size for entry in self._entries[:count] if isinstance(entry, SegmentRun))
         del self._starts[:count], self._entries[:count]
 
     def _shorten(self) -> None:
-        """A consumer that never prunes loses the older half."""
+        """Forget the older half, for a consumer that never prunes."""
         self._forget(max(1, len(self._entries) // 2))

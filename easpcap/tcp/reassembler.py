@@ -1,7 +1,8 @@
-"""Reassembler: the segments of one connection, one after the other, into ordered bytes. It is the specification.
+"""Reassembler: the segments of one connection, one at a time, into ordered bytes. The specification of `tcp`.
 
-A segment is delivered when the bytes before it were delivered or given up, and when the other direction has reached
-what the segment acknowledges: the two directions are ordered by causality, not by their order in the capture.
+A segment is delivered when two conditions hold: the bytes before it were delivered or declared a gap, and the other
+direction has delivered what the segment acknowledges. So events come in causal order, even where the capture has the
+packets of the two directions in the wrong order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from easpcap.limits import GAP_PATIENCE_PACKETS, MAX_WINDOW_BYTES, RESET_LINGER_
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap, Position
 from easpcap.tcp.connection import TcpFact
 from easpcap.tcp.direction import DirectionState, Kind, Waiting
-from easpcap.tcp.sequence import MASK, unwrap
+from easpcap.tcp.sequence import MASK, initial_number, unwrap
 
 if TYPE_CHECKING:
     from easpcap.tcp.connection import TcpConnection
@@ -25,28 +26,21 @@ _SENDERS = ("client", "server")
 
 
 class Reassembler:
-    """Orders one connection.
+    """Puts the segments of one connection in order.
 
-    ``client_side`` says which end of the flow is the client's: 0 the lower one, 1 the higher one. ``first_numbers`` are
-    the sequence numbers that a SYN would have had in each direction, by the first packet seen, -1 before it.
+    ``client_side`` says which end of the flow is the client: 0 the lower one, 1 the higher one. ``first_numbers`` are
+    the initial sequence numbers of both directions, by their first segments in the capture; -1 before those.
     """
 
     __slots__ = (
-        "_events",
-        "_opening",
-        "_reset_at",
-        "_reset_by",
-        "client_side",
-        "connection",
-        "first_numbers",
-        "halves",
-        "is_closing",
+        *("client_side", "connection", "directions", "first_numbers", "is_closing"),
+        *("_events", "_opening", "_reset_at", "_reset_by"),
     )
 
     def __init__(self, connection: TcpConnection, client_side: int) -> None:
         self.connection = connection
         self.client_side = client_side
-        self.halves = (DirectionState(), DirectionState())
+        self.directions = (DirectionState(), DirectionState())
         self.first_numbers = [-1, -1]
         self.is_closing = False  # a FIN or RST was seen
         self._opening: TcpFact | None = None
@@ -56,8 +50,8 @@ class Reassembler:
 
     @property
     def is_whole(self) -> bool:
-        """Nothing waits, nothing is missing, nobody has closed: what follows in order can be delivered as it comes."""
-        to_server, to_client = self.halves
+        """Nothing waits, nothing is missing and nobody has closed: in-order segments can be delivered at once."""
+        to_server, to_client = self.directions
         return not (
             self.is_closing
             or self._opening is not None
@@ -74,10 +68,14 @@ class Reassembler:
         """Only SYNs of one side were seen."""
         return self._opening is not None
 
-    def begins_anew(self, side: int, number: int) -> bool:
-        """Whether a SYN with this number begins another connection on the same ports (as Wireshark decides)."""
-        first = self.first_numbers[side ^ self.client_side]
-        return first >= 0 and number != first
+    @property
+    def was_reset(self) -> bool:
+        """A RST was accepted."""
+        return self._reset_at is not None
+
+    def first_number(self, side: int) -> int:
+        """The initial sequence number of one end of the flow, -1 where it is not known."""
+        return self.first_numbers[side ^ self.client_side]
 
     # ------------------------------------------------------------------ one segment
 
@@ -93,7 +91,7 @@ class Reassembler:
         frame: int,
         time_ns: int,
     ) -> list[Event]:
-        """Take the next packet of the connection and return what can be told now."""
+        """Read the next packet of the connection; the events that are now due."""
         connection = self.connection
         connection.packets = packets = connection.packets + 1
         connection.last_frame, connection.last_time_ns = frame, time_ns
@@ -101,20 +99,20 @@ class Reassembler:
         if self._reset_at is not None:
             self._expire(time_ns)
         if self.first_numbers[direction] < 0:
-            self.first_numbers[direction] = seq if flags & SYN else (seq - 1) & MASK
-        own, peer = self.halves[direction], self.halves[1 - direction]
+            self.first_numbers[direction] = initial_number(seq, flags)
+        own, peer = self.directions[direction], self.directions[1 - direction]
         if flags & SYN or own.base < 0:
-            seq = self._place(direction, seq, ack, flags, frame, time_ns)
+            seq = self._begin_stream(direction, seq, ack, flags, frame, time_ns)
         near = max(own.next, connection.acked[direction])
         offset = unwrap(seq, own.base, near)
         if abs(offset - near) > MAX_WINDOW_BYTES:
             text = f"sequence number {seq} is {abs(offset - near):,} bytes away"
             connection.note("tcp-out-of-window", direction, own.next, text)
-            return self._told(direction)
+            return self._take_events(direction)
         need, acked = self._acknowledge(1 - direction, ack) if flags & ACK else (-1, None)
-        window_turns = (window == 0) != own.zero_window and not flags & (SYN | RST)
-        entry: Waiting | None = None  # most segments that are read here carry nothing
-        if on_wire or flags & (FIN | RST) or window_turns:
+        window_changes = (window == 0) != own.zero_window and not flags & (SYN | RST)
+        entry: Waiting | None = None  # most segments that come here are bare ACKs
+        if on_wire or flags & (FIN | RST) or window_changes:
             entry = Waiting(offset, offset + on_wire, packets, Kind.DATA, b"", need, acked, frame, time_ns)
             if on_wire:
                 self._accept(direction, entry, payload)
@@ -122,23 +120,23 @@ class Reassembler:
                 self._close(direction, entry, flags)
         if own.waiting or peer.waiting or peer.ack_log:
             self._drain()
-        if entry is not None and window_turns:
+        if entry is not None and window_changes:
             self._window_changed(direction, entry, is_zero=window == 0)
-        return self._told(direction)
+        return self._take_events(direction)
 
-    def _told(self, direction: int) -> list[Event]:
-        """The events so far; before the first of them that the connection was opened, once anybody has answered."""
+    def _take_events(self, direction: int) -> list[Event]:
+        """The events since the last call. tcp-open comes first, as soon as the other side has answered."""
         events, self._events = self._events, []
         if self._opening is not None and (events or self.connection.seen[1 - direction]):
             events.insert(0, self._opening)
             self._opening = None
         return events
 
-    def _place(self, direction: int, seq: int, ack: int, flags: int, frame: int, time_ns: int) -> int:
-        """Settle where offset 0 is (RFC 9293 section 3.4: behind the SYN); returns the number of the first byte."""
-        own, peer = self.halves[direction], self.halves[1 - direction]
+    def _begin_stream(self, direction: int, seq: int, ack: int, flags: int, frame: int, time_ns: int) -> int:
+        """Set the sequence number of offset 0 (RFC 9293 section 3.4: the one after the SYN); that of the first byte."""
+        own, peer = self.directions[direction], self.directions[1 - direction]
         if not flags & SYN:
-            own.base = seq  # of its first segment, the SYN of which is not in the capture
+            own.base = seq  # the capture lacks the SYN: offset 0 is the first byte seen
             return seq
         seq = (seq + 1) & MASK
         connection = self.connection
@@ -152,38 +150,38 @@ class Reassembler:
         if flags & ACK and peer.base < 0:
             peer.base = ack
         if self._reset_at is not None and not (own.ended or peer.ended):
-            self._reset_at, self.is_closing, connection.closed_by = None, False, "open"  # refused once, tried again
+            self._reset_at, self.is_closing, connection.closed_by = None, False, "open"  # refused, then tried again
         return seq
 
     def _acknowledge(self, direction: int, ack: int) -> tuple[int, int | None]:
-        """The sender of the other direction has received ``ack``: what this asks for, and the offset it tells."""
-        half, acked = self.halves[direction], self.connection.acked
-        if half.base < 0:
+        """The offset of ``direction`` that ``ack`` needs delivered first (a FIN counts), and the one acknowledged."""
+        own, acked = self.directions[direction], self.connection.acked
+        if own.base < 0:
             return -1, None
-        near = max(half.next, acked[direction])
-        need = unwrap(ack, half.base, near)
+        near = max(own.next, acked[direction])
+        need = unwrap(ack, own.base, near)
         if abs(need - near) > MAX_WINDOW_BYTES:
             text = f"acknowledgement number {ack} is {abs(need - near):,} bytes away"
-            self.connection.note("tcp-out-of-window", 1 - direction, self.halves[1 - direction].next, text)
+            self.connection.note("tcp-out-of-window", 1 - direction, self.directions[1 - direction].next, text)
             return -1, None
-        if need == 1 and not (half.next or half.waiting or self.connection.handshake_seen):
-            half.base, need = ack, 0  # the first packet seen was a keep-alive (RFC 9293 section 3.8.4)
+        if need == 1 and not (own.next or own.waiting or self.connection.handshake_seen):
+            own.base, need = ack, 0  # the first packet seen was a keep-alive (RFC 9293 section 3.8.4)
         offset = max(0, need)
-        if half.fin is not None and offset > half.fin:
-            offset = half.fin  # the FIN itself takes a number, but is no byte
+        if own.fin is not None and offset > own.fin:
+            offset = own.fin  # the FIN takes a sequence number, but is no byte
         if offset > acked[direction]:
             acked[direction] = offset
-            if offset > half.next and not half.ended:
-                if half.ack_log is None:
-                    half.ack_log = deque()
-                half.ack_log.append((self.connection.packets, offset))
+            if offset > own.next and not own.ended:
+                if own.ack_log is None:
+                    own.ack_log = deque()
+                own.ack_log.append((self.connection.packets, offset))
         return need, offset
 
     # ------------------------------------------------------------------ bytes
 
     def _accept(self, direction: int, entry: Waiting, payload: memoryview) -> None:
-        """Deliver the bytes of a segment or let them wait; what was seen before is left out."""
-        own = self.halves[direction]
+        """Deliver the payload of a segment, or let it wait; bytes that were seen before are left out."""
+        own = self.directions[direction]
         start, end = entry.offset, entry.end
         if len(payload) < end - start:
             self.connection.truncated = True
@@ -193,14 +191,14 @@ class Reassembler:
             and not own.waiting
             and own.fin is None
             and not own.ended
-            and entry.need <= self.halves[1 - direction].reach
+            and entry.need <= self.directions[1 - direction].reach
         ):
             if payload:
                 self._deliver(direction, entry._replace(end=present, data=bytes(payload[: present - start])))
             if present < end:
-                self._lose(direction, end)
+                self._declare_gap(direction, end)
             return
-        start, end = self._admit(direction, start, present, end)
+        start, end = self._new_part(direction, start, present, end)
         for at, stop, other in own.uncovered(start, end) if start < end else ():
             data = bytes(payload[at - entry.offset : stop - entry.offset]) if at < present else b""
             if other is None:
@@ -212,11 +210,11 @@ class Reassembler:
                 text = f"{len(data):,} bytes were sent again with other content; the first copy is used"
                 self.connection.note("tcp-overlap-conflict", direction, at, text)
 
-    def _admit(self, direction: int, start: int, present: int, end: int) -> tuple[int, int]:
-        """The part of [start, end) that is new and stands before the end of the direction."""
-        own, note = self.halves[direction], self.connection.note
+    def _new_part(self, direction: int, start: int, present: int, end: int) -> tuple[int, int]:
+        """The part of [start, end) that has not been delivered and is before the end of the direction."""
+        own, note = self.directions[direction], self.connection.note
         if start < own.next and own.was_lost(start, min(present, own.next)):
-            note("tcp-late-bytes", direction, start, "bytes came after they had been given up as missing")
+            note("tcp-late-bytes", direction, start, "bytes came after they had been declared missing")
         limit = own.next if own.ended else own.fin
         if limit is not None and end > limit:
             beyond = max(start, limit)
@@ -225,7 +223,7 @@ class Reassembler:
         return max(start, own.next), end
 
     def _deliver(self, direction: int, entry: Waiting) -> None:
-        connection, own = self.connection, self.halves[direction]
+        connection, own = self.connection, self.directions[direction]
         connection.stamp += 1
         position = Position(connection.stamp, entry.frame, entry.time_ns, entry.acked)
         connection.indexes[direction].add(entry.offset, position)
@@ -233,59 +231,60 @@ class Reassembler:
         own.next = entry.end
         self._events.append(Data(direction, entry.offset, entry.data))
 
-    def _lose(self, direction: int, end: int) -> None:
-        own = self.halves[direction]
+    def _declare_gap(self, direction: int, end: int) -> None:
+        """The bytes up to ``end`` are missing from the capture."""
+        own = self.directions[direction]
         start = own.next
-        length = own.lose(end)
+        length = own.skip_to(end)
         self.connection.gaps[direction] += length
         self._events.append(Gap(direction, start, length, length))
 
     # ------------------------------------------------------------------ order
 
     def _drain(self) -> None:
-        """Deliver all that waits no longer, in causal order; give up what has been missing for too long."""
+        """Deliver what need not wait any longer, in causal order; declare gaps where bytes do not come any more."""
         packets = self.connection.packets
-        for half in self.halves:
-            half.ripen(packets)
-        while self._advance(TO_SERVER) or self._advance(TO_CLIENT) or self._give_way():
+        for state in self.directions:
+            state.age_acknowledgements(packets)
+        while self._advance(TO_SERVER) or self._advance(TO_CLIENT) or self._stop_waiting():
             pass
-        for direction, half in enumerate(self.halves):
-            if half.ack_log and self.connection.acked[direction] <= half.next:
-                half.ack_log.clear()
+        for direction, state in enumerate(self.directions):
+            if state.ack_log and self.connection.acked[direction] <= state.next:
+                state.ack_log.clear()
 
     def _advance(self, direction: int) -> bool:
-        """Deliver what this direction can; whether there was anything."""
-        own, peer = self.halves[direction], self.halves[1 - direction]
+        """Deliver what this direction can; False where there was nothing."""
+        own, peer = self.directions[direction], self.directions[1 - direction]
         before = len(own.waiting)
         while own.waiting and own.waiting[0].offset == own.next and own.waiting[0].need <= peer.reach:
             self._release(direction)
         return len(own.waiting) != before
 
     def _release(self, direction: int) -> None:
-        """Deliver the first that waits."""
-        own = self.halves[direction]
+        """Deliver the first waiting entry."""
+        own = self.directions[direction]
         entry = own.take()
         if entry.kind is Kind.DATA:
             self._deliver(direction, entry)
         elif entry.kind is Kind.CUT:
-            self._lose(direction, entry.end)
+            self._declare_gap(direction, entry.end)
         else:
-            self._end(direction, entry)
+            self._close_direction(direction, entry)
 
-    def _give_way(self) -> bool:
-        """Where both directions stand still: give up a gap or an acknowledgement that has waited long enough."""
+    def _stop_waiting(self) -> bool:
+        """Neither direction can go on: declare a gap, or stop waiting for what a segment acknowledges. False: wait."""
         blocked = []
-        for direction, half in enumerate(self.halves):
-            end = half.gap_end()
-            if end > half.next:
-                self._lose(direction, end)
+        for direction, state in enumerate(self.directions):
+            end = state.gap_end()
+            if end > state.next:
+                self._declare_gap(direction, end)
                 return True
-            if half.waiting and half.waiting[0].offset == half.next:
-                blocked.append((half.waiting[0].order, direction))
-                if half.overfull or self.connection.packets - half.waiting[0].order >= GAP_PATIENCE_PACKETS:
+            if state.waiting and state.waiting[0].offset == state.next:
+                blocked.append((state.waiting[0].order, direction))
+                if state.overfull or self.connection.packets - state.waiting[0].order >= GAP_PATIENCE_PACKETS:
                     self._release(direction)
                     return True
-        if len(blocked) > 1:  # each acknowledges what the other holds back: the order of the capture decides
+        if len(blocked) > 1:  # each waits for the other: capture order decides
             self._release(min(blocked)[1])
             return True
         return False
@@ -293,41 +292,42 @@ class Reassembler:
     # ------------------------------------------------------------------ the end
 
     def _close(self, direction: int, entry: Waiting, flags: int) -> None:
-        """Let a FIN or RST wait for its turn."""
+        """A FIN or RST was seen: it ends its direction after the bytes before it."""
         self.is_closing = True
-        own = self.halves[direction]
+        own = self.directions[direction]
         seen = max(own.next, own.waiting[-1].end if own.waiting else 0)
         if flags & RST:
             if self._reset_at is None:
                 self._reset_at, self._reset_by = entry.time_ns, direction
                 if own.ended:
-                    self._tell("rst", direction, own.next, entry)
+                    self._add_fact("rst", direction, own.next, entry)
                 else:
                     own.put(entry._replace(offset=seen, end=seen, kind=Kind.RST, need=-1))
                     self._drain()
         elif own.fin is None and not own.ended and entry.end >= own.next:
             own.fin = fin = max(entry.end, seen)
             entry = entry._replace(offset=fin, end=fin, kind=Kind.FIN)
-            if fin == own.next and not own.waiting and entry.need <= self.halves[1 - direction].reach:
-                self._end(direction, entry)
+            if fin == own.next and not own.waiting and entry.need <= self.directions[1 - direction].reach:
+                self._close_direction(direction, entry)
             else:
                 own.put(entry)
 
-    def _end(self, direction: int, entry: Waiting) -> None:
-        """The FIN or RST of a direction has its turn."""
+    def _close_direction(self, direction: int, entry: Waiting) -> None:
+        """All bytes before the FIN or RST of a direction were delivered."""
         cause = "fin" if entry.kind is Kind.FIN else "rst"
-        self._tell(cause, direction, entry.offset, entry)
+        self._add_fact(cause, direction, entry.offset, entry)
         if self.connection.closed_by == "open":
             self.connection.closed_by = f"{_SENDERS[direction]}-{cause}"
-        if entry.kind is Kind.FIN or any(half.next or half.ended for half in self.halves):
-            self._stop(direction, cause)  # but a refused SYN may be sent again, and answered
+        if entry.kind is Kind.FIN or any(state.next or state.ended for state in self.directions):
+            self._end(direction, cause)  # not after a refused SYN, which may be sent again and answered
 
-    def _stop(self, direction: int, cause: str) -> None:
-        own, connection = self.halves[direction], self.connection
+    def _end(self, direction: int, cause: str) -> None:
+        """Yield End; drop what still waits in the direction."""
+        own, connection = self.directions[direction], self.connection
         own.ended = True
         for entry in own.waiting:
             if entry.kind is Kind.RST:
-                self._tell("rst", direction, own.next, entry)
+                self._add_fact("rst", direction, own.next, entry)
         dropped = own.drop_waiting()
         if dropped:
             connection.note("tcp-data-after-close", direction, own.next, f"{dropped:,} bytes after the end")
@@ -335,66 +335,63 @@ class Reassembler:
         connection.acked[direction] = min(connection.acked[direction], own.next)
         self._events.append(End(direction, own.next, cause))
 
-    def _tell(self, kind: str, direction: int, offset: int, entry: Waiting) -> None:
+    def _add_fact(self, kind: str, direction: int, offset: int, entry: Waiting) -> None:
         self.connection.stamp += 1
         position = Position(self.connection.stamp, entry.frame, entry.time_ns, entry.acked)
         self._events.append(TcpFact(kind, direction, offset, position))
 
     def _window_changed(self, direction: int, entry: Waiting, *, is_zero: bool) -> None:
-        """The sender's receive buffer has become full, or has room again (RFC 9293 section 3.8.6)."""
-        own = self.halves[direction]
+        """The sender's receive window has closed or opened (RFC 9293 section 3.8.6)."""
+        own = self.directions[direction]
         own.zero_window = is_zero
         if not own.ended:
-            self._tell("zero-window" if is_zero else "window-open", direction, max(0, entry.end), entry)
+            self._add_fact("zero-window" if is_zero else "window-open", direction, max(0, entry.end), entry)
 
     # ------------------------------------------------------------------ no more packets
 
     def _expire(self, time_ns: int) -> None:
-        """A while after a RST nothing is under way any more: the other direction has ended, too."""
+        """Some time after a RST no packet is in flight any more: the other direction has ended, too."""
         if self._reset_at is not None and time_ns > self._reset_at + RESET_LINGER_NS:
             self._finish()
 
     def expire(self, time_ns: int) -> list[Event]:
-        """The capture has come to ``time_ns``: say so where a RST has ended the connection long enough before."""
+        """The events due at ``time_ns``: the end of both directions where a RST is long enough ago."""
         self._expire(time_ns)
-        return self._told(TO_SERVER)
+        return self._take_events(TO_SERVER)
 
     def finish(self) -> list[Event]:
-        """No more packets: give up what is missing and end what has not ended."""
+        """No more packets: declare what is missing as gaps, and end both directions."""
         self._finish()
-        if self._opening is not None:
-            self._events.insert(0, self._opening)
-            self._opening = None
-        return self._told(TO_SERVER)
+        return self._take_events(TO_SERVER)
 
     def _finish(self) -> None:
         self._drain()
-        while self.halves[0].waiting or self.halves[1].waiting:
-            self._force()
+        while self.directions[0].waiting or self.directions[1].waiting:
+            self._declare_next_gap()
             self._drain()
-        for direction, half in enumerate(self.halves):
-            if not half.ended:
-                self._lose_tail(direction, self.connection.acked[direction])
-        for direction, half in enumerate(self.halves):
-            if not half.ended:
+        for direction, state in enumerate(self.directions):
+            if not state.ended:
+                self._declare_tail(direction, self.connection.acked[direction])
+        for direction, state in enumerate(self.directions):
+            if not state.ended:
                 reset = "rst" if direction == self._reset_by else "reset-by-peer"
-                self._stop(direction, "capture-end" if self._reset_at is None else reset)
+                self._end(direction, "capture-end" if self._reset_at is None else reset)
 
-    def _force(self) -> None:
-        """Nothing more will come: give up the gap that has stood the longest, else what only an ACK tells of."""
-        fronts = [(half.waiting[0].order, d) for d, half in enumerate(self.halves) if half.waiting]
-        holes = [(order, d) for order, d in fronts if self.halves[d].waiting[0].offset > self.halves[d].next]
-        if holes:
-            direction = min(holes)[1]
-            self._lose(direction, self.halves[direction].waiting[0].offset)
+    def _declare_next_gap(self) -> None:
+        """Declare the gap before the entry that has waited longest, or else one that only an ACK number proves."""
+        fronts = [(state.waiting[0].order, d) for d, state in enumerate(self.directions) if state.waiting]
+        gaps = [(order, d) for order, d in fronts if self.directions[d].waiting[0].offset > self.directions[d].next]
+        if gaps:
+            direction = min(gaps)[1]
+            self._declare_gap(direction, self.directions[direction].waiting[0].offset)
             return
         direction = fronts[0][1]
-        need, peer = self.halves[direction].waiting[0].need, 1 - direction
-        self._lose_tail(peer, min(need, self.connection.acked[peer]))
+        need, peer = self.directions[direction].waiting[0].need, 1 - direction
+        self._declare_tail(peer, min(need, self.connection.acked[peer]))
         self._release(direction)
 
-    def _lose_tail(self, direction: int, end: int) -> None:
-        """Bytes acknowledged and never seen are a gap; a single one is more likely a FIN that the capture lacks."""
-        half = self.halves[direction]
-        if end > half.next + 1 and self.connection.seen[direction] and not half.ended:
-            self._lose(direction, end)
+    def _declare_tail(self, direction: int, end: int) -> None:
+        """Declare bytes missing that were acknowledged and never seen; a single one is a FIN that the capture lacks."""
+        state = self.directions[direction]
+        if end > state.next + 1 and self.connection.seen[direction] and not state.ended:
+            self._declare_gap(direction, end)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from easpcap.batch import ACK, RST, SYN
 from easpcap.tcp.flows import end_of
+from easpcap.tcp.table import ClosedFlow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +27,12 @@ def read_rows(table: FlowTable, batch: PacketBatch) -> Iterator[tuple[TcpConnect
         side = int(source > target)
         flags, seq, time_ns = batch.flags.item(row), batch.seq.item(row), batch.time_ns.item(row)
         reassembler = table.find(key)
-        if reassembler is None or (flags & (SYN | ACK) == SYN and reassembler.begins_anew(side, seq)):
-            reassembler = table.open(batch, row)
+        if reassembler is None or (flags & (SYN | ACK) == SYN and reassembler.first_number(side) not in (-1, seq)):
+            reassembler = table.open(key, batch, row)
             yield from table.enter(key, reassembler)
+        if isinstance(reassembler, ClosedFlow):
+            reassembler.ignore(side, seq, flags)
+            continue
         if flags & RST:
             table.watch_reset(time_ns, reassembler)
         at, on_wire = batch.payload_at.item(row), batch.on_wire.item(row)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from easpcap.limits import MAX_LIVE_CONNECTIONS, RESET_LINGER_NS
+from easpcap.limits import MAX_CLOSED_FLOWS, MAX_LIVE_CONNECTIONS, RESET_LINGER_NS
 from easpcap.stream import Endpoint, Position
 from easpcap.tcp.connection import TcpConnection, address_text, guess_roles
 from easpcap.tcp.reassembler import Reassembler
+from easpcap.tcp.sequence import initial_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,26 +21,54 @@ if TYPE_CHECKING:
     from easpcap.tcp.reassembler import Event
 
 
+class ClosedFlow:
+    """What remains of a connection that its consumer has forgotten: enough to know its late segments by.
+
+    ``first_numbers`` are the initial sequence numbers of the lower and the higher end of the flow, -1 where not known.
+    """
+
+    __slots__ = ("first_numbers",)
+
+    def __init__(self, reassembler: Reassembler) -> None:
+        self.first_numbers = [reassembler.first_number(side) for side in (0, 1)]
+
+    def first_number(self, side: int) -> int:
+        """The initial sequence number of one end of the flow, -1 where it is not known."""
+        return self.first_numbers[side]
+
+    def ignore(self, side: int, seq: int, flags: int) -> None:
+        """Take a late segment, which yields no events."""
+        if self.first_numbers[side] < 0:
+            self.first_numbers[side] = initial_number(seq, flags)
+
+
 class FlowTable:
-    """Finds, opens and closes connections. ``unanswered`` counts those dropped of which only SYNs were seen."""
+    """Finds, opens and closes connections.
+
+    A connection stays in the table until its ports are reused, there is no room for it, or its consumer calls
+    `TcpConnection.forget`. ``unanswered`` counts those without room of which only SYNs were seen.
+    """
 
     def __init__(self) -> None:
         self._flows: dict[FlowKey, Reassembler] = {}
-        self._connections: dict[int, TcpConnection] = {}
+        self._closed: dict[FlowKey, ClosedFlow] = {}
+        self._connections: dict[int, tuple[FlowKey, TcpConnection]] = {}
+        self._forgotten: list[TcpConnection] = []
         self._opened = 0
-        self._resets: deque[tuple[int, Reassembler]] = deque()
+        self._resets: OrderedDict[Reassembler, int] = OrderedDict()  # when each was reset, in that order
         self.unanswered = 0
 
     @property
     def connections(self) -> list[TcpConnection]:
-        """All connections that have yielded events or still may."""
-        return list(self._connections.values())
+        """All connections, by id, that have yielded events or still may, without the forgotten ones."""
+        self.drop_forgotten()
+        return [connection for _, connection in self._connections.values()]
 
-    def find(self, key: FlowKey) -> Reassembler | None:
+    def find(self, key: FlowKey) -> Reassembler | ClosedFlow | None:
         """The newest connection of a flow."""
-        return self._flows.get(key)
+        return self._flows.get(key) or self._closed.get(key)
 
-    def open(self, batch: PacketBatch, row: int) -> Reassembler:
+    def open(self, key: FlowKey, batch: PacketBatch, row: int) -> Reassembler:
         """A new connection whose first packet is this row; `enter` puts it into the table."""
         source = batch.src_high.item(row), batch.src_low.item(row), batch.sport.item(row)
         target = batch.dst_high.item(row), batch.dst_low.item(row), batch.dport.item(row)
@@ -50,27 +80,33 @@ class FlowTable:
             Endpoint(address_text(*server[:2]), server[2]),
             how,
             Position(0, batch.frame.item(row), batch.time_ns.item(row), None),
+            on_forget=self._forgotten.append,
         )
         self._opened += 1
-        self._connections[connection.id] = connection
+        self._connections[connection.id] = key, connection
         return Reassembler(connection, client_side=int(client > server))
 
     def enter(self, key: FlowKey, reassembler: Reassembler) -> Iterator[tuple[TcpConnection, Event]]:
         """Make this the connection of its flow, and end the one before it, whose ports it reuses."""
         old = self._flows.get(key)
         self._flows[key] = reassembler
+        self._closed.pop(key, None)
         if old is not None:
-            for event in old.finish():
-                yield old.connection, event
+            yield from self._end(old)
 
     def watch_reset(self, time_ns: int, reassembler: Reassembler) -> None:
-        """A RST was seen at ``time_ns``: `expire` ends the connection some time later."""
-        self._resets.append((time_ns, reassembler))
+        """A RST comes next, sent at ``time_ns``: `expire` ends the connection some time later."""
+        if not reassembler.was_reset:
+            self._resets[reassembler] = time_ns
+            self._resets.move_to_end(reassembler)
 
     def expire(self, time_ns: int) -> Iterator[tuple[TcpConnection, Event]]:
         """End the connections that were reset long enough before ``time_ns``."""
-        while self._resets and self._resets[0][0] + RESET_LINGER_NS < time_ns:
-            reassembler = self._resets.popleft()[1]
+        while self._resets:
+            reassembler, reset_at = next(iter(self._resets.items()))
+            if reset_at + RESET_LINGER_NS >= time_ns:
+                break
+            del self._resets[reassembler]
             for event in reassembler.expire(time_ns):
                 yield reassembler.connection, event
 
@@ -85,15 +121,36 @@ class FlowTable:
             del self._flows[key]
             if reassembler.is_unanswered:
                 self.unanswered += 1
+                self._resets.pop(reassembler, None)
                 del self._connections[reassembler.connection.id]
                 continue
-            for event in reassembler.finish():
-                yield reassembler.connection, event
+            yield from self._end(reassembler)
+
+    def drop_forgotten(self) -> None:
+        """Let go of the connections that their consumer has forgotten; only their ports are remembered."""
+        for connection in self._forgotten:
+            if connection.id not in self._connections:  # forgotten twice
+                continue
+            key, _ = self._connections.pop(connection.id)
+            reassembler = self._flows.get(key)
+            if reassembler is not None and reassembler.connection is connection:
+                del self._flows[key]
+                self._resets.pop(reassembler, None)
+                self._closed[key] = ClosedFlow(reassembler)
+        self._forgotten.clear()
+        if len(self._closed) > MAX_CLOSED_FLOWS:
+            excess = len(self._closed) - MAX_CLOSED_FLOWS
+            for key in list(islice(self._closed, excess + MAX_CLOSED_FLOWS // 16)):
+                del self._closed[key]
 
     def finish(self) -> Iterator[tuple[TcpConnection, Event]]:
         """No more packets: end every connection."""
         for reassembler in sorted(self._flows.values(), key=lambda reassembler: reassembler.connection.id):
-            for event in reassembler.finish():
-                yield reassembler.connection, event
+            yield from self._end(reassembler)
         self._flows.clear()
-        self._resets.clear()
+        self._closed.clear()
+
+    def _end(self, reassembler: Reassembler) -> Iterator[tuple[TcpConnection, Event]]:
+        self._resets.pop(reassembler, None)
+        for event in reassembler.finish():
+            yield reassembler.connection, event

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from easpcap import limits
 from easpcap.batch import ACK, RST, SYN
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
-from easpcap.tcp.assembler import Assembler
+from easpcap.tcp.assembler import Assembler, TcpConnection
 from tests.support.batches import CLIENT, MILLISECOND, SERVER, Packet, Script, batch
 
 SECOND = 1000 * MILLISECOND
@@ -452,3 +456,91 @@ def test_a_known_connection_stays_on_the_columnar_path_in_the_next_batch(monkeyp
 def test_empty_batches_tell_nothing(columnar):
     assert list(Assembler(columnar=columnar).feed(batch([]))) == []
     assert list(Assembler(columnar=columnar).finish()) == []
+
+
+# ---------------------------------------------------------------------- forgotten connections
+
+
+def closed(port: int, isn: tuple[int, int] = (1000, 70_000)) -> Script:
+    return script(client=("10.0.0.1", port), isn=isn).send(0, b"question").send(1, b"answer").fin(0).fin(1).put(0)
+
+
+def feed(assembler: Assembler, packets: list[Packet]) -> list[Any]:
+    return list(assembler.feed(batch(packets)))
+
+
+def test_forgotten_connections_take_no_memory(columnar):
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(found, TcpConnection) for found in gc.get_objects())
+
+    assembler, before = Assembler(columnar=columnar), alive()
+    for port in range(1000, 1050):
+        feed(assembler, closed(port).packets)[0][0].forget()
+        assert assembler.connections == []
+    assert alive() == before
+
+
+def test_late_segments_of_a_forgotten_connection_are_no_new_connection(columnar):
+    assembler, talk = Assembler(columnar=columnar), closed(1000)
+    feed(assembler, talk.packets)[0][0].forget()
+    late = Script(client=("10.0.0.1", 1000))
+    late.next = [*talk.next]
+    late.put(1, RST).put(0, ACK, b"late").put(0, SYN, seq=1000).fin(1)
+    assert feed(assembler, late.packets) == []
+    assert feed(assembler, late.packets[:1]) == []
+    assert assembler.connections == []
+    assert list(assembler.finish()) == []
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_the_ports_of_a_forgotten_connection_may_be_reused(columnar, in_one_batch):
+    assembler, talk = Assembler(columnar=columnar), closed(1000)
+    feed(assembler, talk.packets)[0][0].forget()
+    packets = [talk.packets[-1], *closed(1000, isn=(999, 5)).packets]
+    events = [feed(assembler, group) for group in ([packets] if in_one_batch else [packets[:1], packets[1:]])]
+    assert {connection.id for group in events for connection, _ in group} == {1}
+    assert b"".join(event.data for group in events for _, event in group if type(event) is Data) == b"questionanswer"
+
+
+@pytest.mark.parametrize("flags", [SYN, ACK])
+def test_a_side_first_seen_after_a_connection_was_forgotten_belongs_to_it(columnar, flags):
+    assembler, talk = Assembler(columnar=columnar), closed(1000)
+    server_only = [packet for packet in talk.packets if packet.src == SERVER]
+    feed(assembler, server_only)
+    assembler.connections[0].forget()
+    late = Packet(("10.0.0.1", 1000), SERVER, 1000 if flags == SYN else 1001, 0, flags)
+    again = Packet(("10.0.0.1", 1000), SERVER, 1000, 0, SYN)
+    assert feed(assembler, [late, again]) == []
+    assert feed(assembler, [again]) == []
+    feed(assembler, [replace(again, seq=7)])
+    assert [connection.id for connection in assembler.connections] == [1]
+
+
+def test_the_ports_of_few_forgotten_connections_are_remembered(columnar, monkeypatch):
+    monkeypatch.setattr("easpcap.tcp.table.MAX_CLOSED_FLOWS", 32)
+    assembler = Assembler(columnar=columnar)
+    for port in range(1000, 1100):
+        feed(assembler, closed(port).packets)[0][0].forget()
+    for port in (1099, 1080):
+        feed(assembler, closed(port).packets[-1:])
+    assert assembler.connections == []
+    feed(assembler, closed(1001).packets[-1:])
+    assert [connection.client.port for connection in assembler.connections] == [1001]
+
+
+def test_a_connection_may_be_forgotten_while_it_is_open_and_more_than_once(columnar):
+    assembler, talk = Assembler(columnar=columnar), script().send(0, b"abc")
+    connection = feed(assembler, talk.packets)[0][0]
+    connection.forget()
+    connection.forget()
+    talk.packets = []
+    assert feed(assembler, talk.send(0, b"def").rst(1).packets) == []
+    assert list(assembler.finish()) == []
+
+
+def test_a_forgotten_connection_that_was_reset_yields_nothing_later(columnar):
+    assembler = Assembler(columnar=columnar)
+    feed(assembler, script().send(1, b"x").rst(0).packets)[0][0].forget()
+    elsewhere = Packet(("10.0.0.9", 1), ("10.0.0.8", 2), time_ns=60 * SECOND)
+    assert feed(assembler, [elsewhere]) == []
