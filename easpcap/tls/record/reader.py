@@ -10,7 +10,7 @@ from easpcap.limits import MAX_RECORD_SPANS, MAX_RESYNC_RECORDS, MAX_RESYNC_TRIE
 from easpcap.stream import Data
 from easpcap.tls.codepoints import ALERT, APPLICATION_DATA, HANDSHAKE, MAX_FRAGMENT, RECORD_HEADER_SIZE
 from easpcap.tls.events import Records
-from easpcap.tls.handshake.messages import MessageJoiner
+from easpcap.tls.record.joiner import MessageJoiner
 from easpcap.tls.record.record_map import RecordMap
 from easpcap.tls.record.records import (
     HEADER,
