@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from easpcap.errors import DecodeError
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake.messages import (
-    MessageJoiner,
     encrypted_premaster,
     parse_certificates,
     parse_client_hello,
@@ -19,6 +18,7 @@ from easpcap.tls.handshake.messages import (
     parse_server_hello,
     parse_ssl2_client_hello,
 )
+from easpcap.tls.record.joiner import MessageJoiner
 from tests.support.tls_script import TlsScript
 
 MESSAGES = [(1, b"a" * 70), (14, b""), (16, b"b" * 300), (20, b"c" * 12)]

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from easpcap.stream import Anomaly
     from easpcap.tls.events import Place, Seen
     from easpcap.tls.handshake.key_finder import KeyFinder
-    from easpcap.tls.handshake.messages import Message
     from easpcap.tls.handshake.negotiation import Negotiation
     from easpcap.tls.handshake.summary import Summary
+    from easpcap.tls.record.joiner import Message
 
     HandshakeEvents = list[Seen | Anomaly]
 

@@ -12,6 +12,7 @@ from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
 from easpcap.tls.handshake.negotiation import Negotiation
 from easpcap.tls.handshake.states import CHANGE_CIPHER_SPEC, RESUMING, TRANSITIONS, State
+from easpcap.tls.record.joiner import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from easpcap.stream import Anomaly
     from easpcap.tls.events import Place, Seen
     from easpcap.tls.handshake.key_finder import KeyFinder
-    from easpcap.tls.handshake.messages import ClientHello, Message, ServerHello
+    from easpcap.tls.handshake.messages import ClientHello, ServerHello
     from easpcap.tls.handshake.summary import Summary
 
     HandshakeEvents = list[Seen | Anomaly]
@@ -71,7 +72,7 @@ class HandshakeMachine:
     def take_ssl2_hello(self, body: bytes, place: Place) -> HandshakeEvents:
         """A ClientHello in SSLv2 format; the transcript has it without its record header (RFC 5246 appendix E.2)."""
         events = self._advance(cp.CLIENT_HELLO, place)
-        message = hs.Message(cp.CLIENT_HELLO, body, place.offset, place.end)
+        message = Message(cp.CLIENT_HELLO, body, place.offset, place.end)
         return events + self._begin(hs.parse_ssl2_client_hello(body), message, place)
 
     def change_cipher_spec(self, place: Place) -> HandshakeEvents:

@@ -1,19 +1,15 @@
-"""Handshake messages: putting them together from records, and reading those that matter."""
+"""Handshake messages: reading those that matter."""
 
 from __future__ import annotations
 
 from struct import Struct, unpack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from easpcap.errors import DecodeError
-from easpcap.limits import MAX_HANDSHAKE_MESSAGE
-from easpcap.tls.codepoints import MESSAGE_HEADER_SIZE, SSL3, TLS13
+from easpcap.tls.codepoints import SSL3, TLS13
 from easpcap.tls.handshake import extensions as ext
 from easpcap.wire import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from easpcap.tls.handshake.extensions import Extensions
 
 #: The first draft of TLS 1.3 that can be read: before it the keys were derived in another way.
@@ -23,66 +19,6 @@ OLDEST_DRAFT: Final = 18
 RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 _version_and_random: Final = Struct(">H32s").unpack  # RFC 5246 section 7.4.1.2
-
-
-class Message(NamedTuple):
-    """One handshake message: its type, its bytes with the header, and the TCP offsets of the record(s) that hold it."""
-
-    message_type: int
-    raw: bytes
-    start: int
-    end: int
-
-    @property
-    def body(self) -> bytes:
-        """The message without its header."""
-        return self.raw[MESSAGE_HEADER_SIZE:]
-
-
-class MessageJoiner:
-    """Cuts the handshake records of one direction into messages, however they are packed (RFC 5246 section 6.2.1)."""
-
-    __slots__ = ("_buffer", "_needed", "_start")
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()  # of a message that is not whole yet
-        self._needed = 0  # bytes it takes to go on with that message
-        self._start = 0
-
-    def __len__(self) -> int:
-        """Bytes of a message that is not whole yet."""
-        return len(self._buffer)
-
-    def feed(self, fragment: bytes, start: int, end: int) -> Iterator[Message]:
-        """The messages that the record's fragment completes. Raises DecodeError for one that is too long."""
-        data, buffer, begun = fragment, self._buffer, start
-        if buffer:
-            buffer += fragment
-            if len(buffer) < self._needed:
-                return
-            data, begun = bytes(buffer), self._start
-            buffer.clear()
-        at, size = 0, len(data)
-        needed = MESSAGE_HEADER_SIZE
-        while at + MESSAGE_HEADER_SIZE <= size:
-            needed = MESSAGE_HEADER_SIZE + int.from_bytes(data[at + 1 : at + MESSAGE_HEADER_SIZE], "big")
-            if needed > MAX_HANDSHAKE_MESSAGE:
-                msg = f"a handshake message of {needed} bytes"
-                raise DecodeError(msg)
-            if at + needed > size:
-                break
-            yield Message(data[at], data[at : at + needed], begun, end)
-            at += needed
-            begun, needed = start, MESSAGE_HEADER_SIZE
-        if at < size:
-            buffer += data[at:]
-            self._start, self._needed = begun, needed
-
-    def clear(self) -> int:
-        """Forget an unfinished message; how many bytes it had."""
-        size = len(self._buffer)
-        self._buffer.clear()
-        return size
 
 
 class ClientHello(NamedTuple):

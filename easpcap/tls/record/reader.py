@@ -1,112 +1,84 @@
-"""Reads the records of one direction: framing, the run of application data, and the way back after lost bytes."""
+"""Cuts the bytes of one direction into records, opens runs of application data, and searches after lost bytes."""
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.errors import DecodeError
 from easpcap.limits import MAX_RECORD_SPANS, MAX_RESYNC_RECORDS, MAX_RESYNC_TRIES, RESYNC_CONTEXT_BYTES
 from easpcap.stream import Data
-from easpcap.tls.codepoints import ALERT, APPLICATION_DATA, HANDSHAKE, MAX_FRAGMENT, RECORD_HEADER_SIZE
+from easpcap.tls.codepoints import APPLICATION_DATA, MAX_FRAGMENT, RECORD_HEADER_SIZE
 from easpcap.tls.events import Records
-from easpcap.tls.handshake.messages import MessageJoiner
 from easpcap.tls.record.record_map import RecordMap
-from easpcap.tls.record.records import (
-    HEADER,
-    Record,
-    find_record,
-    looks_like_ssl2,
-    plain_message_begins,
-    plausible_header,
-)
+from easpcap.tls.record.records import HEADER, Record, find_record, looks_like_ssl2, plausible_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from easpcap.tls.events import TlsEvent
-    from easpcap.tls.handshake.negotiation import Candidate
     from easpcap.tls.protection.choose import Protection
 
 
-class Mode(Enum):
-    """How the records of a direction are read at present."""
-
-    PLAIN = auto()  # epoch 0
-    UNPROVEN = auto()  # the first record of an epoch will show which candidate is right
-    OPEN = auto()  # under proven keys
-    INNER = auto()  # TLS 1.3: types stand inside the records
-    OPAQUE = auto()  # only their outline can be seen
-    FOREIGN = auto()  # no records at all: SSL 2.0
-
-
 class Lost(NamedTuple):
-    """Bytes that could not be read: where they begin, the record number that was due, where the last record ended."""
+    """Bytes that could not be read, while the next record is searched.
+
+    ``start``: the TCP stream offset at which they begin. ``sequence``: the number of the first record among them.
+    ``expected_at``: the TCP stream offset at which the next record of the protection's count was due; after a record
+    that did not open this is its end.
+    """
 
     start: int
     sequence: int
-    behind: int
+    expected_at: int
 
 
-class DirectionReader:
+class RecordReader:
     """The records of one direction.
 
-    ``base``: TCP stream offset at which TLS begins. ``offset``: that of the first byte that is not part of a finished
-    record. ``plain``: plaintext offset.
+    Events go to the list ``events``. ``base``: the TCP stream offset at which TLS begins. ``offset``: that of the first
+    byte that is not part of a finished record. ``plain``: the plaintext offset. ``map``: from one to the other.
     """
 
     __slots__ = (
         "_at",
         "_before",
         "_buffer",
+        "_events",
         "_needed",
         "_pieces",
         "_size",
         "_tries_left",
         "base",
-        "candidates",
-        "closed",
         "direction",
-        "ever_open",
-        "joiner",
         "lost",
         "map",
-        "mode",
         "offset",
-        "opaque_since",
         "plain",
-        "protection",
         "records",
         "version",
     )
 
-    def __init__(self, direction: int, base: int = 0) -> None:
+    def __init__(self, direction: int, events: list[TlsEvent], base: int = 0) -> None:
         self.direction = direction
         self.base = self.offset = base
         self.plain = 0
-        self.mode = Mode.PLAIN
         self.version = 0  # of the records to be expected; 0: any
-        self.protection: Protection | None = None  # in mode OPEN
-        self.candidates: list[tuple[Candidate, Protection]] = []  # in mode UNPROVEN
         self.map = RecordMap()
-        self.joiner = MessageJoiner()
         self.lost: Lost | None = None  # set while the next record is searched
-        self.closed = False  # close_notify or the end came
-        self.ever_open = False
-        self.opaque_since = 0  # application bytes that were not opened after some were
         self.records = 0  # whole records seen
-        self._pieces: list[bytes] = []  # bytes of a record that is not whole yet
+        self._events = events
+        self._pieces: list[bytes] = []  # bytes of an unfinished record
         self._size = 0
         self._needed = RECORD_HEADER_SIZE
         self._buffer = b""
         self._at = 0
-        self._before = b""  # ciphertext before the record that is searched
+        self._before = b""  # the last ciphertext before the record that is searched
         self._tries_left = 0
 
     # -- bytes in and out ------------------------------------------------------------------------------------------
 
     def add(self, data: bytes) -> bool:
-        """Take bytes in; False where they do not complete what is waiting."""
+        """Take bytes in. Returns False where they do not yet complete the unfinished record."""
         if self._pieces:
             self._pieces.append(data)
             self._size += len(data)
@@ -118,7 +90,7 @@ class DirectionReader:
         return True
 
     def keep_remainder(self) -> None:
-        """Keep what is left of the buffer until more comes."""
+        """Keep the unread bytes until more come."""
         rest = self._buffer[self._at :]
         self._buffer = b""
         self._at = 0
@@ -127,8 +99,8 @@ class DirectionReader:
             self._size = len(rest)
 
     @property
-    def spent(self) -> bool:
-        """Whether nothing is left of the bytes taken in."""
+    def all_read(self) -> bool:
+        """Whether no unread bytes are left."""
         return self._at == len(self._buffer)
 
     @property
@@ -137,13 +109,13 @@ class DirectionReader:
         return self._size if self._pieces else 0
 
     def peek(self, size: int) -> bytes:
-        """The next bytes, which stay; empty where fewer are there, and then more are waited for."""
+        """The next bytes, without reading them. Empty where there are fewer: then wait for more."""
         found = self._buffer[self._at : self._at + size]
         self._needed = size
         return found if len(found) == size else b""
 
     def drop(self) -> int:
-        """Forget the bytes not read yet, and count them."""
+        """Drop the unread bytes. Returns how many there were."""
         dropped = self.waiting + len(self._buffer) - self._at
         self._pieces.clear()
         self._buffer = b""
@@ -152,7 +124,10 @@ class DirectionReader:
         return dropped
 
     def take_ssl2_hello(self) -> bytes | None:
-        """The hello in SSLv2 format that TLS begins with; b"" where it has none, None where bytes lack."""
+        """Read the hello in SSLv2 format at the very beginning (RFC 5246 appendix E.2).
+
+        Returns b"" where there is none, and None where more bytes are needed to decide.
+        """
         data = self._buffer[self._at :]
         if not data or self.offset != self.base or not data[0] & 0x80:
             return b""
@@ -171,7 +146,10 @@ class DirectionReader:
     # -- records -----------------------------------------------------------------------------------------------------
 
     def next_record(self) -> Record | None:
-        """The next whole record; None where it is not there yet. Raises DecodeError where no record can stand here."""
+        """Read the next record; None where it is incomplete.
+
+        Raises DecodeError where the next bytes cannot be a record header.
+        """
         buffer, at = self._buffer, self._at
         if len(buffer) - at < RECORD_HEADER_SIZE:
             self._needed = RECORD_HEADER_SIZE
@@ -190,10 +168,12 @@ class DirectionReader:
         self.records += 1
         return Record(content_type, version, buffer[at + RECORD_HEADER_SIZE : end], start, self.offset)
 
-    def read_application(self, protection: Protection, events: list[TlsEvent]) -> tuple[int, int]:
-        """Open the run of application data that stands next; how many records, and bytes in them.
+    def read_application(self, protection: Protection) -> tuple[int, int]:
+        """Open the run of application data records that comes next, as one Data event.
 
-        Stops before anything else. A record that does not open ends the run too; ``lost`` then tells of it.
+        The run ends before any other record, and after a record that did not open: ``lost`` is then set. Returns how
+        many records were opened, and how many bytes of plaintext they held. One call handles a run, because a call per
+        record would cost more than the decryption of a small one.
         """
         buffer, at = self._buffer, self._at
         size = len(buffer)
@@ -231,24 +211,25 @@ class DirectionReader:
         if not parts:
             return count, 0
         before, self.plain = self.plain, plain
-        events.append(Data(self.direction, before, parts[0] if len(parts) == 1 else b"".join(parts)))
+        self._events.append(Data(self.direction, before, parts[0] if len(parts) == 1 else b"".join(parts)))
         if len(columns.ends) > MAX_RECORD_SPANS:
             columns.bound()
         return count, plain - before
 
-    def put_plain(self, record: Record, data: bytes, events: list[TlsEvent]) -> None:
-        """One record of application data that was opened outside the run."""
+    def add_application_data(self, record: Record, data: bytes) -> None:
+        """Yield the plaintext of one application data record that was opened outside of a run."""
         if data:
-            events.append(Data(self.direction, self.plain, data))
+            self._events.append(Data(self.direction, self.plain, data))
             self.plain += len(data)
             self.map.plain_ends.append(self.plain)
             self.map.starts.append(record.start)
             self.map.ends.append(record.end)
 
-    def read_opaque(self, events: list[TlsEvent]) -> tuple[int, int]:
-        """Outline the whole records that stand next; how many application data records, and bytes in them.
+    def read_opaque(self) -> tuple[int, int]:
+        """Yield the outline of the whole records that come next, without opening them.
 
-        Stops, like next_record, where a record is not whole or cannot be one.
+        Stops, like next_record, at an incomplete record and at a header that cannot be one. Returns how many
+        application data records there were, and the bytes of their fragments.
         """
         buffer, at, size = self._buffer, self._at, len(self._buffer)
         base = self.offset - at
@@ -264,88 +245,58 @@ class DirectionReader:
                 known[4] += length
                 known[5], known[6] = length, base + end
             else:
-                self._outline(known, events)
+                self._add_outline(known)
                 known = [content_type, version, base + at, 1, length, length, base + end]
             if content_type == APPLICATION_DATA:
                 application += 1
                 total += length
             self.records += 1
             at = end
-        self._outline(known, events)
+        self._add_outline(known)
         self._at, self.offset = at, base + at
         return application, total
 
-    def _outline(self, known: Sequence[int], events: list[TlsEvent]) -> None:
+    def _add_outline(self, known: Sequence[int]) -> None:
         if known:
             content_type, version, start, count, total, last, end = known
-            events.append(Records(content_type, self.direction, start, end, count, total, last, version))
+            self._events.append(Records(content_type, self.direction, start, end, count, total, last, version))
 
-    def outline(self, record: Record, events: list[TlsEvent]) -> tuple[int, int]:
-        """Tell of a record that was not opened; how many application data records, and bytes in them."""
+    def outline(self, record: Record) -> tuple[int, int]:
+        """Yield the outline of one record that was not opened; the result is that of read_opaque."""
         size = len(record.fragment)
-        known = (record.content_type, record.version, record.start, 1, size, size, record.end)
-        self._outline(known, events)
+        self._add_outline((record.content_type, record.version, record.start, 1, size, size, record.end))
         return (1, size) if record.content_type == APPLICATION_DATA else (0, 0)
-
-    def plain_here(self, record: Record) -> bool:
-        """Whether a record of epoch 0 is what it says; where the end of the handshake was missed it is not."""
-        if record.content_type == HANDSHAKE:
-            return plain_message_begins(record.fragment) or len(self.joiner) > 0
-        if record.content_type == ALERT:
-            return len(record.fragment) == 2
-        return record.content_type != APPLICATION_DATA
-
-    # -- epochs ------------------------------------------------------------------------------------------------------
-
-    def open_with(self, protection: Protection) -> None:
-        """Read on under proven keys."""
-        self.mode = Mode.OPEN
-        self.protection = protection
-        self.candidates = []
-        self.ever_open = True
-
-    def close_epoch(self, mode: Mode) -> None:
-        """Leave the present keys."""
-        self.mode = mode
-        self.protection = None
-        self.candidates = []
 
     # -- after lost bytes ----------------------------------------------------------------------------------------------
 
-    def lose(self, start: int, offset: int) -> None:
-        """Bytes from ``start`` are missing or unreadable; search the next record from the TCP stream ``offset`` on."""
+    def search_from(self, offset: int, lost: Lost) -> None:
+        """Search the next record from the TCP stream offset ``offset`` on: the bytes of ``lost`` cannot be read."""
         if self.lost is None:
-            sequence = self.protection.sequence if self.protection else 0
-            self.lost = Lost(start, sequence, start)
+            self.lost = lost
         self._pieces.clear()
         self._before = b""
         self._tries_left = MAX_RESYNC_RECORDS
         self.offset = offset
 
-    def doubt(self) -> None:
-        """What stands next is no record header; search one behind it."""
-        if self.lost is None:
-            self.lose(self.offset, self.offset)
-
-    def cut_application_data(self) -> bool:
-        """Whether the unfinished record is one of application data."""
-        return bool(self._pieces) and self._pieces[0][0] == APPLICATION_DATA
-
-    def bad_record(self, record: Record, sequence: int) -> Lost:
-        """A record, the ``sequence``-th of its epoch, did not open; the next one must prove its number."""
+    def search_after(self, record: Record, sequence: int) -> None:
+        """Search the next record after one that did not open, the ``sequence``-th of its epoch."""
         self.lost = Lost(record.start, sequence, record.end)
         self._before = record.fragment[-RESYNC_CONTEXT_BYTES:]
         self._tries_left = MAX_RESYNC_RECORDS
-        return self.lost
 
-    def unread(self, lost: Lost) -> None:
-        """Go back before the record that ended a run."""
-        self._at -= lost.behind - lost.start
-        self.offset = lost.start
+    def unread(self, record: Record) -> None:
+        """Go back to before the record that ended a run of application data."""
+        self._at -= record.end - record.start
+        self.offset = record.start
         self.lost = None
 
+    @property
+    def application_data_begun(self) -> bool:
+        """Whether there is an unfinished record, and it is application data."""
+        return bool(self._pieces) and self._pieces[0][0] == APPLICATION_DATA
+
     def search(self) -> Record | None:
-        """The next place that may be a record, as one; None where more bytes are needed."""
+        """The next bytes that may be a record, which are not read yet; None where more are needed."""
         at, needed = find_record(self._buffer, self._at, self.version)
         self._skip(at)
         if len(self._buffer) - at < needed:
@@ -355,14 +306,15 @@ class DirectionReader:
         fragment = self._buffer[at + RECORD_HEADER_SIZE : at + RECORD_HEADER_SIZE + length]
         return Record(content_type, version, fragment, self.offset, self.offset + RECORD_HEADER_SIZE + length)
 
-    def reopen(self, record: Record, lost: Lost, ways: list[Protection]) -> tuple[int, bytes] | None:
-        """Try a record found by search: (which of the ways opened it, its plaintext)."""
+    def reopen(self, record: Record, lost: Lost, protections: Sequence[Protection]) -> tuple[int, bytes] | None:
+        """Open a record found by search. Returns the number of the protection that opened it, and the plaintext."""
         self._tries_left -= 1
-        lost_bytes = record.start - lost.behind
-        # All of the context or none: in a short piece nothing tells the chained block from a MAC behind it (RFC 7366).
+        lost_bytes = record.start - lost.expected_at
+        # All of the context or none: in less, the block that a record is chained to cannot be told from a MAC after it
+        # (RFC 7366).
         before = self._before if len(self._before) >= RESYNC_CONTEXT_BYTES else b""
-        for number, way in enumerate(ways):
-            data = way.reopen(
+        for number, protection in enumerate(protections):
+            data = protection.reopen(
                 record.content_type, record.version, record.fragment, before, lost_bytes, MAX_RESYNC_TRIES
             )
             if data is not None:
@@ -370,23 +322,23 @@ class DirectionReader:
         return None
 
     @property
-    def hopeless(self) -> bool:
-        """Whether enough records were tried."""
+    def tries_exhausted(self) -> bool:
+        """Whether so many records were tried after lost bytes that another one is not worth it."""
         return self._tries_left <= 0
 
-    def accept(self, record: Record) -> None:
-        """The record found is a true one: read on behind it."""
+    def resume_after(self, record: Record) -> None:
+        """The record found by search was opened: read on after it."""
         self.lost = None
         self._skip(self._at + record.end - record.start)
         self._before = b""
         self.records += 1
 
-    def reject(self) -> None:
-        """The place found is no record, or cannot be opened: search on behind its first byte."""
+    def search_on(self) -> None:
+        """The record found by search is none, or does not open: search on from its second byte."""
         self._skip(self._at + 1)
 
     def _skip(self, at: int) -> None:
-        """Go on at this place of the buffer, keeping the ciphertext before it in mind."""
+        """Continue at index ``at`` of the buffer, and remember the last ciphertext before it."""
         if at != self._at:
             passed = self._buffer[max(self._at, at - RESYNC_CONTEXT_BYTES) : at]
             self._before = (self._before + passed)[-RESYNC_CONTEXT_BYTES:]

@@ -30,85 +30,98 @@ LABELS: Final = (
 
 
 class Epoch(NamedTuple):
-    """An epoch that a direction is in or may come to; without a protection where its secret is not known."""
+    """An epoch that a direction is in or may come to.
 
-    epoch: int
+    ``stage``: EARLY, HANDSHAKE or APPLICATION. ``label``: what a key log calls its secret. ``source``: the key log it
+    came from. ``protection``: None where the secret is not known.
+    """
+
+    stage: int
     label: str
     secret: bytes
     source: int | None
     protection: Tls13Protection | None
 
     def __repr__(self) -> str:
-        return f"Step({self.label}, known={self.protection is not None})"
+        return f"Epoch({self.label}, known={self.protection is not None})"
 
 
 class DirectionEpochs:
-    """One direction: the steps from the present one on, early data on trial, and records that did not open so far."""
+    """The epochs of one direction, from the present one on.
 
-    __slots__ = ("held", "held_bytes", "pending", "pending_bytes", "steps")
+    ``held``: early data, until it is known whether the server took it. ``unopened_records`` and ``unopened_bytes``:
+    records that no key opened, which may be of the handshake or early data.
+    """
+
+    __slots__ = ("_held_bytes", "epochs", "held", "unopened_bytes", "unopened_records")
 
     def __init__(self) -> None:
-        self.steps: list[Epoch] = []
-        self.held: list[tuple[Record, bytes]] = []  # early data, until the server has accepted it
-        self.held_bytes = 0
-        self.pending = 0  # records that no key opened and that may be of the handshake
-        self.pending_bytes = 0
+        self.epochs: list[Epoch] = []
+        self.held: list[tuple[Record, bytes]] = []
+        self.unopened_records = 0
+        self.unopened_bytes = 0
+        self._held_bytes = 0
 
     @property
-    def epoch(self) -> int:
-        """Where it is."""
-        return self.steps[0].epoch if self.steps else APPLICATION
+    def stage(self) -> int:
+        """The stage of the present epoch."""
+        return self.epochs[0].stage if self.epochs else APPLICATION
 
     def hold(self, record: Record, data: bytes) -> bool:
-        """Keep early data until it is known whether the server took it: if not, the client sends it again.
+        """Hold early data back. Returns False, and holds nothing, where it would exceed MAX_EARLY_DATA.
 
-        False where it is too much.
+        Where the server does not take early data, the client sends it again after the handshake.
         """
-        if self.held_bytes + len(data) > MAX_EARLY_DATA:
+        if self._held_bytes + len(data) > MAX_EARLY_DATA:
             return False
         self.held.append((record, data))
-        self.held_bytes += len(data)
+        self._held_bytes += len(data)
         return True
 
+    def take_held(self) -> list[tuple[Record, bytes]]:
+        """The early data held so far, which is held no longer."""
+        held, self.held = self.held, []
+        return held
 
-def known_steps(finder: KeyFinder, agreement: Agreement, direction: int) -> list[Epoch]:
-    """The handshake and application steps of a direction, as far as the key log knows their secrets."""
+
+def known_epochs(finder: KeyFinder, agreement: Agreement, direction: int) -> list[Epoch]:
+    """The handshake and application epochs of a direction, with their keys where the key log has the secrets."""
     return [
-        _known_step(finder, agreement, epoch, label)
-        for epoch, label in zip((HANDSHAKE, APPLICATION), LABELS[direction], strict=True)
+        _known_epoch(finder, agreement, stage, label)
+        for stage, label in zip((HANDSHAKE, APPLICATION), LABELS[direction], strict=True)
     ]
 
 
-def _known_step(finder: KeyFinder, agreement: Agreement, epoch: int, label: str) -> Epoch:
+def _known_epoch(finder: KeyFinder, agreement: Agreement, stage: int, label: str) -> Epoch:
     found = finder.traffic_secret(agreement.client_random or b"", label)
     if found is None or len(found[0]) != HASH_SIZES[agreement.suite.prf_hash]:
-        return Epoch(epoch, label, b"", None, None)
+        return Epoch(stage, label, b"", None, None)
     secret, source = found
-    return Epoch(epoch, label, secret, source, inner_protection(agreement.suite, secret, agreement.draft))
+    return Epoch(stage, label, secret, source, inner_protection(agreement.suite, secret, agreement.draft))
 
 
-def following_step(step: Epoch, agreement: Agreement | None) -> Epoch | None:
-    """The generation of application keys behind that of a step."""
-    if step.epoch != APPLICATION or agreement is None or not step.secret:
+def next_generation(epoch: Epoch, agreement: Agreement | None) -> Epoch | None:
+    """The epoch that a KeyUpdate begins (RFC 8446 section 7.2); None where the present secret is not known."""
+    if epoch.stage != APPLICATION or agreement is None or not epoch.secret:
         return None
-    secret = next_secret(agreement.suite, step.secret, agreement.draft)
-    return step._replace(secret=secret, protection=inner_protection(agreement.suite, secret, agreement.draft))
+    secret = next_secret(agreement.suite, epoch.secret, agreement.draft)
+    return epoch._replace(secret=secret, protection=inner_protection(agreement.suite, secret, agreement.draft))
 
 
-def readable(agreement: Agreement) -> bool:
+def is_supported(agreement: Agreement) -> bool:
     """Whether suite and draft are among those that can be read."""
     chosen, draft = agreement.suite, agreement.draft
     return chosen.key_exchange == "TLS13" and chosen.decryptable and (not draft or draft >= hs.OLDEST_DRAFT)
 
 
-def missing_bounds(step: Epoch, lost_bytes: int, first: int | None) -> tuple[int, int]:
-    """The least and the most application bytes among lost ones, where a record opened behind them in ``step``.
+def lost_plaintext(epoch: Epoch, lost_bytes: int, first: int | None) -> tuple[int, int]:
+    """The least and the most application bytes in ``lost_bytes`` bytes of records, before one that opened in ``epoch``.
 
-    ``first`` is the number that was due, None in an earlier step. Exact, unless padding or messages that come with the
-    first records (tickets) may be among the lost ones.
+    ``first``: the number of the first lost record; None where the loss began in an earlier epoch. The bounds are equal
+    unless records may be padded, or the first records are among the lost ones: these may be messages (tickets).
     """
-    protection = step.protection
-    if protection is None or step.epoch != APPLICATION:
+    protection = epoch.protection
+    if protection is None or epoch.stage != APPLICATION:
         return 0, 0
     count = protection.sequence - 1 - (first or 0)
     if count <= 0:
@@ -117,9 +130,9 @@ def missing_bounds(step: Epoch, lost_bytes: int, first: int | None) -> tuple[int
     return (most if first and not protection.padded else 0), most
 
 
-def open_record(step: Epoch, record: Record) -> tuple[int, bytes] | None:
-    """The inner type and the content of the next record under a step's keys."""
-    protection = step.protection
+def open_record(epoch: Epoch, record: Record) -> tuple[int, bytes] | None:
+    """The inner content type and the content of the next record of an epoch; None where its keys do not open it."""
+    protection = epoch.protection
     if protection is None:
         return None
     sequence = protection.sequence
@@ -131,8 +144,11 @@ def open_record(step: Epoch, record: Record) -> tuple[int, bytes] | None:
     return protection.other_content
 
 
-def early_ways(secret: bytes, source: int, suites: tuple[int, ...], versions: list[int]) -> Iterator[Epoch]:
-    """Ways to open early data before the server has spoken: the offered suites with a hash of the secret's length."""
+def early_epochs(secret: bytes, source: int, suites: tuple[int, ...], versions: list[int]) -> Iterator[Epoch]:
+    """The ways in which early data may be protected, as far as the ClientHello tells: one for each suite and dialect.
+
+    ``suites`` and ``versions`` are those that the client offers. A suite fits where its hash has the secret's length.
+    """
     drafts = {_dialect(ext.draft_of(version)) for version in versions}
     for chosen in map(suite, suites):
         if chosen.key_exchange == "TLS13" and chosen.decryptable and HASH_SIZES[chosen.prf_hash] == len(secret):
@@ -141,12 +157,12 @@ def early_ways(secret: bytes, source: int, suites: tuple[int, ...], versions: li
 
 
 def _dialect(draft: int) -> int:
-    """One draft for all those that protect records in the same way."""
-    return 0 if not draft or draft >= 25 else max(draft, hs.OLDEST_DRAFT)  # see protection13
+    """One draft for all that protect records in the same way (see protection/tls13.py)."""
+    return 0 if not draft or draft >= 25 else max(draft, hs.OLDEST_DRAFT)
 
 
-def with_true_levels(data: bytes) -> bytes:
-    """In TLS 1.3 the description alone decides whether an alert is fatal (RFC 8446 section 6)."""
+def with_implied_levels(data: bytes) -> bytes:
+    """Alerts with the level that their description implies: TLS 1.3 ignores the one sent (RFC 8446 section 6)."""
     levels = bytearray(data)
     for at in range(0, len(data) - 1, 2):
         levels[at] = WARNING if data[at + 1] in CLOSING_ALERTS else FATAL

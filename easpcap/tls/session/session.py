@@ -12,22 +12,21 @@ from easpcap.tls.events import Place, Records, Seen, TlsEvent
 from easpcap.tls.handshake.extensions import EARLY_DATA
 from easpcap.tls.handshake.key_finder import KeyFinder
 from easpcap.tls.handshake.machine import HandshakeMachine
-from easpcap.tls.record.reader import DirectionReader, Mode
-from easpcap.tls.record.records import looks_like_tls
-from easpcap.tls.record.sizes import plain_bounds, unproven_chaining
+from easpcap.tls.record.records import Record, looks_like_tls
 from easpcap.tls.secrets.session_cache import SessionCache
 from easpcap.tls.session import ssl2
+from easpcap.tls.session.direction import Direction, Mode
+from easpcap.tls.session.keys12 import Tls12Keys
 from easpcap.tls.session.output import SessionOutput
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from easpcap.tls.handshake.negotiation import Candidate, Negotiation
     from easpcap.tls.protection.choose import Protection
     from easpcap.tls.record.reader import Lost
-    from easpcap.tls.record.records import Record
     from easpcap.tls.secrets.keyring import KeyRing
-    from easpcap.tls.session.encrypted13 import EncryptedSession13
+    from easpcap.tls.session.epoch_keys import Content
+    from easpcap.tls.session.keys13 import Tls13Keys
 
 __all__ = ["Records", "Seen", "SessionCache", "TlsEvent", "TlsSession", "looks_like_tls"]
 
@@ -37,352 +36,257 @@ class TlsSession(SessionOutput):
 
     ``cache`` is shared by all connections; ``server`` is the endpoint that session ids belong to; ``at`` are the TCP
     stream offsets at which TLS begins. The summary's fields are valid at any time. Records outline what no key opens.
+
+    This is the record loop, the same for all versions. What differs between them is in the keys (see EpochKeys).
     """
 
     def __init__(self, keyring: KeyRing, cache: SessionCache, server: Hashable, at: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
-        self._readers = (DirectionReader(TO_SERVER, at[0]), DirectionReader(TO_CLIENT, at[1]))
         self._finder = KeyFinder(keyring, cache, server)
         self.machine = HandshakeMachine(self._finder, self)
-        self._inner: EncryptedSession13 | None = None  # in TLS 1.3
-        self._unsure: tuple[DirectionReader, Record] | None = None  # the first record of keys that is damaged, perhaps
+        keys = self._keys12 = Tls12Keys(self, self._finder)
+        self._directions = (
+            Direction(TO_SERVER, self.events, at[0], keys),
+            Direction(TO_CLIENT, self.events, at[1], keys),
+        )
+        self._keys13: Tls13Keys | None = None
 
     def plain_offset(self, direction: int, cipher_offset: int) -> int:
         """The plaintext offset reached by the complete records that end at or before a TCP stream offset."""
-        return self._readers[direction].map.plain_offset(cipher_offset)
+        return self._directions[direction].map.plain_offset(cipher_offset)
 
     def cipher_offset(self, direction: int, plain_offset: int, *, last: bool = False) -> int:
         """The TCP stream offset of the first byte, or the last, of the record that holds a plaintext byte.
 
-        At the very end it is the last record's; before the first record, where that would stand.
+        After the last plaintext byte it is that of the last record; before the first record, where that would begin.
         """
-        reader = self._readers[direction]
+        reader = self._directions[direction]
         offset = reader.map.cipher_offset(plain_offset, last=last)
         return reader.offset - last if offset is None else offset
 
     def prune(self, direction: int, cipher_offset: int) -> None:
         """Forget the records that end before a TCP stream offset."""
-        self._readers[direction].map.prune(cipher_offset)
+        self._directions[direction].map.prune(cipher_offset)
 
     def consumed(self, direction: int) -> int:
         """The TCP stream offset of the first byte that is not part of a finished record."""
-        return self._readers[direction].offset
+        return self._directions[direction].offset
 
     def forget(self) -> None:
-        """Nothing more will come: cut what refers back here."""
-        del self.machine
-        self._inner = None
+        """Nothing more will come: cut the references in a circle, so that the memory is free at once."""
+        del self.machine, self._keys12
+        self._keys13 = None
+        for reader in self._directions:
+            del reader.keys
 
     # -- events in -----------------------------------------------------------------------------------------------------
 
     def feed(self, event: Data | Gap | End) -> list[TlsEvent]:
-        """The next event of a direction; what it yields. No bytes make it raise."""
-        reader = self._readers[event[0]]
-        events: list[TlsEvent] = []
-        if type(event) is Data:
-            if reader.closed:
-                self.bytes_after_close[event[0]] += len(event[2])
-            elif reader.add(event[2]):
-                self._read(reader, events)
-                reader.keep_remainder()
-        elif type(event) is End:
-            self._end(reader, event, events)
-        elif not reader.closed:
-            self._lose(reader, event)  # type: ignore[arg-type]  # mypy cannot follow `type(event) is`
-        return events
+        """The next event of a direction. Returns what it yields. No bytes make it raise."""
+        reader = self._directions[event.direction]
+        match event:
+            case Data():
+                self._feed_data(reader, event.data)
+            case Gap():
+                self._lose(reader, event)
+            case End():
+                self._end(reader, event)
+        return self.drain()
 
-    def _end(self, reader: DirectionReader, event: End, events: list[TlsEvent]) -> None:
+    def _feed_data(self, reader: Direction, data: bytes) -> None:
+        if reader.closed:
+            self.bytes_after_close[reader.direction] += len(data)
+        elif reader.add(data):
+            self._read(reader)
+            reader.keep_remainder()
+
+    def _end(self, reader: Direction, event: End) -> None:
         if self.ended[reader.direction]:
             return
         self.ended[reader.direction] = True
-        if self._inner is not None:
-            self._inner.end(reader, events)
-        if reader.mode in (Mode.OPEN, Mode.INNER) and reader.waiting and event.cause == "fin":
+        if self._keys13 is not None:
+            self._keys13.end(reader)
+        if reader.mode is Mode.PROTECTED and reader.waiting and event.cause == "fin":
             detail = f"the stream ends {reader.waiting} bytes into a record"
-            self.tell(events, Anomaly("tls-record-cut", reader.direction, reader.offset, detail))
-        if reader.ever_open and reader.lost is not None:
-            self.tell_gap(reader, 0, event.offset - reader.lost.start, events)
-        elif reader.ever_open and reader.opaque_since:
-            self.tell_gap(reader, 0, reader.opaque_since, events)
+            self.add_anomaly(Anomaly("tls-record-cut", reader.direction, reader.offset, detail))
+        if reader.ever_opened and reader.lost is not None:
+            self.add_gap(reader, 0, event.offset - reader.lost.start)
+        elif reader.ever_opened and reader.opaque_bytes:
+            self.add_gap(reader, 0, reader.opaque_bytes)
         reader.drop()
         reader.closed = True
-        events.append(End(reader.direction, reader.plain, event.cause))
+        self.events.append(End(reader.direction, reader.plain, event.cause))
 
-    def _lose(self, reader: DirectionReader, gap: Gap) -> None:
+    def _lose(self, reader: Direction, gap: Gap) -> None:
         """Bytes are missing: an unfinished record and an unfinished message go with them."""
-        midway = not self.client_hello_seen and any(each.mode is Mode.OPAQUE for each in self._readers)
-        self.gap_in_handshake |= reader.mode is Mode.PLAIN and not midway
-        self.gap_in_data |= reader.mode is not Mode.PLAIN
-        self.opaque_records[reader.direction] += reader.cut_application_data()
+        if reader.closed:
+            return
+        in_clear = reader.mode is Mode.CLEAR
+        begun_later = not self.client_hello_seen and any(each.mode is Mode.OPAQUE for each in self._directions)
+        self.gap_in_handshake |= in_clear and not begun_later
+        self.gap_in_data |= not in_clear
+        self.opaque_records[reader.direction] += reader.application_data_begun
         reader.joiner.clear()
-        reader.lose(reader.offset, gap.offset + gap.length)
+        reader.lose(gap.offset + gap.length)
         self.machine.lose()
 
-    def _read(self, reader: DirectionReader, events: list[TlsEvent]) -> None:
-        """Everything that can be made of the bytes at hand."""
+    # -- records -------------------------------------------------------------------------------------------------------
+
+    def _read(self, reader: Direction) -> None:
+        """Read all whole records of the bytes at hand."""
         while not reader.closed:
             if reader.lost is not None:
-                if not self._resync(reader, reader.lost, events):
+                if not self._recover(reader, reader.lost):
                     return
                 continue
             if reader.protection is not None:
-                self._read_open(reader, reader.protection, events)
-                if reader.spent:
+                self._read_run(reader, reader.protection)
+                if reader.all_read:
                     return
                 if reader.lost is not None or reader.protection is None:
                     continue
-            elif reader.mode is Mode.OPAQUE:
-                self.count_opaque(reader, *reader.read_opaque(events))
-            elif reader.mode is Mode.FOREIGN:
-                ssl2.pass_over(self, reader)
-                return
-            elif not reader.records and self._read_ssl2_hello(reader, events):
+            elif not self._read_unprotected(reader):
                 return
             try:
                 record = reader.next_record()
             except DecodeError as error:
-                self._doubt(reader, str(error), events)
+                self._skip_bad_header(reader, str(error))
                 continue
             if record is None:
                 return
-            self._take(reader, record, events)
+            content = reader.keys.open(reader, record)
+            if content is not None:
+                self._take_content(reader, record, content)
 
-    def _read_open(self, reader: DirectionReader, protection: Protection, events: list[TlsEvent]) -> None:
-        count, size = reader.read_application(protection, events)
+    def _read_run(self, reader: Direction, protection: Protection) -> None:
+        """A run of application data, and what the record that ended it holds."""
+        count, size = reader.read_application(protection)
         self.application_records[reader.direction] += count
         self.application_bytes[reader.direction] += size
-        if reader.lost is None:
-            return
-        if self._inner is not None:
-            self._inner.stopped(reader, reader.lost, events)
-        else:
-            self.tell_bad(reader, cp.APPLICATION_DATA, reader.lost.start, events)
+        lost = reader.lost
+        if lost is not None:
+            record = Record(cp.APPLICATION_DATA, 0, b"", lost.start, lost.expected_at)
+            content = reader.keys.end_of_run(reader, record)
+            if content is not None:
+                self._take_content(reader, record, content)
 
-    def _take(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
-        """One record outside the usual run of application data."""
-        protection = reader.protection
-        if self._inner is not None and reader.mode is Mode.INNER:
-            self._inner.take(reader, record, events)
-        elif protection is not None:
-            data = protection.open(record.content_type, record.version, record.fragment)
-            if data is None:
-                lost = reader.bad_record(record, protection.sequence - 1)
-                self.tell_bad(reader, record.content_type, lost.start, events)
-            else:
-                self._opened(reader, record, data, events)
-        elif reader.mode is Mode.UNPROVEN:
-            self._take_first(reader, record, events)
-        elif reader.plain_here(record):
-            self._content(reader, record, record.fragment, events)
-        else:
-            self.outline(reader, record, events)
-            early_data = self.client_hello_seen and not self.server_hello_seen  # RFC 8446 section 4.2.10
-            if not early_data or record.content_type != cp.APPLICATION_DATA:
-                reader.close_epoch(Mode.OPAQUE)
+    def _read_unprotected(self, reader: Direction) -> bool:
+        """What comes before the next single record where no keys are in use. False: more bytes are needed."""
+        if reader.mode is Mode.OPAQUE:
+            self.count_opaque(reader, *reader.read_opaque())
+        elif reader.mode is Mode.SSL2:
+            ssl2.pass_over(self, reader)
+            return False
+        elif not reader.records:
+            return not self._read_ssl2_hello(reader)
+        return True
 
-    # -- epochs --------------------------------------------------------------------------------------------------------
-
-    def _change_cipher_spec(self, reader: DirectionReader, place: Place, events: list[TlsEvent]) -> None:
-        """The records behind this one are under new keys (RFC 5246 section 7.1)."""
-        if self.machine.is_compatibility_ccs(reader.direction):
-            return
-        if reader.joiner.clear():
-            self.tell(events, place.anomaly("tls-broken-message", "keys change in the middle of a handshake message"))
-        again = self.machine.negotiation.changed[reader.direction]
-        self.tell_facts(events, self.machine.change_cipher_spec(place))
-        self._begin_epoch(reader, again=again)
-
-    def _begin_epoch(self, reader: DirectionReader, *, again: bool) -> None:
-        """``again``: these keys were in use already, so the handshake that made the new ones was missed."""
-        reader.close_epoch(Mode.UNPROVEN)
-        reader.candidates = [] if again else self.machine.negotiation.protections(reader.direction)
-
-    def _take_first(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
-        """The first record of an epoch shows which candidate is right."""
-        for candidate, protection in reader.candidates:
-            data = protection.open(record.content_type, record.version, record.fragment)
-            if data is not None:
-                self._prove(reader, candidate, protection, events)
-                self._opened(reader, record, data, events)
-                return
-        negotiation = self.machine.negotiation
-        if negotiation.proven is not None and reader.candidates:
-            reader.open_with(reader.candidates[0][1])
-            self.tell_bad(reader, record.content_type, reader.bad_record(record, 0).start, events)
-            return
-        negotiation.failed = bool(reader.candidates)
-        self._unsure = (reader, record) if negotiation.failed and record.content_type == cp.HANDSHAKE else None
-        self._close(reader)
-        self.outline(reader, record, events)
-        if record.content_type == cp.HANDSHAKE:
-            self.tell_facts(events, self.machine.take_hidden(self.place(reader, record, encrypted=True)))
-
-    def _prove(self, reader: DirectionReader, candidate: Candidate, way: Protection, events: list[TlsEvent]) -> None:
-        reader.open_with(way)
-        negotiation = self.machine.negotiation
-        if negotiation.proven is None:
-            negotiation.proven = candidate
-            if candidate.source is not None:
-                self.key_sources.add(candidate.source)
-            self._finder.remember(negotiation)
-            self._recover_damaged_finished(negotiation, events)
-
-    def _recover_damaged_finished(self, negotiation: Negotiation, events: list[TlsEvent]) -> None:
-        """The other direction proves the keys under which the Finished of this one did not open: go on behind it."""
-        reader, record = self._unsure or (None, None)
-        ways = negotiation.protections(reader.direction) if reader is not None else []
-        if reader is None or record is None or not ways or (reader.mode, reader.offset) != (Mode.OPAQUE, record.end):
-            return
-        if unproven_chaining(negotiation.agreement):
-            return
-        ways[0][1].open(record.content_type, record.version, record.fragment)  # in vain, but it counts
-        reader.open_with(ways[0][1])
-        self.tell_bad(reader, cp.HANDSHAKE, record.start, events)
-        negotiation.failed = False
-        self.unopened = None if self.unopened is negotiation else self.unopened
-
-    def _close(self, reader: DirectionReader) -> None:
-        """No key opens this epoch."""
-        negotiation = self.machine.negotiation
-        reader.close_epoch(Mode.OPAQUE)
-        self.unopened = self.unopened or negotiation
-        if negotiation.proven is None:
-            self._finder.remember(negotiation)
+    def _skip_bad_header(self, reader: Direction, why: str) -> None:
+        if reader.records:
+            self.add_anomaly(Anomaly("tls-bad-record", reader.direction, reader.offset, why))
+        reader.joiner.clear()
+        reader.skip_bad_header()
 
     # -- contents ------------------------------------------------------------------------------------------------------
 
-    def _opened(self, reader: DirectionReader, record: Record, data: bytes, events: list[TlsEvent]) -> None:
-        if record.content_type == cp.APPLICATION_DATA:
-            reader.put_plain(record, data, events)
-            self.application_records[reader.direction] += 1
-            self.application_bytes[reader.direction] += len(data)
-        else:
-            self._content(reader, record, data, events, encrypted=True)
+    def _take_content(self, reader: Direction, record: Record, content: Content) -> None:
+        """Handle what a record holds."""
+        if content.content_type == cp.APPLICATION_DATA:
+            self.add_application_data(reader, record, content.data)
+            return
+        place = self.place(reader, record, encrypted=content.encrypted)
+        if content.content_type == cp.HANDSHAKE:
+            self._take_messages(reader, content.data, place)
+        elif content.content_type == cp.CHANGE_CIPHER_SPEC:
+            reader.keys.change_cipher_spec(reader, place)
+        elif content.content_type == cp.ALERT:
+            self.add_alerts(reader, content.data, place)
 
-    def _content(
-        self, reader: DirectionReader, record: Record, data: bytes, events: list[TlsEvent], *, encrypted: bool = False
-    ) -> None:
-        """What a record of another type than application data says."""
-        place = self.place(reader, record, encrypted=encrypted)
-        if record.content_type == cp.HANDSHAKE:
-            self._messages(reader, record, data, place, events)
-        elif record.content_type == cp.CHANGE_CIPHER_SPEC:
-            self._change_cipher_spec(reader, place, events)
-        elif record.content_type == cp.ALERT:
-            self.tell_alerts(reader, data, place, events)
-
-    def _messages(
-        self, reader: DirectionReader, record: Record, data: bytes, place: Place, events: list[TlsEvent]
-    ) -> None:
+    def _take_messages(self, reader: Direction, data: bytes, place: Place) -> None:
+        """Handle the handshake messages that a record completes."""
+        protection = reader.protection
         try:
-            for message in reader.joiner.feed(data, record.start, record.end):
+            for message in reader.joiner.feed(data, place.offset, place.end):
                 where = place if message.start == place.offset else place._replace(offset=message.start)
-                self.tell_facts(events, self.machine.take(message, where))
+                reader.keys.take_message(reader, message, where)
                 if message.message_type in (cp.CLIENT_HELLO, cp.SERVER_HELLO):
                     self._after_hello(message.message_type, encrypted=place.encrypted)
         except DecodeError as error:
-            self.tell(events, place.anomaly("tls-broken-message", str(error)))
+            self.add_anomaly(place.anomaly("tls-broken-message", str(error)))
             reader.joiner.clear()
             self.machine.lose()
+        if place.encrypted and reader.protection is not protection and reader.joiner.clear():
+            self.report_split_message(place)
 
     def _after_hello(self, message_type: int, *, encrypted: bool) -> None:
-        """A hello may lead into TLS 1.3."""
+        """A hello may announce the keys of TLS 1.3, or take that back."""
         machine = self.machine
         hello, agreement = machine.negotiation.client_hello, machine.negotiation.agreement
         if message_type == cp.SERVER_HELLO:
-            for each in self._readers:
-                each.version = min(self.version or 0, cp.TLS12)
+            for reader in self._directions:
+                reader.version = min(self.version or 0, cp.TLS12)
         if encrypted or hello is None or machine.retrying:
             return
         if agreement is None and EARLY_DATA in hello.extensions:
-            self._inner_session().offer_early(machine.negotiation)
+            self._tls13_keys().offer_early(machine.negotiation)
         elif machine.hidden and message_type == cp.SERVER_HELLO and self._finder.logged(hello.random):
-            self._inner_session().begin(machine.negotiation)
-        elif message_type == cp.SERVER_HELLO and self._inner is not None:
-            self._inner.abandon()
+            self._tls13_keys().begin(machine.negotiation)
+        elif message_type == cp.SERVER_HELLO and self._keys13 is not None:
+            self._keys13.abandon()
 
-    def _inner_session(self) -> EncryptedSession13:
-        if self._inner is None:
-            from easpcap.tls.session.encrypted13 import EncryptedSession13
+    def _tls13_keys(self) -> Tls13Keys:
+        if self._keys13 is None:
+            from easpcap.tls.session.keys13 import Tls13Keys
 
-            self._inner = EncryptedSession13(self, self._readers, self._finder, self._content_in_clear)
-        return self._inner
+            self._keys13 = Tls13Keys(self, self._directions, self._finder, self._keys12)
+        return self._keys13
 
-    def _content_in_clear(self, reader: DirectionReader, record: Record, events: list[TlsEvent]) -> None:
-        self._content(reader, record, record.fragment, events)
-
-    def _read_ssl2_hello(self, reader: DirectionReader, events: list[TlsEvent]) -> bool:
-        """A hello in SSLv2 format at the very beginning; True where more bytes are needed to see."""
+    def _read_ssl2_hello(self, reader: Direction) -> bool:
+        """A hello in SSLv2 format at the very beginning; True where more bytes are needed to decide."""
         hello = reader.take_ssl2_hello()
         if not hello:
             return hello is None
         place = Place(reader.direction, reader.base, reader.offset, 0, encrypted=False)
         if hello[2] == cp.SSL2_SERVER_HELLO:
             ssl2.see_server_hello(self, hello[2:])
-            for each in self._readers:
-                each.close_epoch(Mode.FOREIGN)
-            events.append(place.seen(ServerHello(cp.SSL2, None, retry=False)))
+            for each in self._directions:
+                each.leave_epoch(Mode.SSL2)
+            self.events.append(place.seen(ServerHello(cp.SSL2, None, retry=False)))
         elif reader.direction == TO_SERVER:
             try:
-                self.tell_facts(events, self.machine.take_ssl2_hello(hello[2:], place))
+                self.add_facts(self.machine.take_ssl2_hello(hello[2:], place))
             except DecodeError as error:
-                self.tell(events, place.anomaly("tls-broken-message", str(error)))
+                self.add_anomaly(place.anomaly("tls-broken-message", str(error)))
         return False
 
     # -- lost bytes ----------------------------------------------------------------------------------------------------
 
-    def _doubt(self, reader: DirectionReader, why: str, events: list[TlsEvent]) -> None:
-        if reader.records:
-            self.tell(events, Anomaly("tls-bad-record", reader.direction, reader.offset, why))
-        reader.joiner.clear()
-        reader.doubt()
-
-    def _resync(self, reader: DirectionReader, lost: Lost, events: list[TlsEvent]) -> bool:
-        """Search the next record; False where more bytes are needed."""
-        if self._inner is not None and reader.mode is Mode.INNER:
-            return self._inner.resync(reader, lost, events)
+    def _recover(self, reader: Direction, lost: Lost) -> bool:
+        """Search the next record after lost bytes, and prove it by opening it. False: more bytes are needed."""
         record = reader.search()
         if record is None:
             return False
-        missed_change = reader.mode is Mode.PLAIN and self.server_hello_seen and not reader.plain_here(record)
-        if missed_change and not self.machine.hidden:  # its ChangeCipherSpec was among the lost bytes
-            self._begin_epoch(reader, again=self.machine.negotiation.changed[reader.direction])
-        if reader.mode is Mode.UNPROVEN and not reader.candidates:
-            self._close(reader)
-        if reader.mode not in (Mode.OPEN, Mode.UNPROVEN):
-            reader.lost = None  # nothing proves a record here: the header must do
+        readable = reader.mode not in (Mode.OPAQUE, Mode.SSL2)
+        protections = reader.keys.openers(reader, record) if readable else None
+        if protections is None:
+            reader.lost = None  # nothing can prove a record here: its header has to do
             return True
-        ways = [way for _, way in reader.candidates] if reader.protection is None else [reader.protection]
-        opened = reader.reopen(record, lost, ways)
+        opened = reader.reopen(record, lost, protections) if protections else None
         if opened is not None:
-            self._reopened(reader, lost, record, opened, events)
-        elif reader.hopeless:
-            self._give_up(reader, lost, events)
+            reader.resume_after(record)
+            content = reader.keys.reopened(reader, lost, record, opened)
+            if content is not None:
+                self._take_content(reader, record, content)
+        elif reader.tries_exhausted:
+            self._give_up(reader, lost)
         else:
-            reader.reject()
+            reader.search_on()
         return True
 
-    def _reopened(
-        self, reader: DirectionReader, lost: Lost, record: Record, opened: tuple[int, bytes], events: list[TlsEvent]
-    ) -> None:
-        """A record behind lost bytes was opened: how much is missing is known by its number."""
-        number, data = opened
-        if reader.candidates:
-            self._prove(reader, *reader.candidates[number], events)
-        reader.accept(record)
-        sequence = reader.protection.sequence if reader.protection else 0
-        agreement = self.machine.negotiation.agreement
-        usable = record.content_type == cp.CHANGE_CIPHER_SPEC or not unproven_chaining(agreement)
-        end, count = (record.start, sequence - 1) if usable else (record.end, sequence)
-        least, most = plain_bounds(agreement, end - lost.start, count - lost.sequence)
-        self.tell_gap(reader, 0 if self.machine.busy else least, most, events)
-        if usable:
-            self._opened(reader, record, data, events)
-
-    def _give_up(self, reader: DirectionReader, lost: Lost, events: list[TlsEvent]) -> None:
-        """No record behind the lost bytes opens: the rest of this direction stays opaque."""
-        if reader.ever_open:
-            self.tell_gap(reader, 0, reader.offset - lost.start, events)
-        self.tell_lost(reader, events)
+    def _give_up(self, reader: Direction, lost: Lost) -> None:
+        """No record after the lost bytes opens: the rest of this direction stays opaque."""
+        if reader.ever_opened:
+            self.add_gap(reader, 0, reader.offset - lost.start)
+        self.report_unrecoverable(reader)
         reader.lost = None
-        reader.close_epoch(Mode.OPAQUE)
+        reader.leave_epoch(Mode.OPAQUE)

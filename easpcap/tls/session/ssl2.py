@@ -15,7 +15,7 @@ from easpcap.wire import Reader
 
 if TYPE_CHECKING:
     from easpcap.tls.handshake.summary import Summary
-    from easpcap.tls.record.reader import DirectionReader
+    from easpcap.tls.session.direction import Direction
 
 _MASTER_KEY_HEAD: Final = 6  # record header, message type, cipher kind
 _KINDS: Final[dict[int, str]] = {
@@ -41,7 +41,7 @@ def see_server_hello(summary: Summary, body: bytes) -> None:
         summary.suite = _suite(kinds[0])
 
 
-def pass_over(summary: Summary, reader: DirectionReader) -> None:
+def pass_over(summary: Summary, reader: Direction) -> None:
     """Count the bytes behind the hellos; the first of the client may be its ClientMasterKey, which names the cipher."""
     direction = reader.direction
     if direction == TO_SERVER and not summary.opaque_bytes[direction]:
