@@ -5,11 +5,12 @@ Facts come from the documentation named in docs/findings.md; "reported" marks wh
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from easpcap.advice.site import iis_version, is_apache, proxy_name
+
 if TYPE_CHECKING:
-    from easpcap.diagnosis.analysis_index import Site
+    from easpcap.advice.site import Site
 
 READ_AHEAD_DEFAULT = 49_152  # IIS uploadReadAheadSize, bytes
 APACHE_BUFFER_DEFAULT = 131_072  # mod_ssl SSLRenegBufferSize, bytes
@@ -41,7 +42,7 @@ def ask_in_first_handshake(site: Site) -> list[str]:
 
 def _where_it_is_asked(site: Site) -> list[str]:
     windows, apache = _iis_binding(site), _apache_virtual_host()
-    return [*apache, *windows] if _is_apache(site) else [*windows, *apache]
+    return [*apache, *windows] if is_apache(site) else [*windows, *apache]
 
 
 def ask_early_or_without_tls13(site: Site) -> list[str]:
@@ -54,7 +55,7 @@ def ask_early_or_without_tls13(site: Site) -> list[str]:
     apache = "Or, as a stop-gap, no TLS 1.3 in that virtual host: Apache: SSLProtocol all -TLSv1.3   (after a restart)"
     return [
         *_where_it_is_asked(site),
-        *([apache, windows] if _is_apache(site) else [windows, apache]),
+        *([apache, windows] if is_apache(site) else [windows, apache]),
         *_ELSEWHERE,
         (
             "Beware: without TLS 1.3 the certificate is asked for by renegotiation again, and uploads larger than what "
@@ -81,7 +82,7 @@ def raise_read_ahead(site: Site, size: int | None) -> list[str]:
         )
     ]
     return [
-        *([*apache, *windows] if _is_apache(site) else [*windows, *apache]),
+        *([*apache, *windows] if is_apache(site) else [*windows, *apache]),
         (
             f"Beware: the unit is bytes, not KB, and {READ_AHEAD_DEFAULT} is already the default of IIS: setting that "
             "changes "
@@ -204,36 +205,6 @@ def watch_abandoned() -> list[str]:
     ]
 
 
-def proxy_name(software: str | None) -> str | None:
-    """The product in front of the server, where the Server header names one."""
-    known = (
-        "nginx",
-        "openresty",
-        "squid",
-        "haproxy",
-        "envoy",
-        "varnish",
-        "big-ip",
-        "bigip",
-        "cloudflare",
-        "traefik",
-        "caddy",
-        "netscaler",
-    )
-    lower = (software or "").lower()
-    return next((name for name in known if name in lower), None)
-
-
-def _is_apache(site: Site) -> bool:
-    return (site.software or "").lower().startswith("apache")
-
-
-def _iis_version(site: Site) -> int | None:
-    """The major version in the Server header."""
-    found = re.match(r"Microsoft-IIS/(\d{1,3})", site.software or "")
-    return int(found[1]) if found else None
-
-
 def _iis_binding(site: Site) -> list[str]:
     """The HTTP.sys binding of IIS 7 and later, and the metabase of IIS 6; first what fits the server that was seen."""
     by_address = f"ipport=0.0.0.0:{site.port}"
@@ -254,7 +225,7 @@ def _iis_binding(site: Site) -> list[str]:
         f"IIS 6: {ADSUTIL} w3svc/1/SSLAlwaysNegoClientCert true, {RESTART_IIS6}   (w3svc/1 is the first site, all "
         "of it)"
     )
-    match _iis_version(site):
+    match iis_version(site):
         case 6:
             return [metabase, update, again]
         case 7:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from easpcap.advice.site import Site, safe_name
 from easpcap.diagnosis.inference import hidden_renegotiations
 
 if TYPE_CHECKING:
@@ -20,19 +20,7 @@ if TYPE_CHECKING:
 
     Attempt: TypeAlias = tuple[Connection, Renegotiation]
 
-#: What may stand in a command that someone pastes into a shell; any other name from the wire is left out.
-HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
-
 MAX_PATH_SHOWN = 60
-
-
-class Site(NamedTuple):
-    """The server as an administrator names it: for the commands of a remedy."""
-
-    name: str | None  # a host name that is safe in a command
-    port: int
-    software: str | None  # the Server header
-    tls13: bool = False  # it spoke TLS 1.3: no IIS before Windows Server 2022 does
 
 
 class AnalysisIndex:
@@ -67,9 +55,8 @@ class AnalysisIndex:
         """Name, port and software of the server of a connection."""
         tls = connection.tls
         name = tls.server_name if tls else None
-        safe = name if name and HOST_NAME.fullmatch(name) else None
         tls13 = tls is not None and tls.version == "TLS 1.3"
-        return Site(safe, connection.server.port, self._software.get(connection.server), tls13)
+        return Site(safe_name(name), connection.server.port, self._software.get(connection.server), tls13)
 
     @cached_property
     def _software(self) -> dict[Endpoint, str]:

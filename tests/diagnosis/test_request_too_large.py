@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easpcap.advice import remedies
-from easpcap.diagnosis.analysis_index import Site
+from easpcap.advice.site import Site
 from easpcap.stream import TO_CLIENT
 from tests.diagnosis.builders import Story
 from tests.diagnosis.test_renegotiation import only, rules

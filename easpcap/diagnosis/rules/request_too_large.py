@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
+from easpcap.advice.site import proxy_name
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
 from easpcap.fields import Fields
@@ -90,7 +91,7 @@ def _grounds(index: AnalysisIndex, exchange: Exchange, passed: Passed) -> Ground
         encrypted=connection.tls is not None,
         asked_first=connection.tls is not None and connection.tls.certificate_requested == "first-handshake",
         authorization=request is not None and request.header("authorization") is not None,
-        proxy=remedies.proxy_name(exchange.response.header("server") if exchange.response else None),
+        proxy=proxy_name(exchange.response.header("server") if exchange.response else None),
     )
 
 
