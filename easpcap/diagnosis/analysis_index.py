@@ -100,24 +100,24 @@ class AnalysisIndex:
     def attempts(self, matches: Callable[[AnalysisIndex, Connection, Renegotiation], bool]) -> Iterator[Attempt]:
         """The first match of every exchange, and the first of a connection among those outside of exchanges."""
         for connection in self.analysis.connections:
-            told: set[int | None] = set()
+            seen: set[tuple[int, int] | None] = set()
             for renegotiation in connection.tls.renegotiations if connection.tls else ():
-                where = id(renegotiation.exchange) if renegotiation.exchange is not None else None
-                if where not in told and matches(self, connection, renegotiation):
-                    told.add(where)
+                where = renegotiation.exchange.key if renegotiation.exchange is not None else None
+                if where not in seen and matches(self, connection, renegotiation):
+                    seen.add(where)
                     yield connection, renegotiation
 
     def renegotiations(self, exchange: Exchange) -> list[Renegotiation]:
         """The handshakes that fell into one exchange."""
-        return self._by_exchange.get(id(exchange), [])
+        return self._by_exchange.get(exchange.key, [])
 
     @cached_property
-    def _by_exchange(self) -> dict[int, list[Renegotiation]]:
-        found: dict[int, list[Renegotiation]] = {}
+    def _by_exchange(self) -> dict[tuple[int, int], list[Renegotiation]]:
+        found: dict[tuple[int, int], list[Renegotiation]] = {}
         for connection in self.analysis.connections:
             for renegotiation in connection.tls.renegotiations if connection.tls else ():
                 if renegotiation.exchange is not None:
-                    found.setdefault(id(renegotiation.exchange), []).append(renegotiation)
+                    found.setdefault(renegotiation.exchange.key, []).append(renegotiation)
         return found
 
     @cached_property

@@ -27,7 +27,7 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
 
 def relate(findings: list[Finding]) -> None:
     """Fill ``related``: findings about the same exchange, or about the same connection where there is none."""
-    groups: dict[tuple[str, int], list[Finding]] = {}
+    groups: dict[tuple[int, int | None], list[Finding]] = {}
     for finding in findings:
         for subject in _subjects(finding):
             groups.setdefault(subject, []).append(finding)
@@ -36,10 +36,11 @@ def relate(findings: list[Finding]) -> None:
             finding.related = sorted({other.id for other in group if other is not finding} | set(finding.related))
 
 
-def _subjects(finding: Finding) -> list[tuple[str, int]]:
+def _subjects(finding: Finding) -> list[tuple[int, int | None]]:
+    """What a finding is about: exchanges by their key, or connections, which have no index."""
     if finding.exchanges:
-        return [("exchange", id(exchange)) for exchange in finding.exchanges]
-    return [("connection", number) for number in finding.connections]
+        return [exchange.key for exchange in finding.exchanges]
+    return [(number, None) for number in finding.connections]
 
 
 def causes(index: AnalysisIndex, findings: list[Finding]) -> list[Cause]:
@@ -51,7 +52,7 @@ def causes(index: AnalysisIndex, findings: list[Finding]) -> list[Cause]:
 
 
 def _cause(index: AnalysisIndex, rule: str, findings: list[Finding]) -> Cause:
-    exchanges = {id(exchange): exchange for finding in findings for exchange in finding.exchanges}
+    exchanges = {exchange.key: exchange for finding in findings for exchange in finding.exchanges}
     commands = (index.command(exchange) for exchange in exchanges.values())
     devices = {command.device_id for command in commands if command is not None and command.device_id}
     times = [item.position.time_ns for finding in findings for item in finding.evidence]

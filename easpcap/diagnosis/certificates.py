@@ -55,11 +55,11 @@ def questions(index: AnalysisIndex, connection: Connection) -> Iterator[Certific
     """At most one question for each exchange, the one nearest to it; and one where there is no exchange."""
     if connection.tls is None:
         return
-    told: set[int | None] = set()
+    seen: set[tuple[int, int] | None] = set()
     for question in (*_later(index, connection), *_first(index, connection)):
-        where = id(question.exchange) if question.exchange is not None else None
-        if where not in told:
-            told.add(where)
+        where = question.exchange.key if question.exchange is not None else None
+        if where not in seen:
+            seen.add(where)
             yield question
 
 
