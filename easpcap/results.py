@@ -7,15 +7,16 @@ The pipeline fills them, diagnosis adds findings, report renders them. Times are
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from easpcap.fields import Fields
+from easpcap.stream import Position
 
 if TYPE_CHECKING:
     from easpcap.activesync.command import Command
     from easpcap.facts import Occurrence
     from easpcap.http.exchange import Exchange
-    from easpcap.stream import Endpoint, Position
+    from easpcap.stream import Endpoint
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -153,12 +154,29 @@ class LocatedAnomaly(Fields):
     detail: str
 
 
+class LogLine(NamedTuple):
+    """One line of a log file, cited where no frame shows what happened."""
+
+    input: str  # path of the log as given
+    line: int  # from 1
+    time_ns: int  # as logged, in UTC
+
+
+#: Where something can be read again: a frame of a capture, or a line of a log.
+Citation: TypeAlias = Position | LogLine
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Evidence(Fields):
-    """One frame that proves a finding."""
+    """One frame or log line that proves a finding, and what it shows."""
 
-    position: Position
+    citation: Citation
     what: str
+
+    @property
+    def position(self) -> Position | None:
+        """The frame cited, or None for a log line."""
+        return self.citation if isinstance(self.citation, Position) else None
 
 
 @dataclass(slots=True, eq=False, repr=False)

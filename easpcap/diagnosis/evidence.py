@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import renegotiation_outcome as outcome
-from easpcap.results import Evidence, Finding
-from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.results import Evidence, Finding, LogLine
+from easpcap.stream import TO_CLIENT, TO_SERVER, Position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,6 +174,15 @@ def confidence(connection: Connection) -> str:
     return "inferred" if connection.decryption.status == "opaque" else "proven"
 
 
+def _order(item: Evidence) -> tuple[bool, int, int]:
+    """Sort key: the frames of a connection by their stamp, then log lines by time and line."""
+    match item.citation:
+        case Position(stamp=stamp):
+            return False, stamp, 0
+        case LogLine(line=line, time_ns=time_ns):
+            return True, time_ns, line
+
+
 def finding(  # a finding has this many parts; all but the first four by name
     index: AnalysisIndex,
     rule: tuple[str, str],
@@ -187,9 +196,13 @@ def finding(  # a finding has this many parts; all but the first four by name
     against: Sequence[str] = (),
     compared: Sequence[Evidence] = (),
 ) -> Finding:
-    """A finding of ``rule`` (id, severity); evidence in causal order, ``compared`` (other connections) last."""
-    ordered = sorted(evidence, key=lambda item: item.position.stamp)
-    frames = [item.position.frame for item in ordered]
+    """A finding of ``rule`` (id, severity).
+
+    Its evidence is sorted: frames in causal order, log lines by time, then ``compared`` (other connections).
+    """
+    ordered = sorted(evidence, key=_order)
+    positions = [item.position for item in ordered if item.position is not None]
+    frames = [position.frame for position in positions or (connection.first, connection.last)]
     return Finding(
         rule=rule[0],
         severity=rule[1],

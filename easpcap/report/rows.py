@@ -6,6 +6,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from easpcap.report.times import rfc3339
+from easpcap.results import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         Analysis,
         Cause,
         Connection,
+        Evidence,
         Finding,
         InputFile,
         KeyFile,
@@ -224,15 +226,22 @@ def finding_row(finding: Finding, citer: Citer) -> Row:
         "exchanges": [exchange.id for exchange in finding.exchanges],
         "title": finding.title,
         "detail": finding.detail,
-        "evidence": [
-            {**_citation(e.position.frame, citer), "time": rfc3339(e.position.time_ns), "what": e.what}
-            for e in finding.evidence
-        ],
+        "evidence": [_evidence(item, citer) for item in finding.evidence],
         "against": finding.against,
         "remedy": finding.remedy,
         "wireshark_filter": finding.wireshark_filter,
         "related": finding.related,
     }
+
+
+def _evidence(evidence: Evidence, citer: Citer) -> Row:
+    """What one frame or log line shows; ``line`` is null for a frame, the frame numbers are null for a log line."""
+    cited, line = evidence.citation, None
+    if isinstance(cited, LogLine):
+        place, line = {"input": path_text(cited.input), "frame": None, "input_frame": None}, cited.line
+    else:
+        place = _citation(cited.frame, citer)
+    return {**place, "time": rfc3339(cited.time_ns), "what": evidence.what, "line": line}
 
 
 def _citation(frame: int | None, citer: Citer) -> Row:
