@@ -179,6 +179,25 @@ class Evidence(Fields):
         return self.citation if isinstance(self.citation, Position) else None
 
 
+class Remedy(NamedTuple):
+    """One thing to change for one product. Renderers word it; the texts in it are whole phrases or sentences.
+
+    Names in capitals and braces in a command (``HASH``, ``{GUID}``) are for the administrator to replace, by ``notes``.
+    """
+
+    action: str  # what it achieves, an instruction without a full stop
+    where: str  # product and version it is for
+    source: str  # the document that describes it
+    takes_effect: str | None = None  # "for new connections at once"; None where nothing is changed
+    commands: tuple[str, ...] = ()  # lines to type, or directives to write, in order
+    shell: str | None = None  # where the commands go: cmd, apache-configuration, nginx-configuration; None without any
+    notes: tuple[str, ...] = ()  # what to replace or to look at before typing
+    verify: tuple[str, ...] = ()  # how to see that it worked
+    undo: tuple[str, ...] = ()
+    beware: tuple[str, ...] = ()  # side effects
+    documented: bool = True  # False: reported from practice, in no vendor's documentation
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Finding(Fields):
     """A conclusion with its proof, what speaks against it, and what to change."""
@@ -192,7 +211,7 @@ class Finding(Fields):
     detail: str
     evidence: list[Evidence]
     against: list[str]
-    remedy: list[str]  # lines: what to change, command by command, with its side effect
+    remedies: list[Remedy]  # what to change, the best first
     wireshark_filter: str
     related: list[int] = field(default_factory=list)  # ids of findings about the same exchange
     id: int = -1

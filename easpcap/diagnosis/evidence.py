@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.renegotiation_outcome import Ending, RenegotiationOutcome
     from easpcap.http.exchange import Exchange
-    from easpcap.results import Connection, Renegotiation
+    from easpcap.results import Connection, Remedy, Renegotiation
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -192,7 +192,7 @@ def finding(  # a finding has this many parts; all but the first four by name
     title: str,
     detail: str,
     evidence: Sequence[Evidence],
-    remedy: list[str],
+    remedies: Sequence[Remedy],
     against: Sequence[str] = (),
     compared: Sequence[Evidence] = (),
 ) -> Finding:
@@ -213,6 +213,6 @@ def finding(  # a finding has this many parts; all but the first four by name
         detail=detail,
         evidence=[*ordered, *compared],
         against=[*against, *doubts(connection)],
-        remedy=remedy,
+        remedies=list(remedies),
         wireshark_filter=index.display_filter(connection, min(frames), max(frames)),
     )

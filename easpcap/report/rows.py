@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from easpcap.report.remedies import remedy_lines
 from easpcap.report.times import rfc3339
 from easpcap.results import LogLine
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         InputFile,
         KeyFile,
         LocatedAnomaly,
+        Remedy,
         Renegotiation,
         TlsSummary,
     )
@@ -228,9 +230,10 @@ def finding_row(finding: Finding, citer: Citer) -> Row:
         "detail": finding.detail,
         "evidence": [_evidence(item, citer) for item in finding.evidence],
         "against": finding.against,
-        "remedy": finding.remedy,
+        "remedy": remedy_lines(finding.remedies),
         "wireshark_filter": finding.wireshark_filter,
         "related": finding.related,
+        "remedies": [_remedy(remedy) for remedy in finding.remedies],
     }
 
 
@@ -242,6 +245,23 @@ def _evidence(evidence: Evidence, citer: Citer) -> Row:
     else:
         place = _citation(cited.frame, citer)
     return {**place, "time": rfc3339(cited.time_ns), "what": evidence.what, "line": line}
+
+
+def _remedy(remedy: Remedy) -> Row:
+    """One remedy field by field; texts that are not known are null, lists may be empty."""
+    return {
+        "action": remedy.action,
+        "where": remedy.where,
+        "shell": remedy.shell,
+        "commands": list(remedy.commands),
+        "notes": list(remedy.notes),
+        "takes_effect": remedy.takes_effect,
+        "verify": list(remedy.verify),
+        "undo": list(remedy.undo),
+        "beware": list(remedy.beware),
+        "source": remedy.source,
+        "documented": remedy.documented,
+    }
 
 
 def _citation(frame: int | None, citer: Citer) -> Row:

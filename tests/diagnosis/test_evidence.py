@@ -15,7 +15,7 @@ def finding_with(*items, compared=()):
     whole = analysis(Story().request(100).body(100).response(500))
     return evidence.finding(
         AnalysisIndex(whole), RULE, whole.connections[0], whole.exchanges[0], title="", detail="",
-        evidence=items, remedy=[], compared=compared,
+        evidence=items, remedies=[], compared=compared,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def _finding(index: AnalysisIndex, exchange: Exchange, by: str) -> Finding:
         f"sent{_announced(request.content_length)}{_answer(exchange)}.{_held(name, by)}",
         evidence=lines,
         against=_against(exchange, name, by),
-        remedy=remedies.watch_abandoned(),
+        remedies=remedies.watch_abandoned(),
     )
 
 

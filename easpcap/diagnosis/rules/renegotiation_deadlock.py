@@ -55,16 +55,8 @@ def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
             evidence.connection_ends(how.end, exchange),
         ],
         against=_against(index, connection, renegotiation, how),
-        remedy=[*remedies.ask_in_first_handshake(index.site(connection)), *ALSO],
+        remedies=remedies.ask_in_first_handshake(index.site(connection), remedies.free_waiting_threads()),
     )
-
-
-ALSO = [
-    (
-        "Until then: recycling the application pool frees the threads that wait; more threads only delay the next "
-        "standstill."
-    ),
-]
 
 
 def _waited(how: RenegotiationOutcome) -> str:
@@ -109,5 +101,5 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         f"{evidence.duration(outcome.hidden_pause(index, connection, hidden))}. The connection could not be decrypted.",
         evidence=lines,
         against=[NOT_READ],
-        remedy=[*remedies.ask_in_first_handshake(index.site(connection)), *ALSO],
+        remedies=remedies.ask_in_first_handshake(index.site(connection), remedies.free_waiting_threads()),
     )

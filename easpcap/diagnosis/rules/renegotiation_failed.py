@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.renegotiation_outcome import SentAlert
-    from easpcap.results import Connection, Finding, Renegotiation
+    from easpcap.results import Connection, Finding, Remedy, Renegotiation
 
 RULE = ("renegotiation-failed", "critical")
 
@@ -44,7 +44,7 @@ def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renego
             *evidence.alert_sent(how),
             evidence.connection_ends(how.end, exchange),
         ],
-        remedy=_remedy(index, connection, renegotiation, name),
+        remedies=_remedy(index, connection, renegotiation, name),
     )
 
 
@@ -70,7 +70,7 @@ def _detail(connection: Connection, renegotiation: Renegotiation, alert: SentAle
     )
 
 
-def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, name: str) -> list[str]:
+def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, name: str) -> list[Remedy]:
     if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
         return remedies.supply_certificate()
     if renegotiation.certificate_presented:
@@ -79,4 +79,4 @@ def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
         return remedies.begun_by_client()
     if evidence.post_handshake(connection):
         return remedies.ask_in_first_handshake(index.site(connection))
-    return [*remedies.ask_in_first_handshake(index.site(connection)), *remedies.allow_renegotiation()]
+    return remedies.ask_in_first_handshake(index.site(connection), *remedies.allow_renegotiation())

@@ -58,7 +58,7 @@ def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
         detail=_detail(connection, renegotiation),
         evidence=lines,
         against=_against(renegotiation, how),
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 
@@ -108,7 +108,7 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         "middle of the client's application data. The connection could not be decrypted.",
         evidence=lines,
         against=[NOT_READ],
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 

@@ -67,7 +67,7 @@ def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
             *evidence.answered(index, connection, renegotiation),
             *evidence.final_response(exchange),
         ],
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 
@@ -92,5 +92,5 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         f"long enough for a certificate, then the response. {WARNING}",
         evidence=lines,
         against=[NOT_READ],
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )

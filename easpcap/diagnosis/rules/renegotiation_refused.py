@@ -47,10 +47,9 @@ def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renego
         detail=_detail(connection, does),
         evidence=lines,
         against=_against(renegotiation, said_no),
-        remedy=[
-            *remedies.ask_in_first_handshake(index.site(connection)),
-            *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation()),
-        ],
+        remedies=remedies.ask_in_first_handshake(
+            index.site(connection), *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation())
+        ),
     )
 
 

@@ -130,9 +130,9 @@ def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Find
     connection = index.connection(exchange)
     late = _late_certificate(grounds)
     site = index.site(connection)
-    remedy = [*remedies.ask_in_first_handshake(site), *remedies.raise_read_ahead(site, grounds.size)] if late else []
+    cures = remedies.ask_in_first_handshake(site, *remedies.raise_read_ahead(site, grounds.size)) if late else []
     if not late or _undecided(grounds):
-        remedy += remedies.raise_other_limit(site, grounds.size)
+        cures += remedies.raise_other_limit(site, grounds.size)
     return evidence.finding(
         index,
         RULE,
@@ -147,7 +147,7 @@ def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Find
             *_close(index, connection, exchange),
         ],
         against=_against(grounds, late=late),
-        remedy=remedy,
+        remedies=cures,
         compared=_compared(index, grounds),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from easpcap.report.escape import shortened, shown
 from easpcap.report.rows import Citer, path_text
 from easpcap.report.text.conversations import device_of, request_of
+from easpcap.report.text.cures import cure_lines
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
 from easpcap.report.times import same_day, span
 from easpcap.results import LogLine
@@ -23,12 +24,9 @@ _INDENT = 10
 _LABEL_WIDTH = 9
 _EVIDENCE_SHOWN = 8
 _DEVICES_NAMED = 3
-_CURES_SHOWN = 4
-_BEWARES_SHOWN = 2
 _NAME_WIDTH = 24
 _STATUSES_NAMED = 4
 _FIRST_ERROR, _UNAUTHORIZED = 400, 401  # RFC 9110 sections 15.5 and 15.5.2
-_BEWARE = "beware:"
 
 NOT_EXCLUDED = (
     "Not excluded: what happened outside this capture, on other connections or after the request reached the server's "
@@ -96,12 +94,7 @@ def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Lay
         yield from layout.labelled("", f"The clearest: {_case(analysis, clearest)}", label_width=_INDENT)
     yield from _evidence_lines(analysis, clearest, layout)
     yield from _labelled("Cause", [clearest.detail], layout)
-    beware = [line for line in clearest.remedy if line.lower().startswith(_BEWARE)]
-    cure = [line for line in clearest.remedy if line not in beware]
-    if len(cure) > _CURES_SHOWN:
-        cure[_CURES_SHOWN:] = [f"... and {len(cure) - _CURES_SHOWN} more: easpcap findings --format json"]
-    yield from _labelled("Cure", cure, layout)
-    yield from _labelled("Beware", [_sentence(line[len(_BEWARE) :]) for line in beware[:_BEWARES_SHOWN]], layout)
+    yield from cure_lines(clearest.remedies, layout, indent=_INDENT, label_width=_LABEL_WIDTH)
     yield from _labelled("Against", clearest.against or ["Nothing in this capture speaks against it."], layout)
     yield from _labelled("Check", [f"Wireshark: {clearest.wireshark_filter}"], layout)
 
@@ -200,11 +193,6 @@ def _place(citation: Citation, citer: Citer | None, wide: int) -> str:
 def _file_name(path: str) -> str:
     """The name without its folders, from either kind of system."""
     return shortened(shown(path.replace("\\", "/").rpartition("/")[2]), _NAME_WIDTH)
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[:1].upper() + text[1:]
 
 
 def _labelled(label: str, texts: list[str], layout: Layout) -> Iterator[str]:
