@@ -1,4 +1,4 @@
-"""Casebook: an analysis with the indexes that rules ask for. Reads only; built once per diagnosis."""
+"""An analysis with the indexes that rules ask for. It only reads, and is built once per diagnosis."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from easpcap.advice.site import Site, safe_name
 from easpcap.diagnosis.inference import hidden_renegotiations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TypeAlias
-
     from easpcap.activesync.command import Command
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.http.exchange import Exchange
     from easpcap.results import Analysis, Connection, Fact, InputFile, Renegotiation
     from easpcap.stream import Endpoint
-
-    Attempt: TypeAlias = tuple[Connection, Renegotiation]
 
 MAX_PATH_SHOWN = 60
 
@@ -96,16 +91,6 @@ class AnalysisIndex:
         return kinds
 
     # ------------------------------------------------------------------ renegotiations
-
-    def attempts(self, matches: Callable[[AnalysisIndex, Connection, Renegotiation], bool]) -> Iterator[Attempt]:
-        """The first match of every exchange, and the first of a connection among those outside of exchanges."""
-        for connection in self.analysis.connections:
-            seen: set[tuple[int, int] | None] = set()
-            for renegotiation in connection.tls.renegotiations if connection.tls else ():
-                where = renegotiation.exchange.key if renegotiation.exchange is not None else None
-                if where not in seen and matches(self, connection, renegotiation):
-                    seen.add(where)
-                    yield connection, renegotiation
 
     def renegotiations(self, exchange: Exchange) -> list[Renegotiation]:
         """The handshakes that fell into one exchange."""

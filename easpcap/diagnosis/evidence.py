@@ -94,12 +94,11 @@ def _share(renegotiation: Renegotiation, sent: int) -> str:
     return f" ({100 * sent // total} %)" if total else ""
 
 
-def answered(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
-    """What the client made of the HelloRequest, as far as it did anything."""
+def answered(connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome) -> list[Evidence]:
+    """How the client answered the HelloRequest, as far as it did anything."""
     found = []
-    refused = outcome.refusal(index, connection, renegotiation)
-    if refused is not None:
-        found.append(Evidence(refused, "the client refuses: alert no_renegotiation"))
+    if how.refusal is not None:
+        found.append(Evidence(how.refusal, "the client refuses: alert no_renegotiation"))
     if renegotiation.client_hello is not None and renegotiation.by == "server":
         suffix = (
             ""
@@ -154,7 +153,7 @@ def connection_ends(end: Ending, exchange: Exchange | None) -> Evidence:
     if exchange is not None and exchange.response is None and end.by == "server":
         hidden = exchange.gap_before_response or exchange.outcome == "interrupted"
         left = "; a response may be among the missing bytes" if hidden else " without a response"
-    return Evidence(end.position, end.told + left)
+    return Evidence(end.position, end.words + left)
 
 
 def doubts(connection: Connection) -> list[str]:
