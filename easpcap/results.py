@@ -7,15 +7,16 @@ The pipeline fills them, diagnosis adds findings, report renders them. Times are
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from easpcap.fields import Fields
+from easpcap.stream import Position
 
 if TYPE_CHECKING:
     from easpcap.activesync.command import Command
     from easpcap.facts import Occurrence
     from easpcap.http.exchange import Exchange
-    from easpcap.stream import Endpoint, Position
+    from easpcap.stream import Endpoint
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -153,12 +154,48 @@ class LocatedAnomaly(Fields):
     detail: str
 
 
+class LogLine(NamedTuple):
+    """One line of a log file, cited where no frame shows what happened."""
+
+    input: str  # path of the log as given
+    line: int  # from 1
+    time_ns: int  # as logged, in UTC
+
+
+#: Where something can be read again: a frame of a capture, or a line of a log.
+Citation: TypeAlias = Position | LogLine
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Evidence(Fields):
-    """One frame that proves a finding."""
+    """One frame or log line that proves a finding, and what it shows."""
 
-    position: Position
+    citation: Citation
     what: str
+
+    @property
+    def position(self) -> Position | None:
+        """The frame cited, or None for a log line."""
+        return self.citation if isinstance(self.citation, Position) else None
+
+
+class Remedy(NamedTuple):
+    """One thing to change for one product. Renderers word it; the texts in it are whole phrases or sentences.
+
+    Names in capitals and braces in a command (``HASH``, ``{GUID}``) are for the administrator to replace, by ``notes``.
+    """
+
+    action: str  # what it achieves, an instruction without a full stop
+    where: str  # product and version it is for
+    source: str  # the document that describes it
+    takes_effect: str | None = None  # "for new connections at once"; None where nothing is changed
+    commands: tuple[str, ...] = ()  # lines to type, or directives to write, in order
+    shell: str | None = None  # where the commands go: cmd, apache-configuration, nginx-configuration; None without any
+    notes: tuple[str, ...] = ()  # what to replace or to look at before typing
+    verify: tuple[str, ...] = ()  # how to see that it worked
+    undo: tuple[str, ...] = ()
+    beware: tuple[str, ...] = ()  # side effects
+    documented: bool = True  # False: reported from practice, in no vendor's documentation
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -174,7 +211,7 @@ class Finding(Fields):
     detail: str
     evidence: list[Evidence]
     against: list[str]
-    remedy: list[str]  # lines: what to change, command by command, with its side effect
+    remedies: list[Remedy]  # what to change, the best first
     wireshark_filter: str
     related: list[int] = field(default_factory=list)  # ids of findings about the same exchange
     id: int = -1

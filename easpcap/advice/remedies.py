@@ -1,94 +1,86 @@
-"""What to change, as commands with what they cost. Lines that begin with "Beware:" tell side effects.
+"""What to change, for each kind of fault: the remedies for all products, those for the server that was seen first.
 
-Facts come from the documentation named in docs/findings.md; "reported" marks what no public source confirms.
+Facts come from the documentation that each remedy names. Renderers word the values.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from easpcap.advice import apache, iis
+from easpcap.advice.phrases import ASK_FIRST, ASKED_FIRST
+from easpcap.advice.site import is_apache, proxy_name
+from easpcap.results import Remedy
+
 if TYPE_CHECKING:
-    from easpcap.diagnosis.analysis_index import Site
+    from easpcap.advice.site import Site
 
-READ_AHEAD_DEFAULT = 49_152  # IIS uploadReadAheadSize, bytes
-APACHE_BUFFER_DEFAULT = 131_072  # mod_ssl SSLRenegBufferSize, bytes
-FILTERING_DEFAULT = 30_000_000  # IIS requestLimits maxAllowedContentLength, bytes
+READ_AHEAD_DEFAULT = iis.READ_AHEAD_DEFAULT
+APACHE_BUFFER_DEFAULT = apache.BUFFER_DEFAULT
 MEBIBYTE = 2**20
+KIBIBYTE = 2**10
 
-ADSUTIL = r"cscript %SystemDrive%\Inetpub\AdminScripts\adsutil.vbs set"
-APPCMD = r"%windir%\system32\inetsrv\appcmd.exe set config"
-SYNC_DIRECTORY = '"Default Web Site/Microsoft-Server-ActiveSync"'
-RESTART_IIS6 = "then restart the IIS Admin service (reported: iisreset is not enough)"
+_EXCHANGE_LIMITS = "https://technet.microsoft.com/en-us/library/hh529949(v=exchg.80).aspx"
+_HTTPERR = "https://learn.microsoft.com/troubleshoot/developer/webapps/aspnet/site-behavior-performance/error-logging-http-apis"
+_SUB_STATUS = (
+    "https://learn.microsoft.com/troubleshoot/developer/webapps/iis/health-diagnostic-performance/http-status-code"
+)
+_NEXT_HANDSHAKE = "for new connections"
+_ANSWERED = "The refused request is answered."
+_PRESENTED = "A new capture shows a certificate in the client's Certificate message."
 
 
-#: For servers that the commands do not fit, and what follows from asking everybody.
+def ask_in_first_handshake(site: Site, *others: Remedy) -> list[Remedy]:
+    """Ask for the client certificate in the first handshake, so that no request is interrupted for it.
+
+    ``others`` cure the same fault; they come before what is for servers that are seldom met.
+    """
+    return [*_where_it_is_asked(site), *others, *_ELSEWHERE]
+
+
+def _where_it_is_asked(site: Site) -> list[Remedy]:
+    return _for_site(site, iis.ask_in_first_handshake(site), [apache.ask_in_first_handshake()])
+
+
+def _for_site(site: Site, windows: list[Remedy], other: list[Remedy]) -> list[Remedy]:
+    """The remedies for Apache first where Apache was seen."""
+    return [*other, *windows] if is_apache(site) else [*windows, *other]
+
+
 _ELSEWHERE = (
-    "Kestrel: not ClientCertificateMode.DelayCertificate. HTTP.sys applications: the netsh commands for IIS.",
-    "Azure App Service: not to be changed; clients must send Expect: 100-continue, or a small request first.",
-    (
-        "Beware: every client of that binding is then asked for a certificate: browsers prompt, probes and Outlook "
-        "Autodiscover may trip over it (the latter reported). Give ActiveSync a host name or address of its own."
+    Remedy(
+        ASK_FIRST,
+        where="ASP.NET Core with Kestrel",
+        notes=("Do not use ClientCertificateMode.DelayCertificate.",),
+        takes_effect="when the application is deployed again",
+        source="https://github.com/dotnet/AspNetCore.Docs/pull/23226",
+        verify=(ASKED_FIRST,),
+        undo=("Set the mode from before.",),
     ),
-    "Beware: a binding made anew in IIS Manager loses clientcertnegotiation.",
+    Remedy(
+        "Have the client send Expect: 100-continue, or a small request first",
+        where="Azure App Service, which cannot be changed",
+        takes_effect="when the client does so",
+        source="https://blogs.msdn.microsoft.com/waws/2017/04/03/"
+        "posting-a-large-file-can-fail-if-you-enable-client-certificates/",
+        verify=("A new capture shows Expect: 100-continue in the request, or a small request before it.",),
+    ),
 )
 
 
-def ask_in_first_handshake(site: Site) -> list[str]:
-    """Ask for the client certificate in the first handshake, so that no request is interrupted for it."""
-    return [*_where_it_is_asked(site), *_ELSEWHERE]
-
-
-def _where_it_is_asked(site: Site) -> list[str]:
-    windows, apache = _iis_binding(site), _apache_virtual_host()
-    return [*apache, *windows] if _is_apache(site) else [*windows, *apache]
-
-
-def ask_early_or_without_tls13(site: Site) -> list[str]:
-    """TLS 1.3 lets a server ask later only where the client offers it, and few clients do."""
-    by_name = f"hostnameport={site.name}:{site.port}" if site.name else f"ipport=0.0.0.0:{site.port}"
-    windows = (
-        f"Or, as a stop-gap, no TLS 1.3 on that binding (Windows Server 2022 and later): netsh http update sslcert "
-        f"{by_name} disabletls13=enable   (new connections; also a check box of the binding in IIS Manager)"
-    )
-    apache = "Or, as a stop-gap, no TLS 1.3 in that virtual host: Apache: SSLProtocol all -TLSv1.3   (after a restart)"
+def ask_early_or_without_tls13(site: Site) -> list[Remedy]:
+    """Ask in the first handshake, or leave TLS 1.3: it lets a server ask later only where the client offers it."""
     return [
         *_where_it_is_asked(site),
-        *([apache, windows] if _is_apache(site) else [windows, apache]),
+        *_for_site(site, [iis.without_tls13(site)], [apache.without_tls13()]),
         *_ELSEWHERE,
-        (
-            "Beware: without TLS 1.3 the certificate is asked for by renegotiation again, and uploads larger than what "
-            "the server reads ahead fail over that; all clients of the binding go back to TLS 1.2."
-        ),
     ]
 
 
-def raise_read_ahead(site: Site, size: int | None) -> list[str]:
+def raise_read_ahead(site: Site, size: int | None) -> list[Remedy]:
     """Let the server read a body of ``size`` bytes before it asks; helps until a larger mail comes."""
     wanted = room_for(size)
-    windows = [
-        (
-            f"Or let the server read more before it asks. IIS 7 and later: {APPCMD} {SYNC_DIRECTORY} "
-            f"-section:system.webServer/serverRuntime /uploadReadAheadSize:{wanted} /commit:apphost   (new requests "
-            "at once)"
-        ),
-        *([] if site.tls13 else [f"IIS 6: {ADSUTIL} w3svc/1/uploadreadaheadsize {wanted}, {RESTART_IIS6}"]),
-    ]
-    apache = [
-        (
-            "Or let the server read more before it asks. Apache: "
-            f"SSLRenegBufferSize {wanted} where SSLVerifyClient stands   (after a reload)"
-        )
-    ]
-    return [
-        *([*apache, *windows] if _is_apache(site) else [*windows, *apache]),
-        (
-            f"Beware: the unit is bytes, not KB, and {READ_AHEAD_DEFAULT} is already the default of IIS: setting that "
-            "changes "
-            f"nothing (Apache: {APACHE_BUFFER_DEFAULT})."
-        ),
-        "Beware: each request may then hold that much memory before anyone is authenticated.",
-    ]
+    return _for_site(site, iis.raise_read_ahead(site, wanted), [apache.raise_read_ahead(wanted)])
 
 
 def room_for(size: int | None) -> int:
@@ -96,172 +88,194 @@ def room_for(size: int | None) -> int:
     return max(10 * MEBIBYTE, (-(-(size or 0) // MEBIBYTE)) * MEBIBYTE)
 
 
-def raise_other_limit(site: Site, size: int | None) -> list[str]:
+def raise_other_limit(site: Site, size: int | None) -> list[Remedy]:
     """Find and raise the limit that is not the read-ahead."""
     wanted = room_for(size)
-    filtering = (
-        f"IIS 7 and later, request filtering: {APPCMD} {SYNC_DIRECTORY} -section:requestFiltering "
-        f"/requestLimits.maxAllowedContentLength:{wanted}   (bytes; {FILTERING_DEFAULT:,} as shipped, above it 404.13)"
-    )
     proxy = proxy_name(site.software)
-    first = (
-        [f"{proxy} answers here: raise its limit for request bodies (nginx: client_max_body_size)."] if proxy else []
+    return [
+        *([_proxy_limit(proxy, wanted)] if proxy else []),
+        iis.unlimited_entity(),
+        *iis.raise_filtering(wanted),
+        _exchange_limit(wanted),
+        _gateway_limit(),
+    ]
+
+
+_BASE64 = "A mail grows by a third in base64: allow for that when you choose a limit."
+
+
+def _proxy_limit(proxy: str, wanted: int) -> Remedy:
+    action, effect = "Raise the limit for request bodies of the proxy that answers here", "after a reload"
+    if proxy not in {"nginx", "openresty"}:
+        return Remedy(
+            action,
+            where=proxy,
+            takes_effect=effect,
+            source=f"the documentation of {proxy}",
+            verify=(_ANSWERED,),
+            beware=(_BASE64,),
+        )
+    return Remedy(
+        action,
+        where=proxy,
+        takes_effect=effect,
+        source="https://nginx.org/en/docs/http/ngx_http_core_module.html#client_max_body_size",
+        shell="nginx-configuration",
+        commands=(f"client_max_body_size {wanted // MEBIBYTE}m;",),
+        notes=("The default is 1 MB.",),
+        verify=("nginx -t", _ANSWERED),
+        undo=("Set the value from before (1m as shipped).",),
+        beware=(_BASE64,),
     )
-    return [
-        *first,
-        (
-            f"IIS 7 and later, where maxRequestEntityAllowed was lowered: {APPCMD} {SYNC_DIRECTORY} "
-            f"-section:system.webServer/serverRuntime /maxRequestEntityAllowed:{wanted} /commit:apphost   (bytes; not "
-            "limited as shipped)"
-        ),
-        *([filtering] if wanted > FILTERING_DEFAULT else []),
-        (
-            "Exchange: httpRuntime maxRequestLength (in KB, 10240 as shipped) in both Sync web.config files, front end "
-            "and back end; then restart the application pools."
-        ),
-        "Gateways and reverse proxies in front (TMG, UAG, nginx, load balancers) have body limits of their own.",
-        "Beware: a mail grows by a third in base64: allow for it when choosing a limit.",
-    ]
 
 
-def allow_renegotiation() -> list[str]:
+def _exchange_limit(wanted: int) -> Remedy:
+    return Remedy(
+        "Raise httpRuntime maxRequestLength in both Sync web.config files (FrontEnd\\HttpProxy\\Sync and "
+        "ClientAccess\\Sync)",
+        where="Exchange",
+        takes_effect="after a restart of the application pools",
+        source=_EXCHANGE_LIMITS,
+        shell="web.config",
+        commands=(f'maxRequestLength="{wanted // KIBIBYTE}"',),
+        notes=("In KB; 10240 as Exchange ships it. Keep a value that is already larger.",),
+        verify=(_ANSWERED,),
+        undo=("Set the values from before (10240 as Exchange ships it).",),
+        beware=(_BASE64,),
+    )
+
+
+def _gateway_limit() -> Remedy:
+    return Remedy(
+        "Look at the limits for request bodies of every gateway on the way",
+        where="Gateways and reverse proxies in front (TMG, UAG, nginx, load balancers)",
+        takes_effect="as its documentation says",
+        source="https://blogs.technet.microsoft.com/edgeaccessblog/2009/05/12/how-to-configure-active-synch-trunk-for-"
+        "non-windows-mobile-phones-sending-out-large-email-attachments/",
+        verify=(_ANSWERED,),
+        beware=(_BASE64,),
+    )
+
+
+def free_waiting_threads() -> Remedy:
+    """What helps for a while after a deadlock."""
+    return Remedy(
+        "Until then, recycle the application pool: that frees the threads that wait",
+        where="IIS 6 and later",
+        takes_effect="at once, until the next deadlock",
+        source=_HTTPERR,
+        verify=("Requests of other devices are answered again.",),
+        beware=("More threads only delay the next standstill.",),
+    )
+
+
+def allow_renegotiation() -> list[Remedy]:
     """Make client and server able to renegotiate, for where the first handshake cannot ask."""
+    return [iis.allow_renegotiation()]
+
+
+def begun_by_client() -> list[Remedy]:
+    """The client renegotiates on its own initiative, which no server has to accept (RFC 5246 section 7.4.1.2)."""
     return [
-        (
-            "Or make both ends able to renegotiate securely (RFC 5746; Windows: MS10-049, KB 980436): update the "
-            "client, and look at "
-            r"DisableRenegoOnServer and AllowInsecureRenegoClients under HKLM\SYSTEM\CurrentControlSet\Control"
-            r"\SecurityProviders\SCHANNEL   (after a restart)"
-        ),
-        "Beware: AllowInsecureRenegoClients=0 shuts out clients without RFC 5746 altogether.",
+        Remedy(
+            "Find out what makes the client renegotiate (a test tool, or a limit of time or volume), and switch that "
+            "off",
+            where="Client",
+            takes_effect=_NEXT_HANDSHAKE,
+            source="RFC 5246 section 7.4.1.2",
+            notes=("The server may refuse, and many servers do, to protect themselves: it needs no change.",),
+            verify=("A new capture shows one handshake for each connection.",),
+        )
     ]
 
 
-def begun_by_client() -> list[str]:
-    """The client renegotiates of its own accord, which no server has to accept (RFC 5246 section 7.4.1.2)."""
-    return [
-        "Find out what makes the client renegotiate (a test tool, its own time or volume limit), and switch that off.",
-        "The server may refuse it, and many do so as a protection: it needs no change.",
-    ]
-
-
-def supply_certificate() -> list[str]:
+def supply_certificate() -> list[Remedy]:
     """The client has none to give."""
     return [
-        "On the device: install a client certificate with its private key, and choose it for the ActiveSync account.",
-        (
-            "On the server: the certificate's issuer must be among the authorities that the server names in its "
-            "request; Windows sends "
-            "the Trusted Root store, and a list that is too long is cut."
+        Remedy(
+            "Install a client certificate with its private key, and choose it for the ActiveSync account",
+            where="Device",
+            takes_effect=_NEXT_HANDSHAKE,
+            source="RFC 5246 section 7.4.6",
+            verify=(_PRESENTED,),
         ),
-        (
-            f"If a password suffices: {APPCMD} {SYNC_DIRECTORY} -section:access "
-            '/sslFlags:"Ssl, SslNegotiateCert" /commit:apphost   '
-            "(accept instead of require, new requests; Apache: SSLVerifyClient optional)"
+        Remedy(
+            "Make sure that the server names the certificate's issuer among its authorities in the CertificateRequest",
+            where="Windows Server",
+            takes_effect=_NEXT_HANDSHAKE,
+            source=_SUB_STATUS,
+            notes=("Windows sends the Trusted Root store and truncates it if it is too long.",),
+            verify=(_PRESENTED,),
         ),
-        "Beware: then the certificate no longer protects the mailbox.",
+        iis.accept_instead_of_require(),
+        apache.accept_instead_of_require(),
     ]
 
 
-def mend_certificate(alert: str | None) -> list[str]:
-    """The client's certificate was not liked; ``alert`` is the name of the TLS alert, None for a 403."""
-    by_alert = {
-        "certificate_expired": "Renew the client certificate; compare the clocks of device and server.",
-        "certificate_revoked": "Issue a new client certificate; look whether it was revoked on purpose.",
-        "unknown_ca": "Install the issuing authority on the server (Trusted Root or intermediate store, NTAuth).",
-        "decrypt_error": "The client's signature does not fit its certificate: install key and certificate anew.",
-        "unsupported_certificate": "Issue a client certificate whose key type and signature the server takes.",
-    }
+#: What to do about an alert that says what is wrong with the certificate, by its name.
+_BY_ALERT = {
+    "certificate_expired": ("Client certificate", "Renew it, and compare the clocks of device and server"),
+    "certificate_revoked": ("Client certificate", "Issue a new one, and find out whether it was revoked on purpose"),
+    "unknown_ca": ("Server", "Install the issuing authority (Trusted Root or intermediate store, and NTAuth)"),
+    "decrypt_error": (
+        "Device",
+        "Install key and certificate again: the client's signature does not fit its certificate",
+    ),
+    "unsupported_certificate": ("Client certificate", "Issue one with a key type and signature that the server takes"),
+}
+
+
+def mend_certificate(alert: str | None) -> list[Remedy]:
+    """The server rejected the client's certificate; ``alert`` is the name of the TLS alert, None for a 403."""
+    let_in = ("A new capture shows no alert after the client's Certificate, and the request is answered.",)
+    found = []
+    if alert in _BY_ALERT:
+        where, action = _BY_ALERT[alert]
+        found.append(Remedy(action, where, f"RFC 5246 section 7.2.2: {alert}", _NEXT_HANDSHAKE, verify=let_in))
     return [
-        *([by_alert[alert]] if alert in by_alert else []),
-        (
-            "Read the sub-status in the W3C log: 403.7 none given, 403.13 revoked or list out of reach, 403.16 "
-            "untrusted, 403.17 expired."
+        *found,
+        Remedy(
+            "Read the sub-status in the W3C log: 403.7 none given, 403.13 revoked or revocation list out of reach, "
+            "403.16 untrusted, 403.17 expired",
+            where="IIS",
+            source=_SUB_STATUS,
+            verify=("The log has a line with that status for the refused request.",),
         ),
-        (
-            "Check validity, the chain up to a trusted root, the NTAuth store, and that the server can fetch the "
-            "revocation list."
+        Remedy(
+            "Check the certificate's validity, its chain up to a trusted root, the NTAuth store, and that the server "
+            "can fetch the revocation list",
+            where="Server",
+            takes_effect=_NEXT_HANDSHAKE,
+            source=_SUB_STATUS,
+            verify=let_in,
         ),
     ]
 
 
-def watch_abandoned() -> list[str]:
-    """A command that somebody gave up."""
+def watch_abandoned() -> list[Remedy]:
+    """A command that one side abandoned: where to look next."""
     return [
-        (
-            "If the age is the same each time: a timeout of the client, a firewall or a load balancer; raise idle "
-            "timeouts above the "
-            "heartbeat (30 minutes)."
+        Remedy(
+            "If it happens after the same time each time, suspect a timeout in the client, a firewall or a load "
+            "balancer: raise idle timeouts above the ActiveSync heartbeat (30 minutes)",
+            where="Client, firewall, load balancer",
+            takes_effect=_NEXT_HANDSHAKE,
+            source="https://mskb.pkisolutions.com/kb/905013",
+            verify=("A new capture shows a Ping that lasts its whole heartbeat.",),
+            undo=("Set the timeouts from before.",),
         ),
-        (
-            "If the server was late: look at time-taken in the W3C log (sc-win32-status 64, 995 or 1236 mark these "
-            "requests)."
+        Remedy(
+            "If the server was late, look at time-taken in the W3C log (sc-win32-status 64, 995 or 1236 mark these "
+            "requests)",
+            where="IIS",
+            source=_HTTPERR,
+            verify=("The log has a line for this request.",),
         ),
-        (
-            "If the server closed: HTTPERR says why (Connection_Abandoned_By_AppPool, Timer_EntityBody, "
-            "Connection_Dropped)."
+        Remedy(
+            "If the server closed, read the reason in HTTPERR (Connection_Abandoned_By_AppPool, Timer_EntityBody, "
+            "Connection_Dropped)",
+            where="IIS",
+            source=_HTTPERR,
+            verify=("The log has a line for this connection's client port.",),
         ),
     ]
-
-
-def proxy_name(software: str | None) -> str | None:
-    """The product in front of the server, where the Server header names one."""
-    known = (
-        "nginx",
-        "openresty",
-        "squid",
-        "haproxy",
-        "envoy",
-        "varnish",
-        "big-ip",
-        "bigip",
-        "cloudflare",
-        "traefik",
-        "caddy",
-        "netscaler",
-    )
-    lower = (software or "").lower()
-    return next((name for name in known if name in lower), None)
-
-
-def _is_apache(site: Site) -> bool:
-    return (site.software or "").lower().startswith("apache")
-
-
-def _iis_version(site: Site) -> int | None:
-    """The major version in the Server header."""
-    found = re.match(r"Microsoft-IIS/(\d{1,3})", site.software or "")
-    return int(found[1]) if found else None
-
-
-def _iis_binding(site: Site) -> list[str]:
-    """The HTTP.sys binding of IIS 7 and later, and the metabase of IIS 6; first what fits the server that was seen."""
-    by_address = f"ipport=0.0.0.0:{site.port}"
-    by_name = f"hostnameport={site.name}:{site.port}" if site.name else by_address
-    other = f"; {by_address} where the binding has no host name" if site.name else ""
-    since = "IIS on Windows Server 2022 and later" if site.tls13 else "IIS 8 and later"
-    update = (
-        f"{since}: netsh http update sslcert {by_name} clientcertnegotiation=enable   (new connections at once{other})"
-    )
-    if site.tls13:
-        return [update]
-    again = (
-        f"IIS 7, 7.5, and where netsh knows no update: netsh http show sslcert {by_address}, note hash and appid; "
-        f"netsh http delete sslcert {by_address}; netsh http add sslcert {by_address} certhash=HASH appid={{GUID}} "
-        "certstorename=MY clientcertnegotiation=enable   (the site is without TLS in between)"
-    )
-    metabase = (
-        f"IIS 6: {ADSUTIL} w3svc/1/SSLAlwaysNegoClientCert true, {RESTART_IIS6}   (w3svc/1 is the first site, all "
-        "of it)"
-    )
-    match _iis_version(site):
-        case 6:
-            return [metabase, update, again]
-        case 7:
-            return [again, update, metabase]
-        case _:
-            return [update, again, metabase]
-
-
-def _apache_virtual_host() -> list[str]:
-    return ["Apache: move SSLVerifyClient from <Location>, <Directory> or <If> to the virtual host   (after a reload)"]

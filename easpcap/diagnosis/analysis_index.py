@@ -1,38 +1,21 @@
-"""Casebook: an analysis with the indexes that rules ask for. Reads only; built once per diagnosis."""
+"""An analysis with the indexes that rules ask for. It only reads, and is built once per diagnosis."""
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from easpcap.advice.site import Site, safe_name
 from easpcap.diagnosis.inference import hidden_renegotiations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TypeAlias
-
     from easpcap.activesync.command import Command
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.http.exchange import Exchange
     from easpcap.results import Analysis, Connection, Fact, InputFile, Renegotiation
     from easpcap.stream import Endpoint
 
-    Attempt: TypeAlias = tuple[Connection, Renegotiation]
-
-#: What may stand in a command that someone pastes into a shell; any other name from the wire is left out.
-HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
-
 MAX_PATH_SHOWN = 60
-
-
-class Site(NamedTuple):
-    """The server as an administrator names it: for the commands of a remedy."""
-
-    name: str | None  # a host name that is safe in a command
-    port: int
-    software: str | None  # the Server header
-    tls13: bool = False  # it spoke TLS 1.3: no IIS before Windows Server 2022 does
 
 
 class AnalysisIndex:
@@ -67,9 +50,8 @@ class AnalysisIndex:
         """Name, port and software of the server of a connection."""
         tls = connection.tls
         name = tls.server_name if tls else None
-        safe = name if name and HOST_NAME.fullmatch(name) else None
         tls13 = tls is not None and tls.version == "TLS 1.3"
-        return Site(safe, connection.server.port, self._software.get(connection.server), tls13)
+        return Site(safe_name(name), connection.server.port, self._software.get(connection.server), tls13)
 
     @cached_property
     def _software(self) -> dict[Endpoint, str]:
@@ -110,27 +92,17 @@ class AnalysisIndex:
 
     # ------------------------------------------------------------------ renegotiations
 
-    def attempts(self, matches: Callable[[AnalysisIndex, Connection, Renegotiation], bool]) -> Iterator[Attempt]:
-        """The first match of every exchange, and the first of a connection among those outside of exchanges."""
-        for connection in self.analysis.connections:
-            told: set[int | None] = set()
-            for renegotiation in connection.tls.renegotiations if connection.tls else ():
-                where = id(renegotiation.exchange) if renegotiation.exchange is not None else None
-                if where not in told and matches(self, connection, renegotiation):
-                    told.add(where)
-                    yield connection, renegotiation
-
     def renegotiations(self, exchange: Exchange) -> list[Renegotiation]:
         """The handshakes that fell into one exchange."""
-        return self._by_exchange.get(id(exchange), [])
+        return self._by_exchange.get(exchange.key, [])
 
     @cached_property
-    def _by_exchange(self) -> dict[int, list[Renegotiation]]:
-        found: dict[int, list[Renegotiation]] = {}
+    def _by_exchange(self) -> dict[tuple[int, int], list[Renegotiation]]:
+        found: dict[tuple[int, int], list[Renegotiation]] = {}
         for connection in self.analysis.connections:
             for renegotiation in connection.tls.renegotiations if connection.tls else ():
                 if renegotiation.exchange is not None:
-                    found.setdefault(id(renegotiation.exchange), []).append(renegotiation)
+                    found.setdefault(renegotiation.exchange.key, []).append(renegotiation)
         return found
 
     @cached_property

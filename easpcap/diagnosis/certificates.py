@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.http.exchange import Exchange
-    from easpcap.results import Connection, Fact, Renegotiation
+    from easpcap.results import Connection, Fact, Renegotiation, TlsSummary
 
 FORBIDDEN = 403  # RFC 9110 section 15.5.4
 FIRST_ERROR = 400
@@ -53,20 +53,19 @@ class CertificateQuestion(Fields):
 
 def questions(index: AnalysisIndex, connection: Connection) -> Iterator[CertificateQuestion]:
     """At most one question for each exchange, the one nearest to it; and one where there is no exchange."""
-    if connection.tls is None:
+    tls = connection.tls
+    if tls is None:
         return
-    told: set[int | None] = set()
-    for question in (*_later(index, connection), *_first(index, connection)):
-        where = id(question.exchange) if question.exchange is not None else None
-        if where not in told:
-            told.add(where)
+    seen: set[tuple[int, int] | None] = set()
+    for question in (*_later(index, connection, tls), *_first(index, connection, tls)):
+        where = question.exchange.key if question.exchange is not None else None
+        if where not in seen:
+            seen.add(where)
             yield question
 
 
-def _later(index: AnalysisIndex, connection: Connection) -> Iterator[CertificateQuestion]:
+def _later(index: AnalysisIndex, connection: Connection, tls: TlsSummary) -> Iterator[CertificateQuestion]:
     """Those asked by renegotiation, or after the handshake in TLS 1.3."""
-    tls = connection.tls
-    assert tls is not None  # noqa: S101  # questions() asks for it
     for renegotiation in tls.renegotiations:
         if renegotiation.by != "server" or not renegotiation.certificate_requested:
             continue
@@ -86,16 +85,14 @@ def _later(index: AnalysisIndex, connection: Connection) -> Iterator[Certificate
         )
 
 
-def _first(index: AnalysisIndex, connection: Connection) -> Iterator[CertificateQuestion]:
+def _first(index: AnalysisIndex, connection: Connection, tls: TlsSummary) -> Iterator[CertificateQuestion]:
     """The one of the first handshake, told once for each 403, else once for the connection.
 
     Where any request was let in, the certificate or its absence did no harm.
     """
-    tls = connection.tls
-    assert tls is not None  # noqa: S101  # questions() asks for it
     if tls.certificate_requested != "first-handshake" or _let_in(connection):
         return
-    presented = _presented_first(index, connection)
+    presented = _presented_first(index, connection, tls)
     refused = [e for e in connection.exchanges if e.response is not None and e.response.status == FORBIDDEN]
     if refused:
         for exchange in refused:
@@ -137,7 +134,7 @@ def _answer(index: AnalysisIndex, exchange: Exchange) -> bool | None:
     for renegotiation in reversed(connection.tls.renegotiations):
         if renegotiation.certificate_requested and renegotiation.position.stamp < response.first.stamp:
             return renegotiation.certificate_presented
-    return _presented_first(index, connection)
+    return _presented_first(index, connection, connection.tls)
 
 
 def _same_device(index: AnalysisIndex, exchange: Exchange, other: Exchange) -> bool:
@@ -164,10 +161,8 @@ def _closed_over_it(index: AnalysisIndex, connection: Connection, exchange: Exch
     return end.time_ns - exchange.request.last.time_ns < outcome.STALL_NS
 
 
-def _presented_first(index: AnalysisIndex, connection: Connection) -> bool | None:
+def _presented_first(index: AnalysisIndex, connection: Connection, tls: TlsSummary) -> bool | None:
     """Whether a certificate came in the first handshake; later handshakes speak for themselves."""
-    tls = connection.tls
-    assert tls is not None  # noqa: S101  # questions() asks for it
     came = _first_fact(index, connection, "client-certificate", -1)
     later = tls.renegotiations[0].position.stamp if tls.renegotiations else None
     if came is not None and isinstance(came.what, ClientCertificate) and (later is None or came.position.stamp < later):

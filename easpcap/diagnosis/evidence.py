@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import renegotiation_outcome as outcome
-from easpcap.results import Evidence, Finding
-from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.results import Evidence, Finding, LogLine
+from easpcap.stream import TO_CLIENT, TO_SERVER, Position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.renegotiation_outcome import Ending, RenegotiationOutcome
     from easpcap.http.exchange import Exchange
-    from easpcap.results import Connection, Renegotiation
+    from easpcap.results import Connection, Remedy, Renegotiation
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -94,12 +94,11 @@ def _share(renegotiation: Renegotiation, sent: int) -> str:
     return f" ({100 * sent // total} %)" if total else ""
 
 
-def answered(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> list[Evidence]:
-    """What the client made of the HelloRequest, as far as it did anything."""
+def answered(connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome) -> list[Evidence]:
+    """How the client answered the HelloRequest, as far as it did anything."""
     found = []
-    refused = outcome.refusal(index, connection, renegotiation)
-    if refused is not None:
-        found.append(Evidence(refused, "the client refuses: alert no_renegotiation"))
+    if how.refusal is not None:
+        found.append(Evidence(how.refusal, "the client refuses: alert no_renegotiation"))
     if renegotiation.client_hello is not None and renegotiation.by == "server":
         suffix = (
             ""
@@ -154,7 +153,7 @@ def connection_ends(end: Ending, exchange: Exchange | None) -> Evidence:
     if exchange is not None and exchange.response is None and end.by == "server":
         hidden = exchange.gap_before_response or exchange.outcome == "interrupted"
         left = "; a response may be among the missing bytes" if hidden else " without a response"
-    return Evidence(end.position, end.told + left)
+    return Evidence(end.position, end.words + left)
 
 
 def doubts(connection: Connection) -> list[str]:
@@ -174,6 +173,15 @@ def confidence(connection: Connection) -> str:
     return "inferred" if connection.decryption.status == "opaque" else "proven"
 
 
+def _order(item: Evidence) -> tuple[bool, int, int]:
+    """Sort key: the frames of a connection by their stamp, then log lines by time and line."""
+    match item.citation:
+        case Position(stamp=stamp):
+            return False, stamp, 0
+        case LogLine(line=line, time_ns=time_ns):
+            return True, time_ns, line
+
+
 def finding(  # a finding has this many parts; all but the first four by name
     index: AnalysisIndex,
     rule: tuple[str, str],
@@ -183,13 +191,17 @@ def finding(  # a finding has this many parts; all but the first four by name
     title: str,
     detail: str,
     evidence: Sequence[Evidence],
-    remedy: list[str],
+    remedies: Sequence[Remedy],
     against: Sequence[str] = (),
     compared: Sequence[Evidence] = (),
 ) -> Finding:
-    """A finding of ``rule`` (id, severity); evidence in causal order, ``compared`` (other connections) last."""
-    ordered = sorted(evidence, key=lambda item: item.position.stamp)
-    frames = [item.position.frame for item in ordered]
+    """A finding of ``rule`` (id, severity).
+
+    Its evidence is sorted: frames in causal order, log lines by time, then ``compared`` (other connections).
+    """
+    ordered = sorted(evidence, key=_order)
+    positions = [item.position for item in ordered if item.position is not None]
+    frames = [position.frame for position in positions or (connection.first, connection.last)]
     return Finding(
         rule=rule[0],
         severity=rule[1],
@@ -200,6 +212,6 @@ def finding(  # a finding has this many parts; all but the first four by name
         detail=detail,
         evidence=[*ordered, *compared],
         against=[*against, *doubts(connection)],
-        remedy=remedy,
+        remedies=list(remedies),
         wireshark_filter=index.display_filter(connection, min(frames), max(frames)),
     )

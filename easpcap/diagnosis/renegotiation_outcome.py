@@ -1,8 +1,9 @@
-"""The course of a renegotiation: how it went on, how its connection ended, and whether anything still moved."""
+"""How an attempt at a renegotiation ended: what went wrong, how its connection ended, how long nothing moved."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from enum import Flag, auto
 from heapq import merge
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +13,7 @@ from easpcap.facts import NO_RENEGOTIATION, Alert
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
@@ -24,6 +25,8 @@ STALL_NS = 2_000_000_000
 
 #: The same with a zero receive window, which says by itself that nobody reads.
 ZERO_WINDOW_STALL_NS = 200_000_000
+
+FORBIDDEN = 403  # RFC 9110 section 15.5.4
 
 CLOSING = ("fin", "rst", "close-notify")
 CLOSING_WORDS = {
@@ -42,8 +45,8 @@ class Ending(NamedTuple):
     kind: str  # fin, rst, close-notify, alert, capture-end
 
     @property
-    def told(self) -> str:
-        """In words."""
+    def words(self) -> str:
+        """Who ended it and how, in words."""
         if self.by == "capture":
             return "the last packet of this connection before the capture ends"
         return f"the {self.by} {CLOSING_WORDS[self.kind]}"
@@ -144,6 +147,15 @@ def answer_may_be_missing(index: AnalysisIndex, connection: Connection, after: P
     return any(fact.direction == TO_CLIENT for fact in facts_after(index, connection, after.stamp, "gap"))
 
 
+class Trouble(Flag):
+    """What went wrong with an attempt at a renegotiation. A refusal that the server never reads is a deadlock too."""
+
+    NONE = 0
+    DEADLOCK = auto()  # both sides waited for each other in mid-body until somebody, or the capture, ended it
+    REFUSED = auto()  # the client said no_renegotiation, or ignored the request and the server insisted
+    FAILED = auto()  # a fatal alert ended the handshake, and not because the client refused
+
+
 class RenegotiationOutcome(NamedTuple):
     """How the attempt at a renegotiation ended."""
 
@@ -151,15 +163,39 @@ class RenegotiationOutcome(NamedTuple):
     alert: SentAlert | None  # the fatal alert that ended the handshake
     refusal: Position | None  # the client's no_renegotiation
     silence_ns: int  # before the alert or the end
+    trouble: Trouble = Trouble.NONE
+
+
+class Attempt(NamedTuple):
+    """An attempt at a renegotiation and how it ended."""
+
+    connection: Connection
+    renegotiation: Renegotiation
+    outcome: RenegotiationOutcome
+
+
+def attempts(index: AnalysisIndex, matches: Callable[[Renegotiation, RenegotiationOutcome], bool]) -> Iterator[Attempt]:
+    """The first match of every exchange, and the first of a connection among those outside of exchanges."""
+    for connection in index.analysis.connections:
+        seen: set[tuple[int, int] | None] = set()
+        for renegotiation in connection.tls.renegotiations if connection.tls else ():
+            where = renegotiation.exchange.key if renegotiation.exchange is not None else None
+            if where in seen:
+                continue
+            how = outcome_of(index, connection, renegotiation)
+            if matches(renegotiation, how):
+                seen.add(where)
+                yield Attempt(connection, renegotiation, how)
 
 
 def outcome_of(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> RenegotiationOutcome:
-    """Follow an attempt to its end."""
+    """Follow an attempt to its end, and classify it."""
     end = closing(index, connection, renegotiation.position)
     alert = fatal_alert(index, connection, renegotiation)
     refused = refusal(index, connection, renegotiation)
     until = end if alert is None else Ending(alert.position, alert.position.time_ns, side(alert.direction), "alert")
-    return RenegotiationOutcome(end, alert, refused, silence(until, _moves(renegotiation, refused)))
+    how = RenegotiationOutcome(end, alert, refused, silence(until, _moves(renegotiation, refused)))
+    return how._replace(trouble=_classify(index, connection, renegotiation, how))
 
 
 def _moves(renegotiation: Renegotiation, refused: Position | None) -> list[Position | None]:
@@ -167,22 +203,62 @@ def _moves(renegotiation: Renegotiation, refused: Position | None) -> list[Posit
     return [renegotiation.position, renegotiation.client_hello, refused, request.last if request else None]
 
 
-def is_deadlock(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
-    """Whether both sides waited for each other in mid-body until somebody, or the capture, ended it.
+def _classify(
+    index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome
+) -> Trouble:
+    """What went wrong: nothing where the handshake was completed."""
+    if completed(renegotiation):
+        return Trouble.NONE
+    trouble = Trouble.NONE
+    if _both_waited(index, connection, renegotiation, how):
+        trouble |= Trouble.DEADLOCK
+    if renegotiation.by == "server" and (how.refusal is not None or _insisted(connection, renegotiation, how, trouble)):
+        trouble |= Trouble.REFUSED
+    if how.alert is not None and how.refusal is None and _was_under_way(renegotiation, how.alert):
+        trouble |= Trouble.FAILED
+    return trouble
 
-    Who answers an attempt at once, by an alert, does not wait: that is a refusal or a failure.
-    """
+
+def _both_waited(
+    index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome
+) -> bool:
+    """Whether both sides waited in mid-body. A side that answers at once, by an alert, does not wait."""
     exchange = renegotiation.exchange
-    if exchange is None or not asked_mid_body(renegotiation) or completed(renegotiation):
+    if exchange is None or not asked_mid_body(renegotiation):
         return False
     if exchange.response is not None or exchange.gap_before_response:
         return False
     if answer_may_be_missing(index, connection, renegotiation.position):
         return False
-    how = outcome_of(index, connection, renegotiation)
     if how.end.by != "capture" and how.alert is None and how.refusal is None:
         return True
     return how.silence_ns >= stall_limit(index, connection, renegotiation.position)
+
+
+def _insisted(
+    connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome, trouble: Trouble
+) -> bool:
+    """Whether the client ignored the request and the server would not go on without an answer."""
+    if answered(renegotiation) or connection.gaps[TO_SERVER]:  # a ClientHello may be among missing bytes
+        return False
+    if Trouble.DEADLOCK in trouble:
+        return False
+    return (how.alert is not None and how.alert.direction == TO_CLIENT) or _server_gave_up(renegotiation, how)
+
+
+def _server_gave_up(renegotiation: Renegotiation, how: RenegotiationOutcome) -> bool:
+    """Whether the server ended the exchange over an unanswered HelloRequest: by a 403, or by closing."""
+    exchange = renegotiation.exchange
+    if exchange is None:  # between requests nothing was asked for: an idle connection is closed sooner or later
+        return False
+    if exchange.response is not None:
+        return exchange.response.status == FORBIDDEN
+    return how.end.by == "server" and not exchange.gap_before_response
+
+
+def _was_under_way(renegotiation: Renegotiation, alert: Fact) -> bool:
+    """Whether the client took part in the handshake that an alert ended."""
+    return renegotiation.by == "client" or answered(renegotiation) or alert.direction == TO_SERVER
 
 
 def asked_mid_body(renegotiation: Renegotiation) -> bool:
@@ -196,38 +272,6 @@ def after_response(renegotiation: Renegotiation) -> bool:
     """Whether the final response had begun before the question: it was decided without a certificate."""
     response = renegotiation.exchange.response if renegotiation.exchange else None
     return response is not None and response.first.stamp < renegotiation.position.stamp
-
-
-def is_refused(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
-    """Whether the client said no, or passed the HelloRequest over and the server would not have that."""
-    if renegotiation.by != "server" or completed(renegotiation):
-        return False
-    if refusal(index, connection, renegotiation) is not None:
-        return True
-    if answered(renegotiation) or connection.gaps[TO_SERVER]:  # a ClientHello may be among missing bytes
-        return False
-    if is_deadlock(index, connection, renegotiation):
-        return False
-    alert = fatal_alert(index, connection, renegotiation)
-    return (alert is not None and alert.direction == TO_CLIENT) or _server_gave_up(index, connection, renegotiation)
-
-
-def _server_gave_up(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
-    """Whether the server ended the exchange over an unanswered HelloRequest: by a 403, or by closing."""
-    exchange = renegotiation.exchange
-    if exchange is None:  # between requests nothing was asked for: an idle connection is closed sooner or later
-        return False
-    if exchange.response is not None:
-        return exchange.response.status == 403  # RFC 9110 section 15.5.4
-    return closing(index, connection, renegotiation.position).by == "server" and not exchange.gap_before_response
-
-
-def is_failed(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
-    """Whether a fatal alert ended the handshake, and not because the client would not have one."""
-    alert = fatal_alert(index, connection, renegotiation)
-    if alert is None or refusal(index, connection, renegotiation) is not None:
-        return False
-    return renegotiation.by == "client" or answered(renegotiation) or alert.direction == TO_SERVER
 
 
 def is_hidden_deadlock(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> bool:

@@ -78,6 +78,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "remedy",
         "wireshark_filter",
         "related",
+        "remedies",
     ),
     "timeline": timeline.COLUMNS,
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from easpcap.report.remedies import remedy_lines
 from easpcap.report.times import rfc3339
+from easpcap.results import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
         Analysis,
         Cause,
         Connection,
+        Evidence,
         Finding,
         InputFile,
         KeyFile,
         LocatedAnomaly,
+        Remedy,
         Renegotiation,
         TlsSummary,
     )
@@ -224,14 +228,39 @@ def finding_row(finding: Finding, citer: Citer) -> Row:
         "exchanges": [exchange.id for exchange in finding.exchanges],
         "title": finding.title,
         "detail": finding.detail,
-        "evidence": [
-            {**_citation(e.position.frame, citer), "time": rfc3339(e.position.time_ns), "what": e.what}
-            for e in finding.evidence
-        ],
+        "evidence": [_evidence(item, citer) for item in finding.evidence],
         "against": finding.against,
-        "remedy": finding.remedy,
+        "remedy": remedy_lines(finding.remedies),
         "wireshark_filter": finding.wireshark_filter,
         "related": finding.related,
+        "remedies": [_remedy(remedy) for remedy in finding.remedies],
+    }
+
+
+def _evidence(evidence: Evidence, citer: Citer) -> Row:
+    """What one frame or log line shows; ``line`` is null for a frame, the frame numbers are null for a log line."""
+    cited, line = evidence.citation, None
+    if isinstance(cited, LogLine):
+        place, line = {"input": path_text(cited.input), "frame": None, "input_frame": None}, cited.line
+    else:
+        place = _citation(cited.frame, citer)
+    return {**place, "time": rfc3339(cited.time_ns), "what": evidence.what, "line": line}
+
+
+def _remedy(remedy: Remedy) -> Row:
+    """One remedy field by field; texts that are not known are null, lists may be empty."""
+    return {
+        "action": remedy.action,
+        "where": remedy.where,
+        "shell": remedy.shell,
+        "commands": list(remedy.commands),
+        "notes": list(remedy.notes),
+        "takes_effect": remedy.takes_effect,
+        "verify": list(remedy.verify),
+        "undo": list(remedy.undo),
+        "beware": list(remedy.beware),
+        "source": remedy.source,
+        "documented": remedy.documented,
     }
 
 

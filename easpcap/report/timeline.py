@@ -146,19 +146,18 @@ def _connection_events(analysis: Analysis, connection: Connection, findings: lis
     events = list(_fact_events(connection))
     for exchange in connection.exchanges:
         events.extend(_exchange_events(exchange, is_command=exchange.id in analysis.commands))
-    # A finding stands behind the last frame of its proof.
-    events.extend(
-        _Event(
-            max((e.position for e in finding.evidence), key=lambda position: position.stamp),
-            "finding",
-            None,
-            finding.exchanges[0] if finding.exchanges else None,
-            detail=f"{finding.severity} {finding.rule} ({finding.confidence}): {finding.title}",
-        )
-        for finding in findings
-    )
+    events.extend(_finding(connection, finding) for finding in findings)
     events.sort(key=_causal)
     return events
+
+
+def _finding(connection: Connection, finding: Finding) -> _Event:
+    """A finding, placed after the last frame of its proof, or at the end of its connection where only logs prove it."""
+    positions = [item.position for item in finding.evidence if item.position is not None]
+    last = max(positions, key=lambda position: position.stamp, default=connection.last)
+    exchange = finding.exchanges[0] if finding.exchanges else None
+    detail = f"{finding.severity} {finding.rule} ({finding.confidence}): {finding.title}"
+    return _Event(last, "finding", None, exchange, detail=detail)
 
 
 def _causal(event: _Event) -> tuple[int, int, int, int]:

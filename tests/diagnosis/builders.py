@@ -86,7 +86,7 @@ class Story:
         )
         self.exchanges.append(self.exchange)
         if command is not None:
-            self.commands[id(self.exchange)] = SimpleNamespace(command=command, device_id=device)
+            self.commands[self.exchange.key] = SimpleNamespace(command=command, device_id=device)
         return self
 
     def body(self, size):
@@ -249,8 +249,8 @@ def analysis(*stories, inputs=None):
     for number, exchange in enumerate(exchanges):
         exchange.id = number
         for story in stories:
-            if id(exchange) in story.commands:
-                commands[number] = story.commands[id(exchange)]
+            if exchange.key in story.commands:
+                commands[number] = story.commands[exchange.key]
     if inputs is None:
         last = max(connection.last.time_ns for connection in connections)
         inputs = [InputFile("trace.pcap", "", "pcap", ["Ethernet"], 9999, START, last, False)]

@@ -9,7 +9,7 @@ import pytest
 from easpcap.diagnosis import RULES, SEVERITIES, diagnose
 from easpcap.results import InputFile
 from tests.diagnosis.builders import START, Story, analysis
-from tests.diagnosis.test_renegotiation import incident, only
+from tests.diagnosis.test_renegotiation import cures, incident, only
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings.md"
 
@@ -51,19 +51,19 @@ def test_diagnosing_twice_gives_the_same_and_leaves_the_analysis_alone():
 
 
 def test_commands_name_the_server_as_the_client_called_it():
-    remedy = only("renegotiation-deadlock", incident().close("server-rst")).remedy
-    assert "hostnameport=mail.contoso.com:443 clientcertnegotiation=enable" in remedy[0]
-    assert any("SSLAlwaysNegoClientCert true" in line and "reported" in line for line in remedy)
-    assert any(line.startswith("Beware: ") for line in remedy)
+    (first, *others) = only("renegotiation-deadlock", incident().close("server-rst")).remedies
+    assert "hostnameport=mail.contoso.com:443 " in first.commands[-1]
+    assert first.commands[-1].endswith(" clientcertnegotiation=enable")
+    assert any("SSLAlwaysNegoClientCert true" in other.commands[0] for other in others if other.commands)
 
 
 @pytest.mark.parametrize("name", [None, "a b", "x&calc", "-x", "x\ny", "", "x" * 300])
 def test_a_name_that_is_none_never_reaches_a_command(name):
     story = incident().close("server-rst")
     story.tls.server_name = name
-    remedy = only("renegotiation-deadlock", story).remedy
-    assert remedy[0].startswith("IIS 8 and later: netsh http update sslcert ipport=0.0.0.0:443 clientcert")
-    assert not any(f"={name}:" in line for line in remedy)
+    finding = only("renegotiation-deadlock", story)
+    assert finding.remedies[0].commands[-1].startswith("netsh http update sslcert ipport=0.0.0.0:443 certhash=HASH")
+    assert f"={name}:" not in cures(finding)
 
 
 def test_with_several_captures_the_filter_counts_as_their_own_file_does():

@@ -6,7 +6,7 @@ import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from tests.diagnosis.builders import Story, client_hello
-from tests.diagnosis.test_renegotiation import only, rules
+from tests.diagnosis.test_renegotiation import cures, only, rules
 
 RULE = "late-certificate-tls13"
 
@@ -42,12 +42,12 @@ def test_a_refusal_whose_text_names_the_reason_is_proven(status, says):
 
 
 def test_the_remedy_asks_in_the_first_handshake_or_leaves_tls13_and_says_what_that_costs():
-    remedy = "\n".join(only(RULE, refused(upload(), 500, "0x80070032")).remedy)
-    assert "hostnameport=mail.contoso.com:443 clientcertnegotiation=enable" in remedy
-    assert "hostnameport=mail.contoso.com:443 disabletls13=enable" in remedy
-    assert "Beware: without TLS 1.3 the certificate is asked for by renegotiation again" in remedy
+    remedy = cures(only(RULE, refused(upload(), 500, "0x80070032")))
+    assert "hostnameport=mail.contoso.com:443 certhash=HASH appid={GUID} certstorename=MY disabletls13=enable" in remedy
+    assert "clientcertnegotiation=enable" in remedy
+    assert "Beware: Without TLS 1.3 the server asks for the certificate by renegotiation again" in remedy
     assert "IIS 6" not in remedy  # it and IIS 7 do not speak TLS 1.3
-    assert "IIS 7, 7.5" not in remedy
+    assert "IIS 7 and 7.5" not in remedy
 
 
 def test_a_reset_instead_of_a_response_is_inferred():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from easpcap import facts
 from easpcap.activesync.command import Command
+from easpcap.advice.remedies import ask_in_first_handshake, watch_abandoned
+from easpcap.advice.site import Site
 from easpcap.http.exchange import Exchange, Interim, Request, Response
 from easpcap.results import (
     Analysis,
@@ -232,11 +234,7 @@ def _findings(exchange: Exchange) -> tuple[list[Finding], list[Cause]]:
             Evidence(at(163, 41.049), "the server closes the connection without a response"),
         ],
         against=[],
-        remedy=[
-            "IIS 8 and later: netsh http update sslcert hostnameport=mail.contoso.com:443 clientcertnegotiation=enable",
-            "IIS 6: cscript adsutil.vbs set w3svc/1/SSLAlwaysNegoClientCert true, then restart the IIS Admin service",
-            "Beware: every client of that binding will then be asked for a certificate.",
-        ],
+        remedies=ask_in_first_handshake(Site("mail.contoso.com", 443, "Microsoft-IIS/7.5")),
         wireshark_filter="tcp.stream eq 2 && frame.number >= 58 && frame.number <= 163",
         related=[1],
         id=0,
@@ -251,7 +249,7 @@ def _findings(exchange: Exchange) -> tuple[list[Finding], list[Cause]]:
         detail="The server closed the connection while the command was under way.",
         evidence=[Evidence(at(163, 41.049), "FIN of the server")],
         against=["=the client may have been cut off by a firewall"],
-        remedy=["See renegotiation-deadlock."],
+        remedies=watch_abandoned(),
         wireshark_filter="tcp.stream eq 2",
         related=[0],
         id=1,

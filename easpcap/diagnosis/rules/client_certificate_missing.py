@@ -47,7 +47,7 @@ def _finding(index: AnalysisIndex, connection: Connection, question: Certificate
         detail=f"The client was asked for a certificate {question.when} and {came}; {question.trouble}.",
         evidence=certificates.evidence_lines(index, connection, question),
         against=_against(question),
-        remedy=remedies.supply_certificate(),
+        remedies=remedies.supply_certificate(),
     )
     finding.confidence = certificates.confidence(connection, question)
     return finding

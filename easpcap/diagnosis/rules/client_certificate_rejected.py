@@ -54,7 +54,7 @@ def _finding(index: AnalysisIndex, connection: Connection, question: Certificate
         detail=f"The client was asked for a certificate {question.when} and gave one; {question.trouble}.",
         evidence=certificates.evidence_lines(index, connection, question),
         against=_against(question),
-        remedy=remedies.mend_certificate(None if question.forbidden else question.alert_name),
+        remedies=remedies.mend_certificate(None if question.forbidden else question.alert_name),
     )
     finding.confidence = certificates.confidence(connection, question)
     return finding

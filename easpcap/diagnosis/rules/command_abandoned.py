@@ -11,8 +11,9 @@ from easpcap.results import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from easpcap.activesync.command import Command
     from easpcap.diagnosis.analysis_index import AnalysisIndex
-    from easpcap.http.exchange import Exchange
+    from easpcap.http.exchange import Exchange, Request
     from easpcap.results import Finding
 
 RULE = ("command-abandoned", "warning")
@@ -26,14 +27,13 @@ HELD = frozenset({"Ping", "Sync"})
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per ActiveSync exchange."""
     for exchange in index.analysis.exchanges:
-        if exchange.outcome in BY and exchange.request is not None and index.command(exchange) is not None:
-            yield _finding(index, exchange, BY[exchange.outcome])
+        request, command = exchange.request, index.command(exchange)
+        if exchange.outcome in BY and request is not None and command is not None:
+            yield _finding(index, exchange, request, command, BY[exchange.outcome])
 
 
-def _finding(index: AnalysisIndex, exchange: Exchange, by: str) -> Finding:
-    connection, request, command = index.connection(exchange), exchange.request, index.command(exchange)
-    assert request is not None  # noqa: S101  # find() asks for it
-    assert command is not None  # noqa: S101  # as above
+def _finding(index: AnalysisIndex, exchange: Exchange, request: Request, command: Command, by: str) -> Finding:
+    connection = index.connection(exchange)
     end = exchange.ended or connection.last
     age = evidence.duration(max(0, end.time_ns - request.first.time_ns))
     name = command.command or request.method
@@ -52,7 +52,7 @@ def _finding(index: AnalysisIndex, exchange: Exchange, by: str) -> Finding:
         f"sent{_announced(request.content_length)}{_answer(exchange)}.{_held(name, by)}",
         evidence=lines,
         against=_against(exchange, name, by),
-        remedy=remedies.watch_abandoned(),
+        remedies=remedies.watch_abandoned(),
     )
 
 

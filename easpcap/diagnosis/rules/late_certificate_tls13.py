@@ -115,7 +115,7 @@ def _finding(
         f"certificate that was not asked for in the first handshake cannot be asked for any more. Here {refusal.told}.",
         evidence=lines,
         against=refusal.against,
-        remedy=remedies.ask_early_or_without_tls13(index.site(connection)),
+        remedies=remedies.ask_early_or_without_tls13(index.site(connection)),
     )
     if not refusal.proven:
         finding.confidence = "inferred"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.diagnosis.renegotiation_outcome import Trouble
 from easpcap.diagnosis.rules.renegotiation_mid_body import NOT_READ, hidden_evidence
 from easpcap.results import Evidence
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
+    from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Finding, Renegotiation
 
 RULE = ("renegotiation-deadlock", "critical")
@@ -25,8 +27,9 @@ TITLE = "The server asks for a client certificate while the upload is still runn
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation in index.attempts(outcome.is_deadlock):
-        yield _proven(index, connection, renegotiation)
+    for connection, renegotiation, how in outcome.attempts(index, lambda _, how: Trouble.DEADLOCK in how.trouble):
+        if renegotiation.exchange is not None:
+            yield _proven(index, connection, renegotiation.exchange, renegotiation, how)
     for connection in index.analysis.connections:
         for hidden in index.hidden(connection):
             if outcome.is_hidden_deadlock(index, connection, hidden):
@@ -34,10 +37,13 @@ def find(index: AnalysisIndex) -> Iterator[Finding]:
                 break
 
 
-def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
-    exchange = renegotiation.exchange
-    assert exchange is not None  # noqa: S101  # is_deadlock asks for it
-    how = outcome.outcome_of(index, connection, renegotiation)
+def _proven(
+    index: AnalysisIndex,
+    connection: Connection,
+    exchange: Exchange,
+    renegotiation: Renegotiation,
+    how: RenegotiationOutcome,
+) -> Finding:
     return evidence.finding(
         index,
         RULE,
@@ -49,22 +55,14 @@ def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
         evidence=[
             *evidence.request_begins(index, exchange),
             evidence.asked(connection, renegotiation),
-            *evidence.answered(index, connection, renegotiation),
+            *evidence.answered(connection, renegotiation, how),
             *evidence.window_closed(index, connection, renegotiation),
             *evidence.alert_sent(how),
             evidence.connection_ends(how.end, exchange),
         ],
         against=_against(index, connection, renegotiation, how),
-        remedy=[*remedies.ask_in_first_handshake(index.site(connection)), *ALSO],
+        remedies=remedies.ask_in_first_handshake(index.site(connection), remedies.free_waiting_threads()),
     )
-
-
-ALSO = [
-    (
-        "Until then: recycling the application pool frees the threads that wait; more threads only delay the next "
-        "standstill."
-    ),
-]
 
 
 def _waited(how: RenegotiationOutcome) -> str:
@@ -96,7 +94,7 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
     if hidden.server_alert is not None:
         lines.append(Evidence(hidden.server_alert.first, "an alert of the server (encrypted)"))
     end = outcome.closing(index, connection, hidden.hello.first)
-    lines.append(Evidence(end.position, f"{end.told}; no application data of the server came"))
+    lines.append(Evidence(end.position, f"{end.words}; no application data of the server came"))
     return evidence.finding(
         index,
         RULE,
@@ -109,5 +107,5 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         f"{evidence.duration(outcome.hidden_pause(index, connection, hidden))}. The connection could not be decrypted.",
         evidence=lines,
         against=[NOT_READ],
-        remedy=[*remedies.ask_in_first_handshake(index.site(connection)), *ALSO],
+        remedies=remedies.ask_in_first_handshake(index.site(connection), remedies.free_waiting_threads()),
     )

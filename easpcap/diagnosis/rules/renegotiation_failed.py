@@ -7,28 +7,33 @@ from typing import TYPE_CHECKING
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.diagnosis.renegotiation_outcome import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
-    from easpcap.diagnosis.renegotiation_outcome import SentAlert
-    from easpcap.results import Connection, Finding, Renegotiation
+    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome, SentAlert
+    from easpcap.results import Connection, Finding, Remedy, Renegotiation
 
 RULE = ("renegotiation-failed", "critical")
 
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per connection where it fell between requests."""
-    for connection, renegotiation in index.attempts(outcome.is_failed):
-        yield _finding(index, connection, renegotiation)
+    for connection, renegotiation, how in outcome.attempts(index, lambda _, how: Trouble.FAILED in how.trouble):
+        if how.alert is not None:
+            yield _finding(index, connection, renegotiation, how, how.alert)
 
 
-def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
+def _finding(
+    index: AnalysisIndex,
+    connection: Connection,
+    renegotiation: Renegotiation,
+    how: RenegotiationOutcome,
+    alert: SentAlert,
+) -> Finding:
     exchange = renegotiation.exchange
-    how = outcome.outcome_of(index, connection, renegotiation)
-    alert = how.alert
-    assert alert is not None  # noqa: S101  # is_failed asks for it
     name = alert.what.name
     return evidence.finding(
         index,
@@ -40,11 +45,11 @@ def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renego
         evidence=[
             *(evidence.request_begins(index, exchange) if exchange else []),
             evidence.asked(connection, renegotiation),
-            *evidence.answered(index, connection, renegotiation),
+            *evidence.answered(connection, renegotiation, how),
             *evidence.alert_sent(how),
             evidence.connection_ends(how.end, exchange),
         ],
-        remedy=_remedy(index, connection, renegotiation, name),
+        remedies=_remedy(index, connection, renegotiation, name),
     )
 
 
@@ -70,7 +75,7 @@ def _detail(connection: Connection, renegotiation: Renegotiation, alert: SentAle
     )
 
 
-def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, name: str) -> list[str]:
+def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, name: str) -> list[Remedy]:
     if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
         return remedies.supply_certificate()
     if renegotiation.certificate_presented:
@@ -79,4 +84,4 @@ def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
         return remedies.begun_by_client()
     if evidence.post_handshake(connection):
         return remedies.ask_in_first_handshake(index.site(connection))
-    return [*remedies.ask_in_first_handshake(index.site(connection)), *remedies.allow_renegotiation()]
+    return remedies.ask_in_first_handshake(index.site(connection), *remedies.allow_renegotiation())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.diagnosis.renegotiation_outcome import Trouble
 from easpcap.results import Evidence
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
+    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
+    from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Finding, Renegotiation
 
 RULE = ("renegotiation-mid-body", "warning")
@@ -23,26 +26,30 @@ TITLE = "The server asks for a client certificate while the upload is still runn
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation in index.attempts(_fires):
-        yield _proven(index, connection, renegotiation)
+    for connection, renegotiation, how in outcome.attempts(index, _fires):
+        if renegotiation.exchange is not None:
+            yield _proven(index, connection, renegotiation.exchange, renegotiation, how)
     for connection in index.analysis.connections:
         fell_in = [hidden for hidden in index.hidden(connection) if hidden.mid_body]
         if fell_in and not any(outcome.is_hidden_deadlock(index, connection, hidden) for hidden in fell_in):
             yield _inferred(index, connection, fell_in[0])
 
 
-def _fires(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> bool:
-    return outcome.asked_mid_body(renegotiation) and not outcome.is_deadlock(index, connection, renegotiation)
+def _fires(renegotiation: Renegotiation, how: RenegotiationOutcome) -> bool:
+    return outcome.asked_mid_body(renegotiation) and Trouble.DEADLOCK not in how.trouble
 
 
-def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
-    exchange = renegotiation.exchange
-    assert exchange is not None  # noqa: S101  # mid_body is a statement about a request
-    how = outcome.outcome_of(index, connection, renegotiation)
+def _proven(
+    index: AnalysisIndex,
+    connection: Connection,
+    exchange: Exchange,
+    renegotiation: Renegotiation,
+    how: RenegotiationOutcome,
+) -> Finding:
     lines = [
         *evidence.request_begins(index, exchange),
         evidence.asked(connection, renegotiation),
-        *evidence.answered(index, connection, renegotiation),
+        *evidence.answered(connection, renegotiation, how),
         *evidence.window_closed(index, connection, renegotiation),
         *evidence.alert_sent(how),
         *evidence.final_response(exchange),
@@ -58,7 +65,7 @@ def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
         detail=_detail(connection, renegotiation),
         evidence=lines,
         against=_against(renegotiation, how),
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 
@@ -77,7 +84,7 @@ def _detail(connection: Connection, renegotiation: Renegotiation) -> str:
     return cause
 
 
-def _against(renegotiation: Renegotiation, how: outcome.RenegotiationOutcome) -> list[str]:
+def _against(renegotiation: Renegotiation, how: RenegotiationOutcome) -> list[str]:
     exchange = renegotiation.exchange
     if outcome.completed(renegotiation) and exchange is not None and exchange.response is not None:
         return [f"The handshake was completed and the response came ({exchange.response.status})."]
@@ -108,7 +115,7 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         "middle of the client's application data. The connection could not be decrypted.",
         evidence=lines,
         against=[NOT_READ],
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 

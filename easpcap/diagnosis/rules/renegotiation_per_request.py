@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
-    from easpcap.results import Connection, Finding, Renegotiation
+    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
+    from easpcap.http.exchange import Exchange
+    from easpcap.results import Connection, Finding, RecordRun, Renegotiation
 
 RULE = ("renegotiation-per-request", "notice")
 
@@ -34,16 +36,17 @@ WARNING = (
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation in index.attempts(_fires):
-        yield _proven(index, connection, renegotiation)
+    for connection, renegotiation, how in outcome.attempts(index, _fires):
+        if renegotiation.exchange is not None:
+            yield _proven(index, connection, renegotiation.exchange, renegotiation, how)
     for connection in index.analysis.connections:
         for hidden in index.hidden(connection):
             if hidden.completed and hidden.certificate_flight and hidden.server_data is not None:
-                yield _inferred(index, connection, hidden)
+                yield _inferred(index, connection, hidden, hidden.server_data)
                 break
 
 
-def _fires(_book: AnalysisIndex, _connection: Connection, renegotiation: Renegotiation) -> bool:
+def _fires(renegotiation: Renegotiation, _how: RenegotiationOutcome) -> bool:
     exchange = renegotiation.exchange
     if exchange is None or exchange.response is None or exchange.response.status in TOLD_ELSEWHERE:
         return False
@@ -51,9 +54,13 @@ def _fires(_book: AnalysisIndex, _connection: Connection, renegotiation: Renegot
     return asked and outcome.completed(renegotiation) and not outcome.after_response(renegotiation)
 
 
-def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
-    exchange = renegotiation.exchange
-    assert exchange is not None  # noqa: S101  # _fires asks for it
+def _proven(
+    index: AnalysisIndex,
+    connection: Connection,
+    exchange: Exchange,
+    renegotiation: Renegotiation,
+    how: RenegotiationOutcome,
+) -> Finding:
     return evidence.finding(
         index,
         RULE,
@@ -64,10 +71,10 @@ def _proven(index: AnalysisIndex, connection: Connection, renegotiation: Renegot
         evidence=[
             *evidence.request_begins(index, exchange),
             evidence.asked(connection, renegotiation),
-            *evidence.answered(index, connection, renegotiation),
+            *evidence.answered(connection, renegotiation, how),
             *evidence.final_response(exchange),
         ],
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )
 
 
@@ -77,10 +84,11 @@ def _what(connection: Connection) -> str:
     return "The server renegotiates for"
 
 
-def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
+def _inferred(
+    index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation, response: RecordRun
+) -> Finding:
     lines = hidden_evidence(hidden)
-    assert hidden.server_data is not None  # noqa: S101  # find() asks for it
-    lines.append(Evidence(hidden.server_data.first, "application data of the server: the response"))
+    lines.append(Evidence(response.first, "application data of the server: the response"))
     return evidence.finding(
         index,
         RULE,
@@ -92,5 +100,5 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         f"long enough for a certificate, then the response. {WARNING}",
         evidence=lines,
         against=[NOT_READ],
-        remedy=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=remedies.ask_in_first_handshake(index.site(connection)),
     )

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from easpcap.advice import remedies
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.diagnosis.renegotiation_outcome import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
+    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
     from easpcap.results import Connection, Finding, Renegotiation
 
 RULE = ("renegotiation-refused", "critical")
@@ -19,18 +21,19 @@ RULE = ("renegotiation-refused", "critical")
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per connection where it fell between requests."""
-    for connection, renegotiation in index.attempts(outcome.is_refused):
-        yield _finding(index, connection, renegotiation)
+    for connection, renegotiation, how in outcome.attempts(index, lambda _, how: Trouble.REFUSED in how.trouble):
+        yield _finding(index, connection, renegotiation, how)
 
 
-def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> Finding:
+def _finding(
+    index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome
+) -> Finding:
     exchange = renegotiation.exchange
-    said_no = outcome.refusal(index, connection, renegotiation) is not None
-    how = outcome.outcome_of(index, connection, renegotiation)
+    said_no = how.refusal is not None
     lines = [
         *(evidence.request_begins(index, exchange) if exchange else []),
         evidence.asked(connection, renegotiation),
-        *evidence.answered(index, connection, renegotiation),
+        *evidence.answered(connection, renegotiation, how),
         *evidence.alert_sent(how),
         *(evidence.final_response(exchange) if exchange else []),
     ]
@@ -47,10 +50,9 @@ def _finding(index: AnalysisIndex, connection: Connection, renegotiation: Renego
         detail=_detail(connection, does),
         evidence=lines,
         against=_against(renegotiation, said_no),
-        remedy=[
-            *remedies.ask_in_first_handshake(index.site(connection)),
-            *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation()),
-        ],
+        remedies=remedies.ask_in_first_handshake(
+            index.site(connection), *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation())
+        ),
     )
 
 

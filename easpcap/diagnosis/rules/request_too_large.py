@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
+from easpcap.advice.site import proxy_name
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
 from easpcap.fields import Fields
@@ -90,7 +91,7 @@ def _grounds(index: AnalysisIndex, exchange: Exchange, passed: Passed) -> Ground
         encrypted=connection.tls is not None,
         asked_first=connection.tls is not None and connection.tls.certificate_requested == "first-handshake",
         authorization=request is not None and request.header("authorization") is not None,
-        proxy=remedies.proxy_name(exchange.response.header("server") if exchange.response else None),
+        proxy=proxy_name(exchange.response.header("server") if exchange.response else None),
     )
 
 
@@ -129,9 +130,9 @@ def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Find
     connection = index.connection(exchange)
     late = _late_certificate(grounds)
     site = index.site(connection)
-    remedy = [*remedies.ask_in_first_handshake(site), *remedies.raise_read_ahead(site, grounds.size)] if late else []
+    cures = remedies.ask_in_first_handshake(site, *remedies.raise_read_ahead(site, grounds.size)) if late else []
     if not late or _undecided(grounds):
-        remedy += remedies.raise_other_limit(site, grounds.size)
+        cures += remedies.raise_other_limit(site, grounds.size)
     return evidence.finding(
         index,
         RULE,
@@ -146,7 +147,7 @@ def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Find
             *_close(index, connection, exchange),
         ],
         against=_against(grounds, late=late),
-        remedy=remedy,
+        remedies=cures,
         compared=_compared(index, grounds),
     )
 

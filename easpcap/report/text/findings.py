@@ -6,28 +6,27 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shortened, shown
-from easpcap.report.rows import Citer
+from easpcap.report.rows import Citer, path_text
 from easpcap.report.text.conversations import device_of, request_of
+from easpcap.report.text.cures import cure_lines
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
 from easpcap.report.times import same_day, span
+from easpcap.results import LogLine
 from easpcap.stream import NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.report.text.layout import Layout
-    from easpcap.results import Analysis, Cause, Evidence, Finding
+    from easpcap.results import Analysis, Cause, Citation, Evidence, Finding
 
 _INDENT = 10
 _LABEL_WIDTH = 9
 _EVIDENCE_SHOWN = 8
 _DEVICES_NAMED = 3
-_CURES_SHOWN = 4
-_BEWARES_SHOWN = 2
 _NAME_WIDTH = 24
 _STATUSES_NAMED = 4
 _FIRST_ERROR, _UNAUTHORIZED = 400, 401  # RFC 9110 sections 15.5 and 15.5.2
-_BEWARE = "beware:"
 
 NOT_EXCLUDED = (
     "Not excluded: what happened outside this capture, on other connections or after the request reached the server's "
@@ -95,12 +94,7 @@ def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Lay
         yield from layout.labelled("", f"The clearest: {_case(analysis, clearest)}", label_width=_INDENT)
     yield from _evidence_lines(analysis, clearest, layout)
     yield from _labelled("Cause", [clearest.detail], layout)
-    beware = [line for line in clearest.remedy if line.lower().startswith(_BEWARE)]
-    cure = [line for line in clearest.remedy if line not in beware]
-    if len(cure) > _CURES_SHOWN:
-        cure[_CURES_SHOWN:] = [f"... and {len(cure) - _CURES_SHOWN} more: easpcap findings --format json"]
-    yield from _labelled("Cure", cure, layout)
-    yield from _labelled("Beware", [_sentence(line[len(_BEWARE) :]) for line in beware[:_BEWARES_SHOWN]], layout)
+    yield from cure_lines(clearest.remedies, layout, indent=_INDENT, label_width=_LABEL_WIDTH)
     yield from _labelled("Against", clearest.against or ["Nothing in this capture speaks against it."], layout)
     yield from _labelled("Check", [f"Wireshark: {clearest.wireshark_filter}"], layout)
 
@@ -166,9 +160,9 @@ def _evidence_lines(analysis: Analysis, finding: Finding, layout: Layout) -> Ite
         return
     if len(evidence) > _EVIDENCE_SHOWN:  # the beginning and the end tell the story
         evidence = [*evidence[: _EVIDENCE_SHOWN - 3], *evidence[-3:]]
-    start = evidence[0].position.time_ns
+    start = evidence[0].citation.time_ns
     places = _places(analysis, evidence)
-    seconds = [f"{(e.position.time_ns - start) / NANOSECONDS:,.3f} s" for e in evidence]
+    seconds = [f"{(e.citation.time_ns - start) / NANOSECONDS:,.3f} s" for e in evidence]
     wide = max(map(len, seconds))
     for item, place, offset in zip(evidence, places, seconds, strict=True):
         yield from layout.labelled(
@@ -178,24 +172,27 @@ def _evidence_lines(analysis: Analysis, finding: Finding, layout: Layout) -> Ite
 
 
 def _places(analysis: Analysis, evidence: list[Evidence]) -> list[str]:
-    """``frame  58``; with several captures ``b.pcap 12``, the frame as it stands in that file."""
-    if len(analysis.inputs) < 2:  # one capture: its own numbers
-        numbers = [str(e.position.frame) for e in evidence]
-        return [f"frame {number.rjust(max(map(len, numbers)))}" for number in numbers]
-    citer = Citer(analysis.inputs)
-    cited = [citer.cite(e.position.frame) for e in evidence]
-    texts = [f"{_file_name(path or '')} frame {frame}" for path, frame in cited]
+    """``frame  58``, with several captures ``b.pcap frame 12``, for logs ``httperr1.log line 7``; all equally wide."""
+    citer = Citer(analysis.inputs) if len(analysis.inputs) > 1 else None
+    frames = [str(item.position.frame) for item in evidence if item.position is not None]
+    wide = max(map(len, frames), default=0)
+    texts = [_place(item.citation, citer, wide) for item in evidence]
     return [text.ljust(max(map(len, texts))) for text in texts]
+
+
+def _place(citation: Citation, citer: Citer | None, wide: int) -> str:
+    """Where to look; a frame of one of several captures by its number in that file."""
+    if isinstance(citation, LogLine):
+        return f"{_file_name(path_text(citation.input))} line {citation.line}"
+    if citer is None:
+        return f"frame {str(citation.frame).rjust(wide)}"
+    path, frame = citer.cite(citation.frame)
+    return f"{_file_name(path or '')} frame {frame}"
 
 
 def _file_name(path: str) -> str:
     """The name without its folders, from either kind of system."""
     return shortened(shown(path.replace("\\", "/").rpartition("/")[2]), _NAME_WIDTH)
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[:1].upper() + text[1:]
 
 
 def _labelled(label: str, texts: list[str], layout: Layout) -> Iterator[str]:
