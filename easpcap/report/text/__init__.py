@@ -24,7 +24,7 @@ def render_text(analysis: Analysis, layout: Layout | None = None, *, arguments: 
         layout: width and colour; 100 columns without colour where not given.
         arguments: captures and key options as a command line has them, for the commands that lead further.
     """
-    from easpcap.report.text.conversations import conversation_lines  # not needed by the other reports for people
+    from easpcap.report.text.exchanges import exchange_lines  # not needed by the other reports for people
     from easpcap.report.text.findings import finding_lines
 
     layout = layout or Layout()
@@ -35,7 +35,7 @@ def render_text(analysis: Analysis, layout: Layout | None = None, *, arguments: 
     yield from finding_lines(analysis, layout)
     if analysis.connections:
         yield "\n"
-        yield from conversation_lines(analysis, layout)
+        yield from exchange_lines(analysis, layout)
         yield "\n"
         yield from _next_lines(layout, arguments)
 
