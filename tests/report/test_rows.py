@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from easpcap.report import rows
 from easpcap.report.columns import CSV_COLUMNS
-from easpcap.report.table import flattened
+from easpcap.report.table import csv_pieces
 from easpcap.report.times import rfc3339
 from tests.report import builders
 
@@ -90,8 +90,9 @@ def test_csv_has_a_column_for_every_field_and_none_besides():
         assert fields - objects == columns  # an object that is null in one row is a leaf there
 
 
-def test_flattening_a_missing_object_gives_unknown():
-    assert flattened({"tls": None, "a": {"b": 1}}, ("tls.version", "a.b")) == [None, 1]
+def test_the_columns_of_a_missing_object_are_unknown():
+    header, row = "".join(csv_pieces([{"tls": None, "a": {"b": 1}}], ("tls.version", "a.b"))).splitlines()
+    assert (header, row) == ("tls.version,a.b", ",1")
 
 
 def test_a_path_that_is_no_utf_8_stays_readable_text():
