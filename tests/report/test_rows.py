@@ -104,3 +104,17 @@ def test_a_status_line_without_a_number_has_an_unknown_status():
     exchange = next(e for e in analysis.exchanges if e.response is not None)
     exchange.response.status = 0
     assert rows.exchange_row(exchange, None)["response"]["status"] is None
+
+
+def test_a_message_with_lost_bytes_is_not_complete():
+    analysis = builders.quiet()
+    response = analysis.exchanges[0].response
+    assert rows.exchange_row(analysis.exchanges[0], None)["response"]["complete"] is True
+    response.missing = 1
+    assert rows.exchange_row(analysis.exchanges[0], None)["response"]["complete"] is False
+
+
+def test_a_message_without_an_end_is_not_complete():
+    analysis = builders.quiet()
+    analysis.exchanges[0].request.end_offset = None
+    assert rows.exchange_row(analysis.exchanges[0], None)["request"]["complete"] is False
