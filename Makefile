@@ -1,7 +1,7 @@
 # The verbs of the project. Each does its own set-up: python3 (3.11 or newer) and make are all that must be there.
 #
 #   make demo     the diagnosis of the incident, from a capture and key in fixtures/
-#   make test     linters, strict types, import contracts, module lengths, then every test
+#   make test     linters, strict types, import contracts, lengths of modules and functions, then every test
 #   make lint     only what make test does before the tests
 #   make fix      format, and mend what ruff can mend
 #   make bench    side by side with tshark, shortened (benchmarks/README.md has the long form)
@@ -42,6 +42,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo >$(VENV)/import-contracts.txt || { cat $(VENV)/import-contracts.txt; exit 1; }
 	$(BIN)/python .ci/module_length.py
+	$(BIN)/python .ci/function_length.py
 
 test: lint oracle
 	$(BIN)/pytest -n $(JOBS) -r s

@@ -1,7 +1,7 @@
-# ruff: noqa: INP001 - a script of the integration, no part of a package
-"""Fails when a module of easpcap has outgrown what can be read in one sitting.
+# ruff: noqa: INP001 - a script for continuous integration, not part of a package
+"""Fails if a module of easpcap is longer than 400 lines.
 
-A module over the limit usually holds two purposes. Tables of data are no prose and are listed here by name.
+A module over the limit usually serves two purposes. Tables of data do not count; they are listed here by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 MOST_LINES = 400
 
-#: Modules that are one long table.
+#: Modules that consist of one long table.
 TABLES = frozenset(
     {
         "easpcap/activesync/code_pages.py",
@@ -21,7 +21,7 @@ TABLES = frozenset(
 
 
 def main() -> int:
-    """Name every module that is too long; 1 when there is one."""
+    """Name every module that is too long; 1 if there is one."""
     root = Path(__file__).resolve().parent.parent
     lengths = {
         path.relative_to(root).as_posix(): len(path.read_text(encoding="utf-8").splitlines())

@@ -1,4 +1,4 @@
-"""The command line: one file a command; options, exit status, output and progress are shared."""
+"""The command line: one file per command; options, exit status, output and progress are shared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sys
 
 def main() -> None:
     """Run the command line; ends the process with an exit status (docs/output.md)."""
-    gc.disable()  # until there is more than what was loaded, and what is loaded stays
+    gc.disable()  # run.py enables it again once everything is loaded
     try:
         from easpcap.cli.app import build_app
 
-        # The arguments are passed on, or typer would expand patterns, ~ and %NAME% in all of them on Windows.
+        # Passed explicitly: otherwise typer expands patterns, ~ and %NAME% in all of them on Windows.
         arguments = sys.argv[1:]
         build_app(arguments)(arguments, prog_name="easpcap")
     except KeyboardInterrupt:
@@ -22,10 +22,9 @@ def main() -> None:
 
 
 def program() -> None:
-    """The installed command: as ``main``, and then gone at once.
+    """Run the command line like ``main``, then end the process without shutting the interpreter down.
 
-    Everything is written by then. Taking down the interpreter piece by piece, every result and module, would take a
-    tenth of the time of a small capture.
+    Everything is written by then. Freeing every result and module would take a tenth of the time of a small capture.
     """
     try:
         main()

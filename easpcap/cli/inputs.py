@@ -1,4 +1,4 @@
-"""From what was written on the command line to files that exist, and to the password."""
+"""Turns arguments into existing files, and reads the password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ _MAX_PASSWORD_BYTES = 64 * 1024
 
 
 def expanded(traces: Sequence[str]) -> list[str]:
-    """Patterns with * or ? where no file has that very name: Windows shells leave them to the program."""
+    """The captures with patterns (``*`` and ``?``) expanded, as Windows shells leave that to the program.
+
+    A file whose name contains ``*`` or ``?`` is taken as it is.
+
+    Raises:
+        CaptureError: no file matches a pattern.
+    """
     paths: list[str] = []
     for trace in traces:
         if ("*" in trace or "?" in trace) and not os.path.lexists(trace):
@@ -25,7 +31,7 @@ def expanded(traces: Sequence[str]) -> list[str]:
 
             matches = sorted(glob.glob(trace))  # noqa: PTH207  # takes absolute and relative patterns alike
             if not matches:
-                msg = f"{trace}: no file fits this pattern"
+                msg = f"{trace}: no file matches this pattern"
                 raise CaptureError(msg)
             paths.extend(matches)
         else:
@@ -34,16 +40,20 @@ def expanded(traces: Sequence[str]) -> list[str]:
 
 
 def files_in_folders(paths: Sequence[str]) -> list[str]:
-    """The files of those paths that are folders: a folder of keys is as many inputs."""
+    """The files in those paths that are folders; a folder of keys counts as its files."""
     found: list[str] = []
     for path in paths:
-        with contextlib.suppress(OSError, ValueError):  # no folder, or none that can be read
+        with contextlib.suppress(OSError, ValueError):  # not a folder, or not readable
             found.extend(str(file) for file in Path(path).iterdir())
     return found
 
 
 def read_password(password_file: str | None) -> bytes | None:
-    """From the file, without the last line break only; else from EASPCAP_PASSWORD; else None."""
+    """The password from the file without its last line break; else from EASPCAP_PASSWORD; else None.
+
+    Raises:
+        KeyFileError: the file cannot be read, or is too long for a password.
+    """
     if password_file is None:
         from_environment = os.environ.get("EASPCAP_PASSWORD")
         return None if from_environment is None else from_environment.encode("utf-8", "surrogateescape")
@@ -63,7 +73,7 @@ def read_password(password_file: str | None) -> bytes | None:
 
 
 def _line(data: bytes) -> bytes:
-    """The password as UTF-8; editors and shells of Windows write byte order marks and UTF-16."""
+    """The password as UTF-8: Windows editors and shells write byte order marks and UTF-16."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data.decode("utf-16", "replace").encode()
     data = data.removeprefix(b"\xef\xbb\xbf")

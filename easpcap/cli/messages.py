@@ -1,4 +1,4 @@
-"""What is said beside the data, on standard error: one line each, nothing that could steer a terminal."""
+"""Messages on standard error: one line each, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def say(text: str) -> None:
-    """``easpcap: text`` on standard error, if there is one."""
+    """Write ``easpcap: text`` to standard error, if there is one."""
     from easpcap.report.escape import shown
 
     line = f"easpcap: {shown(text)}\n"

@@ -1,4 +1,4 @@
-"""Where the data goes: standard output as UTF-8 bytes, or a file that appears whole or not at all."""
+"""Writes the data: to standard output as UTF-8, or to a file that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import IO
 
-#: What writing to a pipe that nobody reads any more gives; Windows says EINVAL.
+#: Errors of writing to a pipe whose reader has gone; on Windows it can be EINVAL.
 _CLOSED_PIPE = {errno.EPIPE, errno.EINVAL} if sys.platform == "win32" else {errno.EPIPE}
 
 
@@ -25,22 +25,22 @@ class OutputError(EaspcapError):
 
 
 def check_output(output: str, inputs: Sequence[str]) -> None:
-    """Refuse an output that is one of the inputs, also by another name, and one that cannot be made."""
+    """Raise OutputError if ``output`` is one of the inputs, under any name, or cannot be created."""
     if output == "-":
         return
     for path in inputs:
         if path != "-" and _same_file(output, path):
-            msg = f"{output}: is an input ({path}) and will not be overwritten"
+            msg = f"{output}: is also an input ({path}) and will not be overwritten"
             raise OutputError(msg)
     if "-" in inputs and _is_standard_input(output):
-        msg = f"{output}: is the file standard input reads from and will not be overwritten"
+        msg = f"{output}: standard input reads from this file, so it will not be overwritten"
         raise OutputError(msg)
     target = Path(os.path.realpath(output))
     if target.is_dir():
         msg = f"{output}: is a folder"
         raise OutputError(msg)
     if not target.parent.is_dir():
-        msg = f"{output}: there is no folder {target.parent}"
+        msg = f"{output}: the folder {target.parent} does not exist"
         raise OutputError(msg)
 
 
@@ -57,10 +57,10 @@ def _is_standard_input(output: str) -> bool:
 
 
 def write_output(pieces: Iterable[str], output: str) -> None:
-    """Write everything; a reader who closes the pipe early is no error.
+    """Write all pieces; it is not an error if the reader of a pipe closes it early.
 
     Raises:
-        OutputError: the file cannot be written; nothing of it is left behind.
+        OutputError: the file cannot be written; no part of it remains.
     """
     if output == "-":
         _write_standard_output(pieces)
@@ -68,7 +68,7 @@ def write_output(pieces: Iterable[str], output: str) -> None:
     try:
         target = Path(os.path.realpath(output))
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            with target.open("wb") as device:  # a pipe or /dev/null: nothing to replace
+            with target.open("wb") as device:  # a named pipe or /dev/null: not to be replaced by a file
                 _write(device, pieces)
             return
         with _replacing(target) as file:
@@ -80,14 +80,14 @@ def write_output(pieces: Iterable[str], output: str) -> None:
 
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A new file beside ``target`` that takes its name once it is whole and on the disk."""
+    """A new file in the folder of ``target`` that replaces it once it is complete and on the disk."""
     temporary = target.with_name(f".{target.name[:100]}.{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():  # whoever could not read it before cannot read it now
+        if target.exists():  # keep who may read it
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     except BaseException:
@@ -96,13 +96,13 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
 
 
 def _write_standard_output(pieces: Iterable[str]) -> None:
-    if sys.stdout is None:  # closed by whoever started us
+    if sys.stdout is None:  # closed by the process that started this one
         raise OutputError("standard output is closed")
     try:
         _write(sys.stdout.buffer, pieces)
         sys.stdout.buffer.flush()
     except OSError as error:
-        # What is still buffered would fail again, with a message, when the interpreter ends.
+        # Otherwise the interpreter flushes the rest of the buffer at exit, and prints another error.
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, sys.stdout.fileno())

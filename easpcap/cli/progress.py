@@ -1,4 +1,4 @@
-"""A progress bar on standard error: only on a terminal, only where reading takes a while."""
+"""A progress bar on standard error, shown on a terminal only and for large captures only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_WORTH_SHOWING = 20 * 2**20  # bytes; less is read before a bar could be looked at
+_WORTH_SHOWING = 20 * 2**20  # bytes; less is read within a second
 
 
 @contextlib.contextmanager
 def progress_bar(traces: Sequence[str]) -> Iterator[Callable[[int, int | None], None] | None]:
-    """What analyze() calls as the reading goes on, or None."""
+    """The callback that analyze() reports its progress to, or None if no bar is shown."""
     if not _wanted(traces):
         yield None
         return

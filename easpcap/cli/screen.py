@@ -1,4 +1,4 @@
-"""What a report for people depends on: how wide the screen is, whether in colour, and the command that was given."""
+"""What a text report depends on: the width of the screen, colour, and the arguments of the command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _TRACES_NAMED = 3
 
 
 def layout_for(options: Options) -> Layout:
-    """As wide as the terminal, in colour where it has one; plain everywhere else (NO_COLOR: see no-color.org)."""
+    """The terminal's width, and colour if it has any; 100 columns without colour elsewhere.
+
+    NO_COLOR switches colour off (no-color.org).
+    """
     from easpcap.report.text.layout import MAX_WIDTH, MIN_WIDTH, Layout
 
     if options.output != "-" or sys.stdout is None or not sys.stdout.isatty():
@@ -28,14 +31,14 @@ def layout_for(options: Options) -> Layout:
 
 
 def _understands_ansi() -> bool:
-    """Whether escape sequences work; on Windows they must be switched on, which an empty command does."""
+    """Whether escape sequences work. On Windows, running an empty command switches them on."""
     if sys.platform == "win32":
-        os.system("")  # noqa: S605, S607  # starts nothing but the shell that enables them
+        os.system("")  # noqa: S605, S607  # an empty command runs no program but the shell
     return True
 
 
 def arguments_given(options: Options) -> str:
-    """Captures and keys as they were given, for the commands that the report names."""
+    """The captures and keys as a command line, for the commands that the report suggests."""
     from easpcap.report.escape import shown
 
     words = list(options.traces[:_TRACES_NAMED])

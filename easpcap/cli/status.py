@@ -1,4 +1,4 @@
-"""The exit statuses: 2 goes before 3, 3 before 1."""
+"""The exit statuses. 2 takes precedence over 3, and 3 over 1."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 
 DONE = 0
 FOUND = 1  # a finding at or above --fail-on
-UNUSABLE = 2  # wrong usage, unreadable input, no named key file usable, an internal error
+UNUSABLE = 2  # wrong usage, unreadable input, none of the key files usable, or an internal error
 NOTHING_DECRYPTED = 3  # keys were given, application data was encrypted, and none was decrypted
-INTERRUPTED = 130  # by Ctrl-C, as shells have it
+INTERRUPTED = 130  # by Ctrl-C: 128 + SIGINT, as shells report it
 
 _SEVERITIES = ("notice", "warning", "critical")
 
 
 def unusable_keys(analysis: Analysis) -> list[KeyFile]:
-    """Key files that were named and cannot be used at all."""
+    """The key files that cannot be used at all."""
     return [key for key in analysis.keys if key.kind == "unusable"]
 
 
 def exit_status(analysis: Analysis, options: Options) -> int:
-    """What the analysis means for a script."""
+    """The exit status for a finished analysis."""
     named = len(options.keys) + len(options.key_logs)
     if named and len(unusable_keys(analysis)) >= named:
         return UNUSABLE

@@ -1,9 +1,9 @@
-"""Results as text, tables, CSV, JSON and JSON lines. Renderers yield pieces of text; who writes them is the cli's.
+"""Results as text, tables, CSV, JSON and JSON lines. Renderers yield pieces of text; the cli writes them.
 
     text      the report for people        document  JSON, JSON lines
-    table     CSV, aligned tables          timeline  one row an event
+    table     CSV, aligned tables          timeline  one row per event
 
-A renderer is loaded when it is first asked for: a run needs one of them.
+A renderer is loaded on first use, because a run needs only one of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HOME_OF = {
 
 
 def __getattr__(name: str) -> object:
-    """Load a renderer when it is first asked for (PEP 562)."""
+    """Load a renderer on first use (PEP 562)."""
     if name not in _HOME_OF:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

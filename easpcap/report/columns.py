@@ -1,4 +1,4 @@
-"""The columns of every table: names are those of the JSON fields, flattened with dots. New ones only at the end."""
+"""The columns of every table: the names of the JSON fields, joined with dots. New columns are added at the end only."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
     "timeline": timeline.COLUMNS,
 }
 
-#: What a table shows on a screen; CSV and JSON have every field.
+#: The columns of a table on the screen; CSV and JSON have every field.
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     "connections": (
         "id",

@@ -1,4 +1,4 @@
-"""JSON and JSON lines, written piece by piece: no document is ever held as one text."""
+"""JSON and JSON lines, in pieces: the whole document is never in memory as one text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSPECT_SECTIONS = ("inputs", "keys", "connections", "exchanges", "findings", "a
 
 @cache
 def _encoder() -> Callable[[object], str]:
-    """ASCII only: whatever reads it, no control or bidirectional character from the wire reaches a screen."""
+    """ASCII only, so that no control or bidirectional character from the wire reaches a terminal."""
     import json
 
     return json.JSONEncoder(ensure_ascii=True, separators=(", ", ": "), allow_nan=False).encode
@@ -40,13 +40,13 @@ def _encode(value: object) -> str:
 
 
 def render_json(analysis: Analysis, sections: Sequence[str] = INSPECT_SECTIONS) -> Iterator[str]:
-    """One JSON object with the named sections, one row a line; the whole of ``inspect`` ends in a summary."""
+    """One JSON object with the named sections, one row per line; with several sections also a summary."""
     rows = {section: _rows(analysis, section) for section in sections}
     return json_pieces(SCHEMA, rows, summary_row(analysis) if len(sections) > 1 else None)
 
 
 def json_pieces(schema: str, sections: Mapping[str, Iterable[Row]], summary: Row | None) -> Iterator[str]:
-    """A document of any schema: who says so, the sections, the summary."""
+    """A document of any schema: the name of the schema, the program, the sections, the summary."""
     yield f'{{"schema": {_encode(schema)},\n"tool": {_encode(tool_row())}'
     for section, rows in sections.items():
         yield f",\n{_encode(section)}: ["
@@ -58,13 +58,13 @@ def json_pieces(schema: str, sections: Mapping[str, Iterable[Row]], summary: Row
 
 
 def render_jsonl(analysis: Analysis, sections: Sequence[str] = INSPECT_SECTIONS) -> Iterator[str]:
-    """The same rows, one a line, each with its ``type``."""
+    """The same rows, one per line, each with its ``type``."""
     rows = {section: _rows(analysis, section) for section in sections}
     return jsonl_pieces(SCHEMA, rows, summary_row(analysis) if len(sections) > 1 else None)
 
 
 def jsonl_pieces(schema: str, sections: Mapping[str, Iterable[Row]], summary: Row | None) -> Iterator[str]:
-    """The rows of any schema; the summary says which."""
+    """The rows of any schema; the summary row names the schema."""
     for section, rows in sections.items():
         kind = SECTION_TYPES[section]
         for row in rows:

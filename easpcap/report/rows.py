@@ -35,7 +35,7 @@ SCHEMA = "easpcap.inspect/1"
 
 
 class Citer:
-    """Finds the capture a merged frame number came from."""
+    """Finds the capture file that a frame number over all captures belongs to."""
 
     def __init__(self, inputs: list[InputFile]) -> None:
         sources = sorted((source for source in inputs if source.packets), key=lambda source: source.first_frame)
@@ -43,7 +43,7 @@ class Citer:
         self._paths = [path_text(source.path) for source in sources]
 
     def cite(self, frame: int | None) -> tuple[str | None, int | None]:
-        """(path of the capture, frame number in it) of a merged frame number; (None, None) where unknown."""
+        """(path of the capture, frame number in it) for a frame number over all captures; (None, None) if unknown."""
         place = bisect_right(self._firsts, frame) - 1 if frame is not None else -1
         if frame is None or place < 0:
             return None, None
@@ -51,19 +51,19 @@ class Citer:
 
 
 def path_text(path: str) -> str:
-    """A file name as text that every JSON reader takes: bytes that are no UTF-8 appear as escapes."""
+    """A file name as valid Unicode: bytes that are not UTF-8 become backslash escapes."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def tool_row() -> Row:
-    """Who says so."""
+    """The name and version of this program."""
     from easpcap import __version__
 
     return {"name": "easpcap", "version": __version__}
 
 
 def input_row(source: InputFile) -> Row:
-    """One capture as read."""
+    """One capture."""
     return {
         "path": path_text(source.path),
         "sha256": source.sha256,
@@ -78,7 +78,7 @@ def input_row(source: InputFile) -> Row:
 
 
 def key_row(key: KeyFile) -> Row:
-    """One key file as given; never its contents."""
+    """One key file; never its contents."""
     return {
         "path": path_text(key.path),
         "kind": key.kind,
@@ -90,7 +90,7 @@ def key_row(key: KeyFile) -> Row:
 
 
 def connection_row(connection: Connection) -> Row:
-    """One TCP connection with its TLS side and the verdict on its decryption."""
+    """One TCP connection with its TLS session and whether it was decrypted."""
     verdict = connection.decryption
     return {
         "id": connection.id,
@@ -154,7 +154,7 @@ def _renegotiation(renegotiation: Renegotiation) -> Row:
 
 
 def exchange_row(exchange: Exchange, command: Command | None) -> Row:
-    """One request with its responses, and what ActiveSync says of it."""
+    """One request with its responses and its ActiveSync command."""
     request, response = exchange.request, exchange.response
     message = request or response
     return {
@@ -270,7 +270,7 @@ def _citation(frame: int | None, citer: Citer) -> Row:
 
 
 def anomaly_row(anomaly: LocatedAnomaly, citer: Citer) -> Row:
-    """One oddity and where it stands."""
+    """One anomaly and where it was seen."""
     return {
         "code": anomaly.code,
         "connection": anomaly.connection,
@@ -281,7 +281,7 @@ def anomaly_row(anomaly: LocatedAnomaly, citer: Citer) -> Row:
 
 
 def summary_row(analysis: Analysis) -> Row:
-    """Findings grouped by cause, and the counts a script asks for first."""
+    """Findings grouped by cause, and the counts that scripts need most."""
     decryption: dict[str, int] = {}
     for connection in analysis.connections:
         status = connection.decryption.status

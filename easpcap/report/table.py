@@ -1,4 +1,4 @@
-"""Rows as CSV (RFC 4180) and as tables: the fields of the JSON, flattened with dots."""
+"""Rows as CSV (RFC 4180) and as aligned tables: the JSON fields, with dotted names for nested ones."""
 
 from __future__ import annotations
 
@@ -21,30 +21,28 @@ _BOM = "\ufeff"
 _LINE_END = "\r\n"
 _ROWS_A_PIECE = 256
 
-#: Numbers that are kept as text for their exact decimals; a minus in front of them begins no formula.
+#: Columns whose numbers are kept as text, for exact decimals; a leading minus does not make them a formula.
 _NUMERIC_TEXTS = frozenset({"offset_s"})
 
-#: Longer texts would push a table beyond every screen; CSV and JSON have them whole.
+#: Longer texts are cut in tables; CSV and JSON have them in full.
 _TABLE_CELL_WIDTH = 60
 
 
-def flattened(row: Row, columns: Sequence[str]) -> list[Any]:
-    """The values of dotted ``columns``; None where any part of the way is missing."""
-    return _flattener(columns)(row)
-
-
 def _flattener(columns: Sequence[str]) -> Callable[[Row], list[Any]]:
-    """Takes the values of ``columns`` out of rows: neighbours in one object with one call each."""
+    """A function that returns the values of dotted ``columns``; None where the object of a column is missing.
+
+    Neighbouring columns of one object are read with one call.
+    """
     steps = []
-    for way, group in groupby((column.rpartition(".") for column in columns), key=itemgetter(0)):
+    for parent, group in groupby((column.rpartition(".") for column in columns), key=itemgetter(0)):
         names = [name for _, _, name in group]
-        steps.append((way.split(".") if way else (), _values_of(names), (None,) * len(names)))
+        steps.append((parent.split(".") if parent else (), _values_of(names), (None,) * len(names)))
 
     def flatten(row: Row) -> list[Any]:
         values: list[Any] = []
-        for way, values_of, missing in steps:
+        for path, values_of, missing in steps:
             part: Any = row
-            for name in way:
+            for name in path:
                 part = part[name] if part is not None else None
             values += values_of(part) if part is not None else missing
         return values
@@ -55,17 +53,17 @@ def _flattener(columns: Sequence[str]) -> Callable[[Row], list[Any]]:
 def _values_of(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
     if len(names) > 1:
         return itemgetter(*names)
-    (name,) = names  # of a single one itemgetter gives the bare value
+    (name,) = names  # itemgetter with one name returns the value, not a tuple
     return lambda part: (part[name],)
 
 
 def render_csv(analysis: Analysis, section: str, *, bom: bool = False) -> Iterator[str]:
-    """A header row and one row each, lines ended by CRLF; empty means unknown."""
+    """A header row, then one line per row, each ended by CRLF; an empty cell means unknown."""
     return csv_pieces(_rows(analysis, section), CSV_COLUMNS[section], bom=bom)
 
 
 def csv_pieces(rows: Iterable[Row], columns: Sequence[str], *, bom: bool = False) -> Iterator[str]:
-    """The dotted ``columns`` of any rows, in the same form."""
+    """The dotted ``columns`` of any rows as CSV."""
     yield (_BOM if bom else "") + ",".join(columns) + _LINE_END
     lines = _csv_lines(rows, columns)
     while piece := list(islice(lines, _ROWS_A_PIECE)):
@@ -74,23 +72,12 @@ def csv_pieces(rows: Iterable[Row], columns: Sequence[str], *, bom: bool = False
 
 
 def _csv_lines(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
-    """One line a row. Most have nothing to escape: the cells are joined first and judged as a whole."""
+    """One line per row. Most rows need no escaping, so the joined line is checked before the single cells."""
     flatten = _flattener(columns)
     commas = len(columns) - 1
     for row in rows:
         values = flatten(row)
-        texts = [
-            v
-            if type(v) is str
-            else ""
-            if v is None
-            else str(v)
-            if type(v) is int
-            else "true"
-            if v is True
-            else _csv_text(v)
-            for v in values
-        ]
+        texts = [v if isinstance(v, str) else "" if v is None else _csv_text(v) for v in values]
         line = ",".join(texts)
         if not is_plain_line(line):
             yield ",".join(map(_csv_cell, values, columns))
@@ -107,20 +94,22 @@ def _csv_cell(value: object, column: str) -> str:
 
 
 def _csv_text(value: object) -> str:
-    """Texts as they are, numbers and truth values as in JSON, lists of numbers by blanks, anything else as JSON."""
+    """Texts as they are, numbers and booleans as in JSON, lists of numbers separated by blanks, the rest as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, list) and all(isinstance(item, int) for item in value):
-        return " ".join(map(str, value))
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(item, int) for item in value):
+        return " ".join(map(str, value))
     import json
 
     return json.dumps(value, ensure_ascii=True)
 
 
 def render_table(analysis: Analysis, section: str) -> Iterator[str]:
-    """The columns that are read most, aligned."""
+    """The columns in TABLE_COLUMNS, aligned."""
     from tabulate import tabulate
 
     columns = TABLE_COLUMNS[section]

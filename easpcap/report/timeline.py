@@ -1,7 +1,7 @@
-"""The timeline: one row an event, the two directions of a connection in causal order, connections merged by time.
+"""The timeline: one row per event, in causal order within a connection, by time between connections.
 
-Built from an Analysis alone. Rows of one connection keep the order of their Position.stamp whatever the clock says;
-between connections the running maximum of the time inside each connection decides, then that of the frame.
+Rows of one connection are in the order of their Position.stamp, even where the times of the capture run backwards.
+Between connections the order is by the running maximum of the time within each connection, then of the frame.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COLUMNS = (
     "detail",
 )
 
-#: Facts that are events of the timeline, and what an event of the same segment comes after. The rest is told by these.
+#: The kinds of facts that are events of the timeline, and the event of each.
 FACT_EVENTS = {
     "tcp-open": "tcp-open",
     "tls-begin": "tls-begin",
@@ -64,7 +64,7 @@ FACT_EVENTS = {
     "capture-end": "capture-end",
 }
 
-#: Events that one segment brings stand in the order of their layers: handshake, HTTP, then what closes.
+#: The order of events in one segment, by layer: handshake, HTTP, then what closes the connection.
 _PLACE_IN_SEGMENT = {
     "tcp-open": 0,
     "tls-begin": 0,
@@ -90,7 +90,7 @@ _PLACE_IN_SEGMENT = {
 
 
 class _Event(NamedTuple):
-    """An event before it becomes a row."""
+    """An event of the timeline."""
 
     position: Position
     event: str
@@ -103,7 +103,7 @@ class _Event(NamedTuple):
 
 
 def timeline_rows(analysis: Analysis) -> Iterator[Row]:
-    """The rows in order, keys as in COLUMNS, None where unknown."""
+    """The rows in order: keys as in COLUMNS, None for unknown."""
     writer = _RowWriter(analysis)
     findings = _findings_by_connection(analysis)
     keyed: list[tuple[int, int, Connection | None, _Event]] = []
@@ -123,7 +123,7 @@ def timeline_rows(analysis: Analysis) -> Iterator[Row]:
 
 
 def _findings_by_connection(analysis: Analysis) -> dict[int, list[Finding]]:
-    """Findings under the connection their evidence stands on."""
+    """Findings by the first of their connections, if they have evidence."""
     found = defaultdict(list)
     for finding in analysis.findings:
         if finding.evidence and finding.connections:
@@ -132,13 +132,13 @@ def _findings_by_connection(analysis: Analysis) -> dict[int, list[Finding]]:
 
 
 def _end_of(source: InputFile) -> tuple[int, int]:
-    """Sort key behind everything of a capture."""
+    """A sort key after every event of a capture."""
     return (source.last_time or 0, source.first_frame + source.packets)
 
 
 def _input_end(source: InputFile) -> _Event:
     frame = source.first_frame + source.packets - 1
-    detail = "the capture is torn: its last packet is incomplete" if source.truncated else "the capture ends"
+    detail = "the capture is truncated: its last packet is incomplete" if source.truncated else "the capture ends"
     return _Event(Position(0, frame, source.last_time or 0, None), "capture-end", None, detail=detail)
 
 
@@ -161,7 +161,7 @@ def _finding(connection: Connection, finding: Finding) -> _Event:
 
 
 def _causal(event: _Event) -> tuple[int, int, int, int]:
-    """Stamp first; inside one segment by layer, and HTTP's events exchange by exchange."""
+    """By stamp; within one segment by layer, and HTTP events by exchange."""
     place = _PLACE_IN_SEGMENT[event.event]
     index = event.exchange.index if event.exchange is not None and place == 7 else 0  # HTTP's place
     return (event.position.stamp, place, index, event.event.endswith("complete"))
@@ -183,7 +183,7 @@ def _fact_events(connection: Connection) -> Iterator[_Event]:
 
 
 def _question(event: str, fact: Fact, renegotiation: Renegotiation) -> _Event:
-    """A HelloRequest, or a late CertificateRequest: what the server had received and the client had sent by then."""
+    """A HelloRequest or a late CertificateRequest, with how much of the body had been received and sent by then."""
     exchange, detail = renegotiation.exchange, fact_text(fact.what)
     had, sent = renegotiation.body_offset_acknowledged, renegotiation.body_offset_sent
     if exchange is not None and had is not None:
@@ -242,7 +242,7 @@ def _abandoned(exchange: Exchange, ended: Position) -> _Event:
 
 
 class _RowWriter:
-    """Fills in what every row of a connection or exchange repeats."""
+    """Adds to each event the columns of its connection and exchange."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._commands = analysis.commands

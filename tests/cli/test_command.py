@@ -58,7 +58,7 @@ def test_the_status_of_the_function_is_the_status_of_the_command(run_command):
 
 
 def test_an_error_in_the_function_is_status_two(capsys):
-    def fail(_options: Options) -> int:
+    def fail(_: Options) -> int:
         raise ZeroDivisionError
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

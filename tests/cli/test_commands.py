@@ -72,7 +72,8 @@ def test_the_report_names_commands_with_the_arguments_given(easpcap_main):
 def test_output_is_plain_and_100_wide_where_it_is_no_terminal(easpcap_main):
     out = easpcap_main("inspect", "t.pcap")[1].decode()
     assert "\x1b" not in out
-    assert max(len(line) for line in out.splitlines() if "easpcap" not in line) <= 100
+    to_be_copied = ("easpcap", "netsh", "appcmd")  # commands are never broken over lines
+    assert max(len(line) for line in out.splitlines() if not any(word in line for word in to_be_copied)) <= 100
 
 
 def test_version_and_help():

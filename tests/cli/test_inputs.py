@@ -25,7 +25,7 @@ def test_a_file_of_that_very_name_is_no_pattern(tmp_path, monkeypatch):
 
 def test_a_pattern_that_fits_nothing_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CaptureError, match="no file fits"):
+    with pytest.raises(CaptureError, match="no file matches"):
         expanded(["*.pcap"])
 
 

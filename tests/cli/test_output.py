@@ -56,7 +56,7 @@ def test_no_input_is_overwritten(pipeline, easpcap_main, tmp_path, role):
         "--password-file", names["password"], "-o", names[role],
     )  # fmt: skip
     assert (status, out) == (2, b"")
-    assert "is an input" in err
+    assert "is also an input" in err
     assert (tmp_path / names[role]).read_bytes() == b"evidence"
     assert pipeline.asked == {}  # refused before anything is read
 
@@ -71,7 +71,7 @@ def test_no_input_is_overwritten_through_another_name(tmp_path, monkeypatch):
         (tmp_path / "soft.pcap").symlink_to("trace.pcap")
         names.append("soft.pcap")
     for name in names:
-        with pytest.raises(OutputError, match="is an input"):
+        with pytest.raises(OutputError, match="is also an input"):
             check_output(name, ["trace.pcap"])
     check_output("other.pcap", ["trace.pcap"])
 

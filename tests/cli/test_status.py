@@ -97,3 +97,14 @@ def test_an_internal_error_is_one_line_unless_debugged(pipeline, easpcap_main):
 def test_ctrl_c_is_quiet(pipeline, easpcap_main):
     pipeline.error = KeyboardInterrupt()
     assert easpcap_main("inspect", "trace.pcap") == (130, b"", "")
+
+
+def test_a_connection_decrypted_in_part_counts_as_decrypted(pipeline, easpcap_main):
+    pipeline.analysis = builders.blind()
+    pipeline.analysis.connections[0].decryption = Decryption("partial", "gap")
+    assert easpcap_main("inspect", "trace.pcap", "--key", "server.pem")[0] == 0
+
+
+def test_a_key_log_counts_as_a_key(pipeline, easpcap_main):
+    pipeline.analysis = builders.blind()
+    assert easpcap_main("inspect", "trace.pcap", "--key-log", "keys.log")[0] == 3

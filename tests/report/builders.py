@@ -317,7 +317,7 @@ def incident() -> Analysis:
         findings=findings,
         causes=causes,
         anomalies=[
-            LocatedAnomaly("tcp-gap", 3, 205, START + 50 * SECOND, "1,460 bytes are missing"),
+            LocatedAnomaly("gap", 3, 205, START + 50 * SECOND, "1,460 bytes are missing"),
             LocatedAnomaly("http-bad-chunk", None, None, None, HOSTILE),
         ],
         packets_ignored={"not TCP": 57},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from easpcap.http.exchange import Exchange
 from easpcap.report import rows
 from easpcap.report.columns import CSV_COLUMNS
-from easpcap.report.table import flattened
+from easpcap.report.table import csv_pieces
 from easpcap.report.times import rfc3339
 from tests.report import builders
 
@@ -91,8 +91,9 @@ def test_csv_has_a_column_for_every_field_and_none_besides():
         assert fields - objects == columns  # an object that is null in one row is a leaf there
 
 
-def test_flattening_a_missing_object_gives_unknown():
-    assert flattened({"tls": None, "a": {"b": 1}}, ("tls.version", "a.b")) == [None, 1]
+def test_the_columns_of_a_missing_object_are_unknown():
+    header, row = "".join(csv_pieces([{"tls": None, "a": {"b": 1}}], ("tls.version", "a.b"))).splitlines()
+    assert (header, row) == ("tls.version,a.b", ",1")
 
 
 def test_a_path_that_is_no_utf_8_stays_readable_text():
@@ -109,3 +110,17 @@ def test_a_status_line_without_a_number_has_an_unknown_status():
 def test_the_stream_of_an_http2_exchange_is_shown():
     assert rows.exchange_row(Exchange(3, 0, stream=5), None)["stream"] == 5
     assert rows.exchange_row(Exchange(3, 0), None)["stream"] is None
+
+
+def test_a_message_with_lost_bytes_is_not_complete():
+    analysis = builders.quiet()
+    response = analysis.exchanges[0].response
+    assert rows.exchange_row(analysis.exchanges[0], None)["response"]["complete"] is True
+    response.missing = 1
+    assert rows.exchange_row(analysis.exchanges[0], None)["response"]["complete"] is False
+
+
+def test_a_message_without_an_end_is_not_complete():
+    analysis = builders.quiet()
+    analysis.exchanges[0].request.end_offset = None
+    assert rows.exchange_row(analysis.exchanges[0], None)["request"]["complete"] is False

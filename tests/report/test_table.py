@@ -93,3 +93,12 @@ def test_an_empty_table_says_so():
 def test_the_findings_table_reads_well(golden):
     golden("findings.txt", "".join(render_table(builders.incident(), "findings")))
     golden("exchanges.txt", "".join(render_table(builders.incident(), "exchanges")))
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(1)"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_formula_gets_its_apostrophe_in_every_cell(formula, place):
+    values = ["a", "b", "c"]
+    values[place] = formula
+    (line,) = _csv_lines([dict(zip("xyz", values, strict=True))], "xyz")
+    assert line.split(",")[place] == "'" + formula

@@ -98,7 +98,7 @@ def test_commands_that_lead_further_carry_the_arguments():
 
 def test_a_capture_without_tcp_says_so():
     analysis = Analysis([builders.input_file()], [], [], [], {}, packets_ignored={"not TCP": 412})
-    assert "no TCP connection in it" in text(analysis)
+    assert "no TCP connections" in text(analysis)
     assert "412 packets (not TCP)" in text(analysis)
 
 

@@ -1,4 +1,4 @@
-"""The default output of ``inspect``: one screen that says what was read, what is wrong, why, and what to change."""
+"""The report of ``inspect`` for people: what was read, what is wrong, why, and what to change."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def render_text(analysis: Analysis, layout: Layout | None = None, *, arguments: 
     """The report, line by line.
 
     Args:
-        analysis: what to tell.
-        layout: width and colour; 100 columns without colour where not given.
-        arguments: captures and key options as a command line has them, for the commands that lead further.
+        analysis: the results.
+        layout: width and colour; by default 100 columns without colour.
+        arguments: captures and key options as on the command line, for the suggested commands.
     """
-    from easpcap.report.text.conversations import conversation_lines  # not needed by the other reports for people
+    from easpcap.report.text.exchanges import exchange_lines  # other text reports do not need it
     from easpcap.report.text.findings import finding_lines
 
     layout = layout or Layout()
@@ -35,13 +35,13 @@ def render_text(analysis: Analysis, layout: Layout | None = None, *, arguments: 
     yield from finding_lines(analysis, layout)
     if analysis.connections:
         yield "\n"
-        yield from conversation_lines(analysis, layout)
+        yield from exchange_lines(analysis, layout)
         yield "\n"
         yield from _next_lines(layout, arguments)
 
 
 def _next_lines(layout: Layout, arguments: str) -> Iterator[str]:
-    """Commands that lead further; not wrapped, so that they can be copied whole."""
+    """Suggested commands; not wrapped, so that each can be copied as one line."""
     commands = (f"easpcap timeline {arguments} -o timeline.csv", f"easpcap inspect {arguments} --format json")
     for number, command in enumerate(commands):
         yield layout.styled("Next" if not number else "    ", "bold") + " " * 8 + command + "\n"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shortened, shown
 from easpcap.report.rows import Citer, path_text
-from easpcap.report.text.conversations import device_of, request_of
 from easpcap.report.text.cures import cure_lines
+from easpcap.report.text.exchanges import device_of, request_of
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
 from easpcap.report.times import same_day, span
 from easpcap.results import LogLine

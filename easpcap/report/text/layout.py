@@ -1,4 +1,4 @@
-"""Lines for people: wrapping under a label, colour where a terminal has it, numbers with thousands separators."""
+"""Lines for people: text wrapped beside a label, colour, aligned columns, numbers with thousands separators."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SEVERITY_STYLE = {"critical": "red", "warning": "yellow", "notice": "cyan"}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How wide, and whether in colour (ANSI escape sequences; only ever written by us, never from the wire)."""
+    """The width in columns, and whether to use colour (ANSI escape sequences)."""
 
     width: int = 100
     colour: bool = False
 
     def styled(self, text: str, style: str) -> str:
-        """``text`` in a style, or as it is where there is no colour."""
+        """``text`` in a style, or unchanged without colour."""
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour and text else text
 
     def labelled(
         self, label: str, text: str, *, indent: int = 0, label_width: int = 12, style: str = "bold"
     ) -> Iterator[str]:
-        """``text`` wrapped in a column right of ``label``; long words (paths, commands) are never broken."""
+        """``text`` wrapped in a column to the right of ``label``; long words (paths, commands) are not broken."""
         margin = " " * (indent + label_width)
         lines = wrapped(text, self.width - len(margin)) or [""]
         head = " " * indent + self.styled(label, style) + " " * max(label_width - len(label), 1)
@@ -42,7 +42,7 @@ class Layout:
     def paragraphs(
         self, label: str, texts: Sequence[str], *, indent: int = 0, label_width: int = 12, style: str = "bold"
     ) -> Iterator[str]:
-        """Several texts under one label, each on its own line; wrapped lines of several stand deeper."""
+        """Several texts beside one label, each on a new line; their continuation lines are indented."""
         margin = " " * (indent + label_width)
         for number, text in enumerate(texts):
             lines = wrapped(text, self.width - len(margin), hanging=2 if len(texts) > 1 else 0) or [""]
@@ -55,7 +55,7 @@ class Layout:
 
 
 def wrapped(text: str, width: int, *, hanging: int = 0) -> list[str]:
-    """``text`` in lines of at most ``width``, broken at blanks only."""
+    """``text`` in lines of at most ``width`` characters, broken at blanks only."""
     wrapper = TextWrapper(
         max(width, MIN_WIDTH // 2), subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
     )
@@ -75,9 +75,9 @@ def listed(texts: Sequence[str]) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> Iterator[str]:
-    """Rows as lines of aligned columns, two blanks between; columns of ``right`` are aligned to the right.
+    """Rows as lines of aligned columns, two blanks apart; the columns in ``right`` are aligned to the right.
 
-    tabulate does this for the tables of the other commands; its import alone takes longer than a small analysis.
+    The tables of the other commands use tabulate. Importing it takes longer than a small analysis.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -1,4 +1,4 @@
-"""What was read: the captures, how good they are."""
+"""What was read: the captures, and what is missing from them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,37 @@ if TYPE_CHECKING:
 
 _INPUTS_SHOWN = 4
 _ANOMALIES_SHOWN = 4
-_TOLD_ABOVE = frozenset({"gap", "capture-truncated"})
+#: What each anomaly code means, in words that fit any number of occurrences. A gap and a truncated capture have lines
+#: of their own.
+ANOMALY_WORDS = {
+    "capture-damaged": "damaged capture file, read up to the damage",
+    "tcp-out-of-window": "TCP segments far outside the receive window",
+    "tcp-overlap-conflict": "TCP retransmissions with different content",
+    "tcp-late-bytes": "TCP data that arrived after it was counted as missing",
+    "tcp-data-after-close": "TCP data after FIN or RST",
+    "tls-record-cut": "TLS records cut off at the end of a stream",
+    "tls-bad-record": "data that is not a TLS record where one should begin",
+    "tls-lost": "directions in which no TLS record could be found again after a gap",
+    "tls-bad-mac": "TLS records that fail their integrity check",
+    "tls-broken-message": "malformed TLS handshake messages or alerts",
+    "tls-unexpected-message": "TLS handshake messages where the protocol does not allow them",
+    "tls-secret-missing": "TLS 1.3 secrets missing from the key log",
+    "tls-early-data-rejected": "early data (0-RTT) that the server rejected",
+    "tls-draft": "connections that use a draft of TLS 1.3",
+    "tls-finished-mismatch": "Finished messages that do not match the handshake",
+    "http-head-too-large": "HTTP heads above the size limit",
+    "http-not-a-message": "data that is not HTTP where a message should begin",
+    "http-bad-chunk": "invalid chunked coding",
+    "http-bad-field": "malformed HTTP header fields",
+    "http-bad-length": "invalid or contradictory Content-Length fields",
+    "http-bad-status": "HTTP status codes that are not three digits",
+    "http-unanswered": "pipelined requests beyond the limit, without a response",
+}
+_SHOWN_ELSEWHERE = frozenset({"gap", "capture-truncated"})
 
 
 def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
-    """One paragraph a capture."""
+    """One paragraph per capture."""
     for number, source in enumerate(analysis.inputs[:_INPUTS_SHOWN]):
         yield from layout.labelled("Read" if number == 0 else "", _input(source))
     left = len(analysis.inputs) - _INPUTS_SHOWN
@@ -41,21 +67,21 @@ def _input(source: InputFile) -> str:
 
 
 def quality_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
-    """Whether the capture has everything that passed, and what it lacks."""
+    """Whether the captures are complete, and if not, what is missing."""
     if not analysis.connections:
         ignored = _ignored(analysis)
-        nothing = "no TCP connection in it; easpcap reads TCP only"
+        nothing = "no TCP connections; easpcap reads TCP only"
         yield from layout.labelled("Capture", nothing + (f" ({ignored})" if ignored else ""))
         return
     flaws = list(_flaws(analysis))
     if not flaws:
-        flaws = ["complete: both directions, no gaps, no packets cut"]
+        flaws = ["complete: both directions, no gaps, no truncated packets"]
     ignored = _ignored(analysis)
     if ignored:
-        flaws.append(f"left out: {ignored}")
-    odd = _odd(analysis)
-    if odd:
-        flaws.append(f"odd: {odd}")
+        flaws.append(f"ignored: {ignored}")
+    unusual = _unusual(analysis)
+    if unusual:
+        flaws.append(f"unusual: {unusual}")
     yield from layout.paragraphs("Capture", flaws)
 
 
@@ -64,18 +90,18 @@ def _flaws(analysis: Analysis) -> Iterator[str]:
     for source in analysis.inputs:
         if source.truncated:
             name = f"{shown(path_text(source.path))}: " if len(analysis.inputs) > 1 else ""
-            yield f"{name}torn at its end: the last packet is incomplete, everything before it was used"
+            yield f"{name}truncated: the file ends in mid-packet; everything before that was used"
     lost = [c for c in connections if any(c.gaps) and "truncated" not in str(c.decryption.reason)]
     if lost:
         total = sum(sum(connection.gaps) for connection in lost)
         yield f"{count(total, 'byte')} missing from {count(len(lost), 'connection')} (packets the capture did not see)"
     cut = sum("truncated" in str(c.decryption.reason) for c in connections)
     if cut:
-        yield f"packets cut by a snapshot length on {count(cut, 'connection')}: capture with -s 0"
-    for direction, words in ((TO_SERVER, "the client"), (TO_CLIENT, "the server")):
-        silent = sum(c.payload_bytes[1 - direction] > 0 and _never_seen(c.last_data[direction]) for c in connections)
+        yield f"packets truncated by a snapshot length on {count(cut, 'connection')}: capture with -s 0"
+    for direction, sender in ((TO_SERVER, "the client"), (TO_CLIENT, "the server")):
+        silent = sum(c.payload_bytes[1 - direction] > 0 and c.last_data[direction] is None for c in connections)
         if silent:
-            yield f"{count(silent, 'connection')} without any data from {words}"
+            yield f"{count(silent, 'connection')} without any data from {sender}"
     late = sum(c.roles_known_by not in {"syn", "syn-ack"} for c in connections)
     if late:
         yield f"{count(late, 'connection')} had begun before the capture"
@@ -84,17 +110,14 @@ def _flaws(analysis: Analysis) -> Iterator[str]:
         yield f"{count(still_open, 'connection')} still open when the capture ends"
 
 
-def _never_seen(last_data: object | None) -> bool:
-    return last_data is None
-
-
 def _ignored(analysis: Analysis) -> str:
-    """Packets that gave nothing, by reason, most frequent first."""
+    """The number of ignored packets by reason, most frequent first."""
     reasons = sorted(analysis.packets_ignored.items(), key=lambda item: (-item[1], item[0]))
     return listed([f"{count(packets, 'packet')} ({shown(reason)})" for reason, packets in reasons[:3] if packets])
 
 
-def _odd(analysis: Analysis) -> str:
-    codes = Counter(a.code for a in analysis.anomalies if a.code not in _TOLD_ABOVE).most_common()
-    texts = [f"{code} ({number:,})" if number > 1 else code for code, number in codes[:_ANOMALIES_SHOWN]]
+def _unusual(analysis: Analysis) -> str:
+    """The most frequent anomalies in words, with how often each was seen."""
+    codes = Counter(a.code for a in analysis.anomalies if a.code not in _SHOWN_ELSEWHERE).most_common()
+    texts = [f"{ANOMALY_WORDS.get(code, shown(code))} ({number:,})" for code, number in codes[:_ANOMALIES_SHOWN]]
     return ", ".join(texts) + (", ..." if len(codes) > _ANOMALIES_SHOWN else "")

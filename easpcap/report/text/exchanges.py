@@ -1,4 +1,4 @@
-"""The conversations: one line an exchange, or a connection where nothing could be read. At most a screenful."""
+"""One line per exchange, or per connection if no exchange could be read. At most a screenful."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS_SHOWN = 20
 _DEVICE, _COMMAND = 2, 3
 _GIVING_WAY = (_COMMAND, _DEVICE)  # on a narrow screen
 _NARROWEST = 8
-_WIDE_ENOUGH = 90  # below it the time goes without milliseconds, and how long it took is left out
+_WIDE_ENOUGH = 90  # below it, milliseconds and the column "took" are left out
 _TOOK = 6
 _OUTCOMES = {
     "completed": "completed",
@@ -32,7 +32,7 @@ _RIGHT_OF_EXCHANGES = frozenset({0, 5, _TOOK})
 
 
 def device_of(analysis: Analysis, exchange: Exchange) -> str:
-    """The device in the words people use for it: model, else type, else id; ``-`` where unknown."""
+    """The device as people call it: the model, else the type, else the id; ``-`` if unknown."""
     command = analysis.commands.get(exchange.id)
     if command is None:
         return "-"
@@ -40,7 +40,7 @@ def device_of(analysis: Analysis, exchange: Exchange) -> str:
 
 
 def request_of(analysis: Analysis, exchange: Exchange) -> str:
-    """The command, else method and target, else ``(not captured)``."""
+    """The ActiveSync command, else method and target, else ``(not captured)``."""
     command = analysis.commands.get(exchange.id)
     if command is not None and command.command:
         return shown(command.command)
@@ -49,8 +49,8 @@ def request_of(analysis: Analysis, exchange: Exchange) -> str:
     return shortened(shown(f"{exchange.request.method} {exchange.request.target}"), MAX_WIDTH)
 
 
-def conversation_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
-    """The table of exchanges; of connections where there is no exchange."""
+def exchange_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
+    """The table of exchanges; the table of connections if there is no exchange."""
     if analysis.exchanges:
         yield from _exchange_table(analysis, layout)
     elif analysis.connections:
@@ -59,9 +59,8 @@ def conversation_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
 
 def _exchange_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
     chosen = _chosen(analysis)
-    total = count(len(analysis.exchanges), "exchange")
     where = count(len({exchange.connection for exchange in analysis.exchanges}), "connection")
-    yield layout.styled("Conversations", "bold") + f" ({total} on {where})\n"
+    yield layout.styled("Exchanges", "bold") + f" ({len(analysis.exchanges):,} on {where})\n"
     exact = layout.width >= _WIDE_ENOUGH
     times = [message.first.time_ns for e in chosen if (message := e.request or e.response) is not None]
     dated = bool(times) and not same_day(min(times), max(times))
@@ -70,11 +69,13 @@ def _exchange_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
     if not exact:
         rows = [(*row[:_TOOK], *row[_TOOK + 1 :]) for row in rows]
     yield from _table(rows, _RIGHT_OF_EXCHANGES if exact else _RIGHT_OF_EXCHANGES - {_TOOK}, layout)
-    yield from _and_more(len(analysis.exchanges) - len(chosen), "exchanges")
+    left = len(analysis.exchanges) - len(chosen)
+    if left > 0:
+        yield f"  ... and {left:,} more (those in findings are shown first): easpcap exchanges\n"
 
 
 def _chosen(analysis: Analysis) -> list[Exchange]:
-    """All, or a screenful: those in findings and those that did not end well before the others; in order of time."""
+    """All exchanges, or a screenful: those in findings and those that failed are preferred; in order of time."""
     if len(analysis.exchanges) <= ROWS_SHOWN:
         return analysis.exchanges
     found = {exchange.id: finding.severity for finding in analysis.findings for exchange in finding.exchanges}
@@ -92,17 +93,24 @@ def _exchange_cells(analysis: Analysis, exchange: Exchange, *, dated: bool, exac
     request, response = exchange.request, exchange.response
     first = (request or response).first if request or response else None  # type: ignore[union-attr]  # one of them is
     end = response.last if response is not None and response.complete else exchange.ended
-    ended = _OUTCOMES.get(exchange.outcome, exchange.outcome)
     return (
         str(exchange.connection),
         clock(first.time_ns, with_date=dated, exact=exact) if first is not None else "-",
-        device_of(analysis, exchange).partition(",")[0],  # the model; its software stands with the findings
+        device_of(analysis, exchange).partition(",")[0],  # the model; the findings also name its software
         request_of(analysis, exchange),
         str(response.status) if response is not None else "-",
         _body(request) if request is not None else "-",
         took(end.time_ns - first.time_ns) if end is not None and first is not None else "-",
-        ended + (", answered too late" if exchange.too_late else ""),
+        _ended(exchange),
     )
+
+
+def _ended(exchange: Exchange) -> str:
+    """How the exchange ended; a complete exchange with an error status is not called completed."""
+    status = exchange.response.status if exchange.response is not None else 0
+    if exchange.outcome == "completed" and 400 <= status < 600:  # error statuses, RFC 9110 section 15
+        return f"refused ({status})" if status < 500 else f"failed ({status})"
+    return _OUTCOMES.get(exchange.outcome, exchange.outcome) + (", answered too late" if exchange.too_late else "")
 
 
 def _body(request: Request) -> str:
@@ -122,7 +130,7 @@ def _connection_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
     where = f" to {servers.pop()}" if len(servers) == 1 else ""
     yield (
         layout.styled("Connections", "bold")
-        + f" ({len(analysis.connections):,}{where}; no HTTP exchange can be read)\n"
+        + f" ({len(analysis.connections):,}{where}; no HTTP exchange could be read)\n"
     )
     head = ("conn", "time", "client", "server", "sent", "received", "lasted", "TLS", "decryption", "closed by")
     rows = [head, *(_connection_cells(connection, dated=dated) for connection in chosen)]
@@ -130,7 +138,9 @@ def _connection_table(analysis: Analysis, layout: Layout) -> Iterator[str]:
         yield from _table([(*row[:3], *row[4:]) for row in rows], frozenset({0, 3, 4}), layout)
     else:
         yield from _table(rows, frozenset({0, 4, 5}), layout)
-    yield from _and_more(len(analysis.connections) - len(chosen), "connections")
+    left = len(analysis.connections) - len(chosen)
+    if left > 0:
+        yield f"  ... and {left:,} more: easpcap connections\n"
 
 
 def _connection_cells(connection: Connection, *, dated: bool) -> tuple[str, ...]:
@@ -156,7 +166,7 @@ def _table(rows: Sequence[tuple[str, ...]], right: frozenset[int], layout: Layou
 
 
 def _fitted(rows: Sequence[tuple[str, ...]], width: int) -> list[list[str]]:
-    """The rows with device and command shortened until a line fits the width, if it can."""
+    """The rows with device and command shortened so that a line fits the width, if possible."""
     fitted = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*fitted, strict=True)]
     excess = sum(widths) + 2 * (len(widths) - 1) - width
@@ -166,8 +176,3 @@ def _fitted(rows: Sequence[tuple[str, ...]], width: int) -> list[list[str]]:
         for row in fitted:
             row[place] = shortened(row[place], room)
     return fitted
-
-
-def _and_more(left: int, command: str) -> Iterator[str]:
-    if left > 0:
-        yield f"  ... and {left:,} more, those in findings shown first: easpcap {command}\n"
