@@ -7,7 +7,7 @@ The pipeline fills them, diagnosis adds findings, report renders them. Times are
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.fields import Fields
 
@@ -107,6 +107,14 @@ class TlsSummary(Fields):
     certificate_presented: bool | None
     renegotiations: list[Renegotiation] = field(default_factory=list)
     server_certificate: bytes | None = None  # DER of the leaf
+
+
+class FirstUndecrypted(NamedTuple):
+    """The first record that could not be decrypted on a connection on which records before it could."""
+
+    direction: int
+    offset: int  # of the record in its TCP stream
+    frame: int
 
 
 @dataclass(slots=True, eq=False, repr=False)

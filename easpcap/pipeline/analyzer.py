@@ -9,6 +9,7 @@ from easpcap.activesync.command import parse_command
 from easpcap.diagnosis import diagnose
 from easpcap.facts import CaptureEnd
 from easpcap.limits import ENDED_LINGER_NS, MAX_ANOMALIES, MAX_ENDED_CONNECTIONS, MAX_FACTS
+from easpcap.pipeline.compact import ExchangeCompactor
 from easpcap.pipeline.conversation import Conversation
 from easpcap.pipeline.decryption import decryption
 from easpcap.pipeline.rsa_prefetch import RsaPrefetcher
@@ -57,6 +58,7 @@ class Analyzer:
         self._connections: list[Connection] = []
         self._anomalies: list[LocatedAnomaly] = []
         self._rsa_prefetcher = RsaPrefetcher(keyring)
+        self._compactor = ExchangeCompactor()
         self._ended: deque[TcpConnection] = deque()
 
     def feed(self, batch: PacketBatch) -> None:
@@ -109,7 +111,7 @@ class Analyzer:
         def session(at: tuple[int, int]) -> TlsSession:
             return TlsSession(self.keyring, self._cache, tcp.server, at)
 
-        return Conversation(tcp, session, digest=self._digest)
+        return Conversation(tcp, session, self._compactor, digest=self._digest)
 
     def _close(self, tcp: TcpConnection) -> None:
         """Turn a conversation into its result and let go of its state."""
@@ -146,7 +148,7 @@ class Analyzer:
             facts=conversation.facts,
             record_runs=conversation.record_runs,
             key_sources=frozenset(conversation.tls.key_sources) if conversation.tls else frozenset(),
-            digest=conversation.digest(),
+            digest=conversation.digest.result() if conversation.digest is not None else None,
             last_data=[_last_byte(tcp, TO_SERVER), _last_byte(tcp, TO_CLIENT)],
         )
 
