@@ -67,7 +67,7 @@ class Conversation:
     ) -> None:
         self.tcp = tcp
         self.tls: TlsSession | None = None
-        self.http = HttpConversation(tcp.id, self._locate_plain)
+        self.http = HttpConversation(tcp.first.frame, self._locate_plain)
         self.exchanges: list[Exchange] = []
         self.facts: list[Fact] = []
         self.record_runs: list[RecordRun] = []
@@ -151,7 +151,7 @@ class Conversation:
         """The clear text is over: from here on HTTP and the digest are of what TLS carries."""
         self._finish_http()
         before = self.http
-        self.http = HttpConversation(self.tcp.id, self._locate_plain, before.next_index)
+        self.http = HttpConversation(self.tcp.first.frame, self._locate_plain, before.next_index)
         before.forget()
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         if self.digest is not None:
@@ -290,7 +290,7 @@ class Conversation:
             position = self.tcp.locate(direction, offset)
             if code in STOPPING:
                 self.undecrypted.not_decrypted(direction, offset)
-            self.anomalies.append(LocatedAnomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
+            self.anomalies.append(LocatedAnomaly(code, self.tcp.first.frame, position.frame, position.time_ns, detail))
 
 
 def _to(direction: int) -> str:
