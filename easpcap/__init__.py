@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from easpcap.keyfiles import load_keys
     from easpcap.pipeline.analyze import analyze
     from easpcap.pipeline.analyzer import Analyzer
+    from easpcap.pipeline.judge import judge
+    from easpcap.pipeline.partial import Partial, merge
     from easpcap.results import (
         Analysis,
         Cause,
@@ -57,6 +59,7 @@ __all__ = [
     "KeyFileError",
     "LocatedAnomaly",
     "Message",
+    "Partial",
     "Position",
     "RecordRun",
     "Renegotiation",
@@ -66,7 +69,9 @@ __all__ = [
     "__version__",
     "analyze",
     "facts",
+    "judge",
     "load_keys",
+    "merge",
     "open_capture",
 ]
 
@@ -76,7 +81,7 @@ _HOMES = {
     "easpcap.errors": ("CaptureError", "EaspcapError", "KeyFileError"),
     "easpcap.http.exchange": ("Exchange", "Interim", "Message", "Request", "Response"),
     "easpcap.keyfiles": ("load_keys",),
-    "easpcap.pipeline": ("Analyzer", "analyze"),
+    "easpcap.pipeline": ("Analyzer", "Partial", "analyze", "judge", "merge"),
     "easpcap.results": (
         "Analysis",
         "LocatedAnomaly",

@@ -23,6 +23,9 @@ MAX_LIVE_CONNECTIONS = 100_000
 #: Flows of closed connections remembered, so that their late segments do not look like new connections.
 MAX_CLOSED_FLOWS = 100_000
 
+#: Connections without an answer that are only counted: the frames of their first packets, which number the others.
+MAX_UNANSWERED_FRAMES = 2**20
+
 #: A TLS handshake message (its length field allows 16 MiB; real ones are certificates chains of some KiB).
 MAX_HANDSHAKE_MESSAGE = 256 * 2**10
 

@@ -110,6 +110,14 @@ class TlsSummary(Fields):
     server_certificate: bytes | None = None  # DER of the leaf
 
 
+class FirstUndecrypted(NamedTuple):
+    """The first record that could not be decrypted on a connection on which records before it could."""
+
+    direction: int
+    offset: int  # of the record in its TCP stream
+    frame: int
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Decryption(Fields):
     """The verdict: what could be decrypted, else why not and what to do."""
@@ -123,7 +131,7 @@ class Decryption(Fields):
 class Connection(Fields):
     """One TCP connection, from its first packet to its last."""
 
-    id: int
+    id: int  # by first packet over all connections; before `judge`: the frame of its first packet
     client: Endpoint
     server: Endpoint
     roles_known_by: str  # syn, syn-ack, port, first-packet
@@ -139,6 +147,7 @@ class Connection(Fields):
     facts: list[Fact] = field(default_factory=list)
     record_runs: list[RecordRun] = field(default_factory=list)
     key_sources: frozenset[int] = frozenset()  # numbers of the key files that opened it
+    certificate_key: int | None = None  # number of the private key file that belongs to its server's certificate
     digest: tuple[tuple[int, str], tuple[int, str]] | None = None  # (bytes, sha256 hex) per direction
     last_data: list[Position | None] = field(default_factory=lambda: [None, None])  # last payload byte per direction
 

@@ -1,8 +1,13 @@
-"""The wiring: from files to an Analysis. The only package that knows every layer."""
+"""From files to an Analysis: read (analyzer), join what was read in parts (partial), number and diagnose (judge).
+
+The only package that knows every layer.
+"""
 
 from __future__ import annotations
 
 from easpcap.pipeline.analyze import analyze
 from easpcap.pipeline.analyzer import Analyzer
+from easpcap.pipeline.judge import judge
+from easpcap.pipeline.partial import Partial, merge
 
-__all__ = ["Analyzer", "analyze"]
+__all__ = ["Analyzer", "Partial", "analyze", "judge", "merge"]

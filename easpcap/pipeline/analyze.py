@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from easpcap.capture import first_packet_time, open_capture
 from easpcap.keyfiles import load_keys
 from easpcap.pipeline.analyzer import Analyzer
+from easpcap.pipeline.judge import judge
 from easpcap.results import InputFile, KeyFile, LocatedAnomaly
 
 if TYPE_CHECKING:
@@ -42,20 +43,24 @@ def analyze(
         CaptureError: a capture cannot be read at all.
     """
     keyring, key_files = load_keys(keys, key_logs=key_logs, password=password)
-    analyzer = Analyzer(keyring, key_files, digest=digest)
-    reader = _Reader(analyzer, progress, _total_size(paths))
+    analyzer = Analyzer(keyring, digest=digest)
+    reader = _Reader(analyzer, key_files, progress, _total_size(paths))
     for path in _by_first_packet(paths):
         reader.read(path)
-    analysis = analyzer.finish(reader.inputs)
-    analysis.packets_ignored = reader.ignored
-    analysis.anomalies[:0] = reader.anomalies
-    return analysis
+    return judge(
+        analyzer.finish(),
+        reader.inputs,
+        reader.keys,
+        file_anomalies=reader.anomalies,
+        packets_ignored=reader.ignored,
+    )
 
 
 class _Reader:
-    """Feeds captures to an analyzer one after the other."""
+    """Feeds captures to an analyzer one after the other, and keeps what is known of the files."""
 
-    def __init__(self, analyzer: Analyzer, progress: Progress | None, total: int | None) -> None:
+    def __init__(self, analyzer: Analyzer, keys: list[KeyFile], progress: Progress | None, total: int | None) -> None:
+        self.keys = keys  # and the key logs that captures carry
         self.inputs: list[InputFile] = []
         self.anomalies: list[LocatedAnomaly] = []
         self.ignored: dict[str, int] = {}
@@ -74,19 +79,20 @@ class _Reader:
             if self._progress is not None:
                 self._progress(self._bytes_before + capture.bytes_read, self._total)
         self._take_secrets(capture, secrets)
-        self._note(capture)
+        self._add_input(capture)
 
     def _take_secrets(self, capture: Capture, taken: int) -> int:
         """Add the key logs that the capture itself carries (pcapng Decryption Secrets Blocks)."""
         for secret in capture.secrets[taken:]:
-            source = len(self._analyzer.keys)
+            source = len(self.keys)
             lines, bad = self._analyzer.keyring.add_key_log(secret, source)
             error = f"{len(bad)} lines cannot be used" if bad else None
             detail = f"{lines} secrets inside the capture"
-            self._analyzer.keys.append(KeyFile(capture.path, "embedded-key-log", None, detail, error=error))
+            self.keys.append(KeyFile(capture.path, "embedded-key-log", None, detail, error=error))
         return len(capture.secrets)
 
-    def _note(self, capture: Capture) -> None:
+    def _add_input(self, capture: Capture) -> None:
+        """A capture has been read to its end: note what it was, and what was odd or left out."""
         self.inputs.append(
             InputFile(
                 path=capture.path,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from sys import intern
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from easpcap.facts import (
     Alert,
@@ -22,235 +20,207 @@ from easpcap.facts import (
     ZeroWindow,
 )
 from easpcap.http.conversation import HttpConversation
-from easpcap.http.start import starts_request, starts_response
-from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, MAX_SHARED_HEADERS, MAX_UNDECIDED_BYTES, PRUNE_BYTES
+from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, PRUNE_BYTES
+from easpcap.pipeline.digest import Digest
 from easpcap.pipeline.renegotiation import RenegotiationTracker
+from easpcap.pipeline.tls_detection import TlsDetector
+from easpcap.pipeline.undecrypted import UndecryptedTracker
 from easpcap.results import Fact, LocatedAnomaly, RecordRun, Renegotiation
 from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Anomaly, Data, End, Gap
 from easpcap.tcp.assembler import TcpFact
 from easpcap.tls.codepoints import APPLICATION_DATA
-from easpcap.tls.session.session import Records, Seen, TlsSession, looks_like_tls
+from easpcap.tls.session.session import Records, Seen, TlsEvent, TlsSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from easpcap.http.exchange import Exchange
+    from easpcap.pipeline.compact import ExchangeCompactor
     from easpcap.stream import Position
     from easpcap.tcp.assembler import TcpConnection
-    from easpcap.tls.prologue.prologue import Beginning, Prologue
 
 #: The facts of TCP that are kept, by their kind.
 TCP_FACTS = {what.kind: what for what in (TcpOpen(), ZeroWindow(), Fin(), Rst())}
 
-#: Facts that say how a connection ended; the last places are theirs, however much happened before.
-ENDS = frozenset({"fin", "rst", "alert", "close-notify"})
-ROOM_FOR_ENDS = 64
+#: Facts that say how a connection ended: the last places of the list are reserved for them.
+ENDING_FACTS = frozenset({"fin", "rst", "alert", "close-notify"})
+RESERVED_FOR_ENDINGS = 64
 
-#: Anomalies behind which nothing more of a direction is decrypted.
+#: Anomalies after which nothing more of a direction is decrypted.
 STOPPING = frozenset({"tls-secret-missing", "tls-lost"})
-
-#: Header fields that diagnosis, activesync or a report reads; the rest would cost a kilobyte an exchange.
-KEPT_HEADERS = frozenset(
-    {
-        "authorization",
-        "connection",
-        "expect",
-        "host",
-        "ms-asprotocolversion",
-        "server",
-        "user-agent",
-        "via",
-        "www-authenticate",
-        "x-ms-policykey",
-    }
-)
-
-
-class FirstUndecrypted(NamedTuple):
-    """Where the first record stands that could not be decrypted, although some before it could."""
-
-    direction: int
-    offset: int  # of the record in its TCP stream
-    frame: int
-
-
-_SHARED: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
 
 
 class Conversation:
     """Reads one connection's events in causal order and keeps what the results need of them.
 
-    ``make_session`` builds the TLS session that begins at the given TCP stream offsets of both directions: at the first
-    bytes, where they look like TLS, or behind clear text. ``http`` then reads what TLS carries; what the clear text
-    carried is kept.
+    ``make_session`` makes the TLS session that begins at the given TCP stream offsets of both directions. From there on
+    ``http`` reads what TLS carries; exchanges that clear text carried before it are kept.
     """
 
     def __init__(
-        self, tcp: TcpConnection, make_session: Callable[[tuple[int, int]], TlsSession], *, digest: bool
+        self,
+        tcp: TcpConnection,
+        make_session: Callable[[tuple[int, int]], TlsSession],
+        compactor: ExchangeCompactor,
+        *,
+        digest: bool,
     ) -> None:
         self.tcp = tcp
         self.tls: TlsSession | None = None
-        self.http = HttpConversation(tcp.id, self._locate_plain)
+        self.http = HttpConversation(tcp.first.frame, self._locate_plain)
         self.exchanges: list[Exchange] = []
         self.facts: list[Fact] = []
         self.record_runs: list[RecordRun] = []
         self.anomalies: list[LocatedAnomaly] = []
         self.renegotiations: list[Renegotiation] = []
-        self.digests = [hashlib.sha256(), hashlib.sha256()] if digest else None
-        self.digested = [0, 0]
+        self.digest = Digest() if digest else None
+        self.undecrypted = UndecryptedTracker(tcp.locate)
         self.ended = 0  # directions that have ended
-        self.stopped: FirstUndecrypted | None = None
-        self.decrypted_later = False  # something was decrypted behind that place
-        self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._make_session = make_session
-        self._undecided: list[Data | Gap | End] = []
-        self._decided = False  # no TLS begins any more that has not begun
-        self._prologue: Prologue | None = None  # while TLS may begin behind clear text
+        self._compactor = compactor
+        self._detector = TlsDetector(self.http, self._read)
+        self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._since_prune = 0
 
     # ------------------------------------------------------------------ events of the TCP layer
 
     def feed(self, event: Data | Gap | End | TcpFact) -> None:
         """Take the connection's next event."""
-        if type(event) is Data and self._decided:
-            self._read(event)
-            return
         if isinstance(event, TcpFact):
-            self._tcp_fact(event)
+            self._take_tcp_fact(event)
             return
-        if type(event) is End:
+        if isinstance(event, Gap):
+            self._take_gap(event)
+        elif isinstance(event, End):
             self.ended += 1
-        elif type(event) is Gap:
-            self._note("gap", event[0], event[1], f"{event[2]:,} bytes {_to(event[0])} are missing")
-            self._tell(Fact(MissingBytes(event[2]), event[0], self.tcp.locate(event[0], event[1])))
-            if self.tls is None and event[0] == TO_CLIENT and self.http.awaits_tunnel:  # the answer may be missing
-                self._decided = False
-        if self._decided:
+        if self._detector.done:
             self._read(event)
         else:
-            self._decide(event)
+            self._detector.feed(event)
+            self._begin_detected_tls()
 
     def finish(self) -> None:
-        """No more events: say what was left open."""
-        if self._undecided:
-            self._settle(is_tls=False)
-        if self._prologue is not None:
-            self._watched(self._prologue, self._prologue.finish())
+        """No more events: decide what is undecided, and end every exchange."""
+        if not self._detector.done:
+            self._detector.finish()
+            self._begin_detected_tls()
         self._finish_http()
         for code, direction, offset, detail in self.tcp.anomalies:
-            self._note(code, direction, offset, detail)
-
-    def _finish_http(self) -> None:
-        for exchange in self.http.finish():
-            self._keep(exchange)
-        for code, direction, offset, detail in self.http.anomalies:
-            self._note(code, direction, self._cipher_offset(direction, offset), detail)
+            self._add_anomaly(code, direction, offset, detail)
 
     def forget(self) -> None:
         """Nothing more will be asked: cut what refers back, so that the memory is free at once."""
         self.http.forget()
         if self.tls is not None:
             self.tls.forget()
-        del self.http, self._tracker
+        del self.http, self._tracker, self._detector, self.undecrypted
 
-    def _decide(self, event: Data | Gap | End) -> None:
-        """Hold events back until the first bytes tell TLS from clear text; watch the clear text for TLS behind it."""
-        if self._prologue is None and self.http.protocol is not None:
-            http = self.http
-            self._prologue = _prologue(
-                (http.next_offset(TO_SERVER), http.next_offset(TO_CLIENT)), http.tunnel or "HTTP CONNECT"
-            )
-        if self._prologue is not None:
-            self._watched(self._prologue, self._prologue.feed(event))
-            return
-        self._undecided.append(event)
-        if type(event) is not Data:
-            return
-        verdict = looks_like_tls(b"".join(e.data for e in self._undecided if type(e) is Data and e[0] == event[0]))
-        if verdict is None and sum(len(e.data) for e in self._undecided if type(e) is Data) < MAX_UNDECIDED_BYTES:
-            return
-        self._settle(is_tls=bool(verdict))
+    def _take_tcp_fact(self, fact: TcpFact) -> None:
+        if fact.kind in {"fin", "rst"}:
+            self.http.sender_closed(fact.direction, fact.kind, fact.position)
+        what = TCP_FACTS.get(fact.kind)
+        if what is not None:
+            self._add_fact(Fact(what, fact.direction, fact.position))
 
-    def _settle(self, *, is_tls: bool) -> None:
-        if is_tls:
-            self._decided = True
-            self.tls = self._make_session((0, 0))
-        elif self._begins_http():
-            self._decided = True
-        else:
-            self._prologue = _prologue((0, 0), "")
-        events, self._undecided = self._undecided, []
+    def _take_gap(self, gap: Gap) -> None:
+        direction, offset, length, _ = gap
+        self._add_anomaly("gap", direction, offset, f"{length:,} bytes {_to(direction)} are missing")
+        self._add_fact(Fact(MissingBytes(length), direction, self.tcp.locate(direction, offset)))
+        if self.tls is None and direction == TO_CLIENT and self.http.awaits_tunnel:  # its response may be missing
+            self._detector.resume()
+
+    # ------------------------------------------------------------------ clear text and TLS
+
+    def _begin_detected_tls(self) -> None:
+        """Go over to TLS where the detector has just found its beginning."""
+        detector = self._detector
+        if detector.starts is None or self.tls is not None:
+            return
+        if detector.begins is not None:
+            self._leave_clear_text()
+        self.tls = self._make_session(detector.starts)
+        if detector.begins is not None:
+            direction, starts, after = detector.begins
+            position = self.tcp.locate(direction, starts[direction])
+            self._add_fact(Fact(TlsBegin(after), direction, position))
+        events, detector.held = detector.held, []
         for event in events:
-            if self._decided:
-                self._read(event)
-            else:
-                self._decide(event)
-
-    def _begins_http(self) -> bool:
-        """Whether the first bytes are a message's, so that only a tunnel may hold TLS (see _keep)."""
-        first = next((event for event in self._undecided if type(event) is Data), None)
-        starts = starts_request if first is not None and first.direction == TO_SERVER else starts_response
-        return first is not None and bool(starts(first.data, 0))
-
-    def _watched(self, prologue: Prologue, clear: Sequence[Data | Gap | End]) -> None:
-        """Read the clear text before TLS, and go over to TLS where it begins; in HTTP only a tunnel may hold it."""
-        for event in clear:
             self._read(event)
-        if prologue.begins is not None:
-            self._begin_tls(prologue.begins, prologue.held)
-        elif self._prologue is prologue and (prologue.over or (self.http.protocol and not prologue.tunnel)):
-            self._decided, self._prologue = True, None
 
-    def _begin_tls(self, begins: Beginning, held: list[Data | Gap | End]) -> None:
-        """The clear text is over: from here on HTTP is what TLS carries, and so is the digest."""
+    def _leave_clear_text(self) -> None:
+        """The clear text is over: from here on HTTP and the digest are of what TLS carries."""
         self._finish_http()
-        self._decided, self._prologue = True, None
-        self.tls = self._make_session(begins.starts)
         before = self.http
-        self.http = HttpConversation(self.tcp.id, self._locate_plain, before.next_index)
+        self.http = HttpConversation(self.tcp.first.frame, self._locate_plain, before.next_index)
         before.forget()
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
-        if self.digests is not None:
-            self.digests, self.digested = [hashlib.sha256(), hashlib.sha256()], [0, 0]
-        direction = begins.direction
-        position = self.tcp.locate(direction, begins.starts[direction])
-        self._tell(Fact(TlsBegin(begins.after), direction, position))
-        for event in held:
-            self._read(event)
+        if self.digest is not None:
+            self.digest = Digest()
 
     def _read(self, event: Data | Gap | End) -> None:
-        """Pass one event up through TLS, or straight to HTTP."""
-        if type(event) is Gap and self.tls is not None:
-            self._stop(event[0], self.tls.consumed(event[0]))
-        for item in (event,) if self.tls is None else self.tls.feed(event):
-            kind = type(item)
-            if kind is Data or kind is Gap or kind is End:
-                if self.stopped is not None and kind is Data and item[0] == self.stopped.direction:
-                    self.decrypted_later = True
-                if self.digests is not None and kind is Data:
-                    self._add_to_digest(item)  # type: ignore[arg-type]  # mypy cannot follow the lines above
-                for exchange in self.http.feed(item):  # type: ignore[arg-type]  # nor here
-                    self._keep(exchange)
-            elif isinstance(item, Seen):
-                self._seen(item)
-            elif isinstance(item, Records):
-                self._records(item)
-            elif isinstance(item, Anomaly):
-                if item.code == "tls-bad-mac":
-                    self._stop(item.direction, item.offset)
-                self._note(*item)
-        if type(event) is Data:
-            self._since_prune += len(event[2])
+        """Pass one event up through TLS, or straight to HTTP where there is none."""
+        if self.tls is None:
+            self._deliver(event)
+        else:
+            if isinstance(event, Gap):
+                self.undecrypted.not_decrypted(event.direction, self.tls.consumed(event.direction))
+            for item in self.tls.feed(event):
+                self._take(item)
+        if isinstance(event, Data):
+            self._since_prune += len(event.data)
             if self._since_prune > PRUNE_BYTES:
                 self._prune()
 
-    def _add_to_digest(self, event: Data) -> None:
-        if self.digests is not None:
-            self.digests[event.direction].update(event.data)
-            self.digested[event.direction] += len(event.data)
+    def _take(self, item: TlsEvent) -> None:
+        """Dispatch what the TLS session yields: plaintext goes up to HTTP, the rest becomes results."""
+        match item:
+            case Data():
+                self.undecrypted.decrypted(item.direction)
+                self._deliver(item)
+            case Gap() | End():
+                self._deliver(item)
+            case Seen():
+                self._take_handshake(item)
+            case Records():
+                self._take_opaque(item)
+            case Anomaly(code, direction, offset, detail):
+                if code == "tls-bad-mac":
+                    self.undecrypted.not_decrypted(direction, offset)
+                self._add_anomaly(code, direction, offset, detail)
+
+    def _deliver(self, event: Data | Gap | End) -> None:
+        """Hand application data, a gap in it, or its end to the digest and to HTTP."""
+        if self.digest is not None and isinstance(event, Data):
+            self.digest.add(event)
+        for exchange in self.http.feed(event):
+            self._keep(exchange)
+
+    def _keep(self, exchange: Exchange) -> None:
+        """An exchange is final."""
+        self._compactor.compact(exchange)
+        self.exchanges.append(exchange)
+        if self.http.tunnel and self.tls is None:
+            self._detector.enter_tunnel()
+
+    def _finish_http(self) -> None:
+        for exchange in self.http.finish():
+            self._keep(exchange)
+        for code, direction, offset, detail in self.http.anomalies:
+            self._add_anomaly(code, direction, self._cipher_offset(direction, offset), detail)
+
+    # ------------------------------------------------------------------ places
+
+    def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:
+        """Position of the first byte, or the last, of the record (or segment) that holds a plaintext byte."""
+        if self.tls is not None:
+            offset = self.tls.cipher_offset(direction, offset, last=last)
+        return self.tcp.locate(direction, offset)
+
+    def _cipher_offset(self, direction: int, plain: int) -> int:
+        return plain if self.tls is None else self.tls.cipher_offset(direction, plain)
 
     def _prune(self) -> None:
-        """Forget the positions that nothing will ask for: behind the open message and behind what was acknowledged."""
+        """Forget positions before the open message, and before what the other side has acknowledged."""
         self._since_prune = 0
         for direction in (TO_SERVER, TO_CLIENT):
             keep = self.http.keep_from(direction)
@@ -260,43 +230,9 @@ class Conversation:
                 self.tls.prune(direction, min(keep, self.tcp.acked[direction]))
             self.tcp.prune(direction, keep)
 
-    def _keep(self, exchange: Exchange) -> None:
-        """A final exchange: of its header fields only those that anything reads are kept, equal ones once."""
-        request, response = exchange.request, exchange.response
-        if request is not None:
-            kept = tuple([field for field in request.headers if field[0] in KEPT_HEADERS])
-            request.headers = _SHARED.setdefault(kept, kept)
-            request.target = intern(request.target)
-        if response is not None:
-            kept = tuple([field for field in response.headers if field[0] in KEPT_HEADERS])
-            response.headers = _SHARED.setdefault(kept, kept)
-        if len(_SHARED) > MAX_SHARED_HEADERS:
-            _SHARED.clear()
-        self.exchanges.append(exchange)
-        if self.http.tunnel and self.tls is None:
-            self._decided, self._prologue = False, None
+    # ------------------------------------------------------------------ what TLS shows besides plaintext
 
-    # ------------------------------------------------------------------ places
-
-    def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:
-        """Position of the record (or segment) that brought a plaintext byte: of its first byte, or of its last one."""
-        if self.tls is not None:
-            offset = self.tls.cipher_offset(direction, offset, last=last)
-        return self.tcp.locate(direction, offset)
-
-    def _cipher_offset(self, direction: int, plain: int) -> int:
-        return plain if self.tls is None else self.tls.cipher_offset(direction, plain)
-
-    # ------------------------------------------------------------------ facts
-
-    def _tcp_fact(self, fact: TcpFact) -> None:
-        if fact.kind in {"fin", "rst"}:
-            self.http.sender_closed(fact.direction, fact.kind, fact.position)
-        what = TCP_FACTS.get(fact.kind)
-        if what is not None:
-            self._tell(Fact(what, fact.direction, fact.position))
-
-    def _seen(self, seen: Seen) -> None:
+    def _take_handshake(self, seen: Seen) -> None:
         """One handshake message or alert."""
         last = isinstance(seen.what, HandshakeDone | ClientHello | ServerHello)
         position = self.tcp.locate(seen.direction, seen.end - 1 if last else seen.offset)
@@ -306,7 +242,7 @@ class Conversation:
             received, sent = self._client_progress(position)
             self._tracker.see(seen, position, received, sent)
         if not isinstance(seen.what, ClientKeyExchange | ChangeCipherSpec):
-            self._tell(Fact(seen.what, seen.direction, position))
+            self._add_fact(Fact(seen.what, seen.direction, position))
 
     def _client_progress(self, position: Position) -> tuple[int, int]:
         """Plaintext of the client's stream that the server had received at ``position``, and that had been seen."""
@@ -315,14 +251,15 @@ class Conversation:
             return sent, sent
         return min(sent, self.tls.plain_offset(TO_SERVER, position.acked)), sent
 
-    def _records(self, records: Records) -> None:
-        """Records of an opaque connection, merged while their type and direction stay the same."""
+    def _take_opaque(self, records: Records) -> None:
+        """Records that were not decrypted: a run of application data grows while type and direction stay the same."""
+        is_data = records.content_type == APPLICATION_DATA
+        if is_data:
+            self.undecrypted.not_decrypted(records.direction, records.offset)
         last = self.record_runs[-1] if self.record_runs else None
         end = self.tcp.locate(records.direction, records.end - 1)
-        if records.content_type == APPLICATION_DATA:
-            self._stop(records.direction, records.offset)
         same = last is not None and (last.content_type, last.direction) == (records.content_type, records.direction)
-        if last is not None and same and records.content_type == APPLICATION_DATA:
+        if last is not None and same and is_data:
             last.last, last.end_offset = end, records.end
             last.records += records.count
             last.bytes += records.bytes
@@ -341,38 +278,19 @@ class Conversation:
                 )
             )
 
-    def _stop(self, direction: int, offset: int) -> None:
-        """A record was not decrypted; the first one behind decrypted ones is remembered."""
-        if self.stopped is None and self.tls is not None and any(self.tls.application_records):
-            frame = self.tcp.locate(direction, offset).frame
-            self.stopped = FirstUndecrypted(direction, offset, frame)
+    # ------------------------------------------------------------------ results, within their bounds
 
-    def _tell(self, fact: Fact) -> None:
+    def _add_fact(self, fact: Fact) -> None:
         room = MAX_FACTS - len(self.facts)
-        if room > ROOM_FOR_ENDS or (room > 0 and fact.kind in ENDS):
+        if room > RESERVED_FOR_ENDINGS or (room > 0 and fact.kind in ENDING_FACTS):
             self.facts.append(fact)
 
-    def _note(self, code: str, direction: int, offset: int, detail: str) -> None:
+    def _add_anomaly(self, code: str, direction: int, offset: int, detail: str) -> None:
         if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:
             position = self.tcp.locate(direction, offset)
             if code in STOPPING:
-                self._stop(direction, offset)
-            self.anomalies.append(LocatedAnomaly(code, self.tcp.id, position.frame, position.time_ns, detail))
-
-    def digest(self) -> tuple[tuple[int, str], tuple[int, str]] | None:
-        """(bytes, sha256) of the application data of each direction, or None where not asked for."""
-        if self.digests is None:
-            return None
-        to_server, to_client = (digest.hexdigest() for digest in self.digests)
-        return (self.digested[TO_SERVER], to_server), (self.digested[TO_CLIENT], to_client)
-
-
-def _prologue(starts: tuple[int, int], tunnel: str) -> Prologue:
-    from easpcap.tls.prologue.prologue import (
-        Prologue,  # where everything is TLS from its first byte on it is not needed
-    )
-
-    return Prologue(starts, tunnel)
+                self.undecrypted.not_decrypted(direction, offset)
+            self.anomalies.append(LocatedAnomaly(code, self.tcp.first.frame, position.frame, position.time_ns, detail))
 
 
 def _to(direction: int) -> str:

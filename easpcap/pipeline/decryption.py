@@ -68,11 +68,11 @@ def _renegotiates_in_hiding(conversation: Conversation) -> bool:
 
 def _where(conversation: Conversation, status: str) -> str:
     """Where decryption stopped, so that it can be looked up in Wireshark."""
-    stop = conversation.stopped
+    stop = conversation.undecrypted.first
     if status != "partial" or stop is None:
         return ""
     way = DIRECTION_NAMES[stop.direction].replace("_", " the ")
-    on = "; later records were decrypted again" if conversation.decrypted_later else ""
+    on = "; later records were decrypted again" if conversation.undecrypted.decrypted_later else ""
     return (
         f"The first record not decrypted begins in frame {stop.frame}, {stop.offset:,} bytes into the stream {way}{on}."
     )

@@ -11,7 +11,7 @@ from easpcap.tcp.rows import read_rows
 from easpcap.tcp.table import FlowTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from easpcap.batch import PacketBatch
 
@@ -41,6 +41,11 @@ class Assembler:
     def unanswered(self) -> int:
         """Connections that were dropped for lack of room, and of which only SYNs were seen."""
         return self._table.unanswered
+
+    @property
+    def unanswered_frames(self) -> Sequence[int]:
+        """The frame of the first packet of each of them, at most MAX_UNANSWERED_FRAMES."""
+        return self._table.unanswered_frames
 
     def feed(self, batch: PacketBatch) -> Iterator[tuple[TcpConnection, Event]]:
         """Read the next packets. Consume the iterator completely before the capture reads its next batch."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
 from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from easpcap.limits import MAX_CLOSED_FLOWS, MAX_LIVE_CONNECTIONS, RESET_LINGER_NS
+from easpcap.limits import MAX_CLOSED_FLOWS, MAX_LIVE_CONNECTIONS, MAX_UNANSWERED_FRAMES, RESET_LINGER_NS
 from easpcap.stream import Endpoint, Position
 from easpcap.tcp.connection import TcpConnection, address_text, guess_roles
 from easpcap.tcp.reassembler import Reassembler
@@ -57,6 +58,7 @@ class FlowTable:
         self._opened = 0
         self._resets: OrderedDict[Reassembler, int] = OrderedDict()  # when each was reset, in that order
         self.unanswered = 0
+        self.unanswered_frames = array("q")  # first frame of each of them
 
     @property
     def connections(self) -> list[TcpConnection]:
@@ -121,6 +123,8 @@ class FlowTable:
             del self._flows[key]
             if reassembler.is_unanswered:
                 self.unanswered += 1
+                if len(self.unanswered_frames) < MAX_UNANSWERED_FRAMES:
+                    self.unanswered_frames.append(reassembler.connection.first.frame)
                 self._resets.pop(reassembler, None)
                 del self._connections[reassembler.connection.id]
                 continue

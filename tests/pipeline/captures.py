@@ -8,7 +8,7 @@ from pathlib import Path
 
 from easpcap.capture import open_capture
 from easpcap.keyfiles import load_keys
-from easpcap.pipeline import Analyzer
+from easpcap.pipeline import Analyzer, judge
 from easpcap.report import render_json
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -32,10 +32,10 @@ def packets_of(path):
 def read(source, *, columnar=True, window_bytes=2**20):
     """The Analysis of a capture, given as a path or as bytes."""
     keyring, files = load_keys([KEY])
-    analyzer = Analyzer(keyring, files, digest=True, columnar=columnar)
+    analyzer = Analyzer(keyring, digest=True, columnar=columnar)
     for batch in open_capture(io.BytesIO(source) if isinstance(source, bytes) else source, window_bytes=window_bytes):
         analyzer.feed(batch)
-    return analyzer.finish()
+    return judge(analyzer.finish(), keys=files)
 
 
 def told(analysis):

@@ -139,9 +139,9 @@ def test_the_same_key_in_two_files_fits_the_same_connections(tmp_path):
 
 
 def test_the_end_of_a_connection_is_kept_however_much_happened_before(monkeypatch):
-    monkeypatch.setattr(conversation, "MAX_FACTS", conversation.ROOM_FOR_ENDS + 2)
+    monkeypatch.setattr(conversation, "MAX_FACTS", conversation.RESERVED_FOR_ENDINGS + 2)
     (first, *_) = analysis_of(FIXTURES / "captures" / "renegotiation-deadlock.pcap").connections
     kinds = [fact.kind for fact in first.facts]
     assert kinds[:2] == ["tcp-open", "client-hello"]
     assert "fin" in kinds[2:]
-    assert set(kinds[2:]) <= conversation.ENDS
+    assert set(kinds[2:]) <= conversation.ENDING_FACTS

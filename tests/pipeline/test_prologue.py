@@ -11,7 +11,7 @@ import pytest
 
 from easpcap.batch import ACK, PSH, SYN
 from easpcap.facts import TlsBegin
-from easpcap.pipeline import Analyzer
+from easpcap.pipeline import Analyzer, judge
 from easpcap.report.timeline import timeline_rows
 from easpcap.tls.secrets.keyring import KeyRing
 from tests.pipeline.captures import CAPTURES, PACKET_HEADER, packets_of
@@ -47,7 +47,7 @@ def analyse(packets, *, key=True, columnar=True):
         keyring.add_private_key(server_private_key(), 0)
     analyzer = Analyzer(keyring, digest=True, columnar=columnar)
     analyzer.feed(batch(packets))
-    return analyzer.finish()
+    return judge(analyzer.finish())
 
 
 def only(analysis):

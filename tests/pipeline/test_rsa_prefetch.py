@@ -1,20 +1,115 @@
-"""Key exchanges are found ahead of their turn, and what is found ahead is what would have been found."""
+"""RSA key exchanges of a large batch are decrypted in another thread, and the analysis is the same as without it."""
 
 from __future__ import annotations
 
+import io
 import threading
+from collections import Counter
 
 import pytest
 
 from easpcap.capture import open_capture
-from easpcap.keyfiles import load_keys
-from easpcap.pipeline import rsa_prefetch as foresight
-from easpcap.pipeline.rsa_prefetch import Worker, key_exchanges
-from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, read, told
+from easpcap.pipeline import Analyzer, judge, rsa_prefetch
+from easpcap.stream import TO_SERVER
+from easpcap.tls.secrets.keyring import KeyRing
+from tests.pipeline.captures import CAPTURES, FIXTURES, read, told
 from tests.support.batches import Packet, batch
+from tests.support.tls_peer import server_private_key
+from tests.support.tls_script import TlsScript
+from tests.support.wire_of import pcap_of
 
 CIPHERTEXT = bytes(range(256))
 CLIENT, SERVER = ("10.0.0.1", 50000), ("10.0.0.2", 443)
+DEADLOCK = FIXTURES / "captures" / "renegotiation-deadlock.pcap"
+
+
+@pytest.fixture
+def any_batch_is_large(monkeypatch):
+    monkeypatch.setattr(rsa_prefetch, "MIN_ROWS", 1)
+
+
+class RecordingKey:
+    """A private key that counts the threads in which it decrypts what."""
+
+    def __init__(self, key):
+        self._key = key
+        self.key_size = key.key_size
+        self.public_key = key.public_key
+        self.threads = []
+        self.ciphertexts = Counter()
+
+    def decrypt(self, ciphertext, padding):
+        self.threads.append(threading.current_thread().name)
+        self.ciphertexts[ciphertext] += 1
+        return self._key.decrypt(ciphertext, padding)
+
+
+def read_with(key, source):
+    keyring = KeyRing()
+    keyring.add_private_key(key, 0)
+    analyzer = Analyzer(keyring)
+    for rows in open_capture(source):
+        analyzer.feed(rows)
+    return judge(analyzer.finish())
+
+
+@pytest.mark.usefixtures("any_batch_is_large")
+def test_the_key_exchanges_of_a_large_batch_are_decrypted_once_each_and_in_another_thread():
+    key = RecordingKey(server_private_key_of_fixtures())
+    read_with(key, DEADLOCK)
+    assert key.ciphertexts
+    assert set(key.ciphertexts.values()) == {1}
+    assert "easpcap-rsa" in key.threads
+
+
+def test_a_small_batch_needs_no_thread():
+    key = RecordingKey(server_private_key_of_fixtures())
+    read_with(key, DEADLOCK)
+    assert set(key.threads) == {"MainThread"}
+
+
+@pytest.mark.usefixtures("any_batch_is_large")
+def test_the_thread_ends_with_the_analysis():
+    read_with(server_private_key_of_fixtures(), DEADLOCK)
+    assert "easpcap-rsa" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.usefixtures("any_batch_is_large")
+def test_a_key_exchange_that_is_split_over_segments_is_decrypted_when_it_is_read():
+    script = TlsScript().full()
+    script.data(TO_SERVER, b"GET / HTTP/1.1\r\n\r\n")
+    pieces = [(to, flight[at : at + 100]) for to, flight in script.flights for at in range(0, len(flight), 100)]
+    key = RecordingKey(server_private_key())
+    [connection] = read_with(key, io.BytesIO(pcap_of(pieces))).connections
+    assert connection.decryption.status == "decrypted"
+    assert key.threads == ["MainThread"]
+
+
+@pytest.mark.usefixtures("any_batch_is_large")
+def test_an_error_while_decrypting_ahead_is_the_error_of_the_analysis():
+    class BrokenKey(RecordingKey):
+        def decrypt(self, *_):
+            raise ArithmeticError("broken")
+
+    with pytest.raises(ArithmeticError, match="broken"):
+        read_with(BrokenKey(server_private_key_of_fixtures()), DEADLOCK)
+
+
+def test_an_analysis_with_decryption_ahead_says_the_same(monkeypatch):
+    for path in CAPTURES:
+        without = told(read(path))
+        monkeypatch.setattr(rsa_prefetch, "MIN_ROWS", 1)
+        assert told(read(path)) == without
+        monkeypatch.undo()
+
+
+def server_private_key_of_fixtures():
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key((FIXTURES / "keys" / "server.pem").read_bytes(), None)
+
+
+# ---------------------------------------------------------------------- which segments hold one
 
 
 def record(body, *, kind=16, version=b"\x03\x03"):
@@ -23,7 +118,7 @@ def record(body, *, kind=16, version=b"\x03\x03"):
 
 
 def found(payload):
-    return list(key_exchanges(batch([Packet(CLIENT, SERVER, payload=payload)])))
+    return list(rsa_prefetch.encrypted_premasters(batch([Packet(CLIENT, SERVER, payload=payload)])))
 
 
 def test_a_segment_that_begins_with_a_key_exchange_gives_its_ciphertext():
@@ -32,11 +127,11 @@ def test_a_segment_that_begins_with_a_key_exchange_gives_its_ciphertext():
     assert found(record(prefixed) + b"\x14\x03\x03\x00\x01\x01") == [CIPHERTEXT]
 
 
-def test_ssl3_has_no_length_before_it():
+def test_ssl3_has_no_length_before_the_ciphertext():
     assert found(record(CIPHERTEXT, version=b"\x03\x00")) == [CIPHERTEXT]
 
 
-def test_a_cut_one_and_other_messages_are_left_for_later():
+def test_a_truncated_key_exchange_and_other_messages_give_nothing():
     whole = record((256).to_bytes(2, "big") + CIPHERTEXT)
     assert found(whole[:-1]) == []
     assert found(record(b"abc", kind=1)) == []
@@ -44,45 +139,26 @@ def test_a_cut_one_and_other_messages_are_left_for_later():
     assert found(b"\x16\x03") == []
 
 
-def test_what_was_foreseen_is_what_is_found():
-    path = FIXTURES / "captures" / "renegotiation-deadlock.pcap"
-    plain, ahead = load_keys([KEY])[0], load_keys([KEY])[0]
-    encrypted = [one for rows in open_capture(path) for one in key_exchanges(rows)]
-    assert encrypted
-    worker = Worker()
-    for one in encrypted:
-        ahead.start_decrypting(one, worker.submit)
-        ahead.start_decrypting(one, worker.submit)
-    for one in encrypted:
-        assert ahead.premasters(one, None) == plain.premasters(one, None)
-    worker.close()
+# ---------------------------------------------------------------------- the thread
 
 
-def test_a_worker_gives_back_what_its_calls_gave_or_raised():
-    worker = Worker()
-    first, broken, last = worker.submit(bytes, 3), worker.submit(bytes.fromhex, "no"), worker.submit(bytes, 1)
+def test_an_executor_gives_what_its_calls_returned_or_raised():
+    executor = rsa_prefetch.OneThreadExecutor()
+    first, broken, last = executor.submit(bytes, 3), executor.submit(bytes.fromhex, "no"), executor.submit(bytes, 1)
     assert (first.result(), last.result()) == (b"\0\0\0", b"\0")
     with pytest.raises(ValueError, match="hexadecimal"):
         broken.result()
-    worker.close()
+    executor.shutdown()
 
 
-def test_a_worker_does_not_begin_what_nobody_wants_any_more():
+def test_an_executor_does_not_make_a_call_that_was_cancelled():
     done = []
-    worker = Worker()
+    executor = rsa_prefetch.OneThreadExecutor()
     held = threading.Lock()
     with held:
-        worker.submit(held.acquire)  # keeps the worker waiting
-        worker.submit(done.append, "cancelled").cancel()
-        last = worker.submit(done.append, "wanted")
+        executor.submit(held.acquire)  # keeps the thread waiting
+        executor.submit(done.append, "cancelled").cancel()
+        last = executor.submit(done.append, "wanted")
     last.result()
-    worker.close()
+    executor.shutdown()
     assert done == ["wanted"]
-
-
-def test_an_analysis_with_foresight_says_the_same(monkeypatch):
-    for path in CAPTURES:
-        without = told(read(path))
-        monkeypatch.setattr(foresight, "LEAST_ROWS", 1)
-        assert told(read(path)) == without
-        monkeypatch.undo()

@@ -1,0 +1,63 @@
+"""ExchangeCompactor: what is kept of an exchange when it is final."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easpcap.limits import MAX_SHARED_HEADERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from easpcap.http.exchange import Exchange
+
+Headers = tuple[tuple[str, str], ...]
+
+#: Header fields that diagnosis, activesync or a report reads; the others would cost a kilobyte for each exchange.
+KEPT_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "expect",
+        "host",
+        "ms-asprotocolversion",
+        "server",
+        "user-agent",
+        "via",
+        "www-authenticate",
+        "x-ms-policykey",
+    }
+)
+
+
+class ExchangeCompactor:
+    """Removes the header fields that nothing reads, and keeps one copy of equal header lists and request targets.
+
+    Devices repeat themselves: the exchanges of a large capture share a few hundred header lists and targets. What is
+    shared is forgotten, and collected anew, when more than ``limit`` different values have been seen.
+    """
+
+    __slots__ = ("_headers", "_limit", "_targets")
+
+    def __init__(self, limit: int = MAX_SHARED_HEADERS) -> None:
+        self._limit = limit
+        self._headers: dict[Headers, Headers] = {}
+        self._targets: dict[str, str] = {}
+
+    def compact(self, exchange: Exchange) -> None:
+        """Reduce an exchange, in place, to what is read of it later."""
+        request, response = exchange.request, exchange.response
+        if request is not None:
+            request.headers = self._shared_headers(request.headers)
+            request.target = self._targets.setdefault(request.target, request.target)
+            if len(self._targets) > self._limit:
+                self._targets.clear()
+        if response is not None:
+            response.headers = self._shared_headers(response.headers)
+
+    def _shared_headers(self, headers: Sequence[tuple[str, str]]) -> Headers:
+        kept = tuple([field for field in headers if field[0] in KEPT_HEADERS])
+        shared = self._headers.setdefault(kept, kept)
+        if len(self._headers) > self._limit:
+            self._headers.clear()
+        return shared
