@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from easpcap.tls.events import TlsEvent
     from easpcap.tls.handshake.negotiation import Candidate
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
 
 
 class Mode(Enum):

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from easpcap.tls.events import TlsEvent
     from easpcap.tls.handshake.key_finder import KeyFinder
     from easpcap.tls.handshake.negotiation import Agreement, Negotiation
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.reader import DirectionReader, Lost
     from easpcap.tls.session.output import SessionOutput
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from easpcap.tls.handshake.negotiation import Candidate, Negotiation
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.record.records import Record
     from easpcap.tls.secrets.keyring import KeyRing
