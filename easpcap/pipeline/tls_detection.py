@@ -98,7 +98,8 @@ class TlsDetector:
 
     def _watch_tunnel(self) -> None:
         http = self._http
-        self._prologue = _prologue((http.next_offset(TO_SERVER), http.next_offset(TO_CLIENT)), http.tunnel or "HTTP CONNECT")
+        starts = http.next_offset(TO_SERVER), http.next_offset(TO_CLIENT)
+        self._prologue = _prologue(starts, http.tunnel or "HTTP CONNECT")
 
     def _watch(self, prologue: Prologue, clear: Sequence[Event]) -> None:
         """Pass on clear text, and see whether TLS begins after it. Once HTTP has begun only a tunnel may hold TLS."""

@@ -84,3 +84,5 @@ ALWAYS_ENCRYPTED: Final = frozenset({END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS, KE
 SSL2_CLIENT_HELLO: Final = 1
 SSL2_CLIENT_MASTER_KEY: Final = 2
 SSL2_SERVER_HELLO: Final = 4
+
+# The numbers of alerts are in easpcap.facts, where their names are.

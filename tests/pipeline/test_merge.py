@@ -72,7 +72,7 @@ def divided_at_random(parts, seed):
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 def test_connections_read_apart_and_merged_give_the_same_json(path):
-    part_of = divided_at_random(2, 0) if path in TOGETHER else lambda flow: 1
+    part_of = divided_at_random(2, 0) if path in TOGETHER else lambda _flow: 1
     assert read_divided([path], 2, part_of, [1, 0]) == read_whole([path])
 
 

@@ -18,7 +18,7 @@ from easpcap.tls.suites.suite import UnsupportedSuite, suite
 
 if TYPE_CHECKING:
     from easpcap.tls.handshake.messages import ClientHello, ServerHello
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.joiner import Message
     from easpcap.tls.secrets.schedule import EpochKeys
     from easpcap.tls.secrets.session_cache import Origin

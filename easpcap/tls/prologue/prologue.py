@@ -62,9 +62,9 @@ class Prologue:
         if self._trial is not None:
             self.held.append(event)
             return self._try(self._trial, event)
-        if type(event) is Data:
+        if isinstance(event, Data):
             return self._read(event)
-        if type(event) is Gap:
+        if isinstance(event, Gap):
             return self._suspect(_Trial(event.direction, event.offset, lost=True), event)
         return [event]
 
@@ -96,13 +96,13 @@ class Prologue:
     def _note(self, event: Event) -> None:
         """Clear text has passed."""
         direction, offset = event[0], event[1]
-        if type(event) is Data:
+        if isinstance(event, Data):
             said = self._words[direction] if direction == self._speaker else b""
             self._words[direction] = (said + event[2])[-MAX_PROLOGUE_WORDS:]
             self._reached[direction] = offset + len(event[2])
             self._left -= len(event[2])
             self._speaker = direction
-        elif type(event) is Gap:
+        elif isinstance(event, Gap):
             self._words[direction] = b""
             self._reached[direction] = offset + event[2]
             self._speaker = None  # whoever speaks next may have been spoken to
@@ -127,20 +127,20 @@ class Prologue:
         """What the newest of the events held says of them."""
         level = trial.announcement.level
         if event[0] != trial.direction:
-            verdict = trial.answered(event[2]) if type(event) is Data else None
+            verdict = trial.answered(event[2]) if isinstance(event, Data) else None
             if verdict:
                 return self._begin(trial)
             if verdict is False:
                 return self._release()
-            if type(event) is not Data:
+            if not isinstance(event, Data):
                 return self._unanswered(trial)
-        elif type(event) is Data:
+        elif isinstance(event, Data):
             verdict = trial.greeted(event[1], event[2])
             if verdict and level >= TUNNEL:
                 return self._begin(trial)
             if verdict is False and not trial.lost:
                 return self._release()
-        elif type(event) is Gap:
+        elif isinstance(event, Gap):
             trial.lose(event.offset + event.length)
             if level == AGREED:
                 return self._begin(trial)
@@ -172,14 +172,14 @@ class Prologue:
         self._trial = None
         last = held[-1]
         run = len(held) - 1
-        while type(last) is Data and run and type(held[run - 1]) is Data and held[run - 1][0] == last.direction:
+        while isinstance(last, Data) and run and isinstance(held[run - 1], Data) and held[run - 1][0] == last.direction:
             run -= 1
         for event in held[:run] or held:
             self._note(event)
         if not run:
             return held
-        if type(last) is Data:
-            said = b"".join(event.data for event in held[run:] if type(event) is Data)
+        if isinstance(last, Data):
+            said = b"".join(event.data for event in held[run:] if isinstance(event, Data))
             last = Data(last.direction, held[run][1], said)
         return held[:run] + self.feed(last)
 

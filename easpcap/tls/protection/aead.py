@@ -14,7 +14,7 @@ from easpcap.tls.protection.mac import lost_records
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.secrets.schedule import EpochKeys
     from easpcap.tls.suites.suite import CipherShape
 

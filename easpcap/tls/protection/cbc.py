@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm
 
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.secrets.schedule import EpochKeys
     from easpcap.tls.suites.suite import CipherSuite
 

@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
 
 #: RFC 5246 section 6.2.2: no record may expand to more than 2^14 bytes; the bound on hostile ones.
 MAX_PLAINTEXT: Final = 2**14

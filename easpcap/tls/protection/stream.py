@@ -11,7 +11,7 @@ from easpcap.tls.protection.null_unverified import may_begin_epoch
 from easpcap.tls.suites.suite import CIPHERS
 
 if TYPE_CHECKING:
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.secrets.schedule import EpochKeys
     from easpcap.tls.suites.suite import CipherSuite
 

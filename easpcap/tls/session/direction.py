@@ -12,7 +12,7 @@ from easpcap.tls.record.records import plain_message_begins
 
 if TYPE_CHECKING:
     from easpcap.tls.events import TlsEvent
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.records import Record
     from easpcap.tls.session.epoch_keys import EpochKeys
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from easpcap.tls.events import Place
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.joiner import Message
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.record.records import Record

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from easpcap.tls.events import Place
     from easpcap.tls.handshake.key_finder import KeyFinder
     from easpcap.tls.handshake.negotiation import Candidate, Negotiation
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.joiner import Message
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.record.records import Record

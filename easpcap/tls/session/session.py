@@ -22,7 +22,7 @@ from easpcap.tls.session.output import SessionOutput
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from easpcap.tls.protection.choose import Protection
+    from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.secrets.keyring import KeyRing
     from easpcap.tls.session.epoch_keys import Content
