@@ -256,7 +256,7 @@ def _server_gave_up(renegotiation: Renegotiation, how: RenegotiationOutcome) -> 
     return how.end.by == "server" and not exchange.gap_before_response
 
 
-def _was_under_way(renegotiation: Renegotiation, alert: Fact) -> bool:
+def _was_under_way(renegotiation: Renegotiation, alert: SentAlert) -> bool:
     """Whether the client took part in the handshake that an alert ended."""
     return renegotiation.by == "client" or answered(renegotiation) or alert.direction == TO_SERVER
 
