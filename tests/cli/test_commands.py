@@ -105,3 +105,8 @@ def test_real_output_keeps_the_schema():
         path, key = Path(FIXTURES, f"{name}.pcap"), str(FIXTURES / "keys" / "server.pem")
         document = json.loads(easpcap("inspect", str(path), "--key", key, "--digest", "--format", "json").stdout)
         assert list(Draft202012Validator(schema).iter_errors(document)) == []
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_the_csv_of_inspect_begins_with_a_byte_order_mark_on_request(easpcap_main):
+    assert easpcap_main("inspect", "t.pcap", "-f", "csv", "--bom")[1].startswith(b"\xef\xbb\xbfid,connection,")

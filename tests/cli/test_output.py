@@ -158,3 +158,18 @@ def test_standard_output_is_utf_8_whatever_the_code_page():
         check=True,
     )
     assert done.stdout == "grün\n".encode()
+
+
+def test_a_key_inside_a_folder_of_keys_is_not_overwritten(pipeline, easpcap_main, tmp_path):
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "server.pem").write_bytes(b"evidence")
+    status, _, err = easpcap_main("inspect", "t.pcap", "--key", "keys", "-o", "keys/server.pem")
+    assert status == 2
+    assert "is also an input" in err
+    assert (tmp_path / "keys" / "server.pem").read_bytes() == b"evidence"
+
+
+def test_standard_input_is_not_confused_with_a_file_named_dash(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").touch()
+    check_output("./-", ["-"])

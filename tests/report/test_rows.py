@@ -124,3 +124,12 @@ def test_a_message_without_an_end_is_not_complete():
     analysis = builders.quiet()
     analysis.exchanges[0].request.end_offset = None
     assert rows.exchange_row(analysis.exchanges[0], None)["request"]["complete"] is False
+
+
+def test_the_connections_of_a_key_are_in_ascending_order():
+    assert rows.key_row(builders.key_file(matches=[2, 0, 1]))["matches"] == [0, 1, 2]
+
+
+def test_an_instant_in_the_first_second_of_1970_keeps_its_nine_decimals():
+    assert rfc3339(5) == "1970-01-01T00:00:00.000000005Z"
+    assert rfc3339(1_000_000_000) == "1970-01-01T00:00:01.000000000Z"

@@ -102,3 +102,15 @@ def test_a_formula_gets_its_apostrophe_in_every_cell(formula, place):
     values[place] = formula
     (line,) = _csv_lines([dict(zip("xyz", values, strict=True))], "xyz")
     assert line.split(",")[place] == "'" + formula
+
+
+def test_the_columns_of_connections_keep_their_order():
+    names = CSV_COLUMNS["connections"]
+    assert names[10:14] == (
+        "payload_bytes.to_server",
+        "payload_bytes.to_client",
+        "gaps.to_server",
+        "gaps.to_client",
+    )
+    row = read("".join(render_csv(builders.incident(), "connections")))[2]
+    assert (row["payload_bytes.to_server"], row["payload_bytes.to_client"]) == ("115900", "2400")

@@ -140,3 +140,33 @@ def test_a_renegotiation_that_is_done_is_told_apart_from_the_first_handshake():
     assert [row["event"] for row in done] == ["handshake-done", "renegotiation-done"]
     assert done[1]["detail"] == "full, client certificate presented"
     assert done[1]["exchange"] is not None
+
+
+def test_a_late_response_to_an_abandoned_command_is_mentioned():
+    analysis = builders.incident()
+    analysis.exchanges[2].too_late = True
+    row = next(row for row in timeline_rows(analysis) if row["event"] == "command-abandoned")
+    assert row["detail"] == "abandoned-by-server, server-fin; the response came too late"
+
+
+@pytest.mark.parametrize(
+    ("truncated", "detail"),
+    [(True, "the capture is truncated: its last packet is incomplete"), (False, "the capture ends")],
+)
+def test_the_end_of_a_capture_says_whether_it_is_truncated(truncated, detail):
+    analysis = builders.quiet()
+    analysis.inputs = [builders.input_file(truncated=truncated)]
+    assert list(timeline_rows(analysis))[-1]["detail"] == detail
+
+
+def test_offsets_count_from_the_first_connection_if_no_capture_has_a_time():
+    analysis = builders.quiet()
+    analysis.inputs = []
+    assert next(timeline_rows(analysis))["offset_s"] == "0.000000000"
+
+
+def test_at_equal_times_the_frame_decides_between_connections():
+    one, two = builders.connection(0, at(1, 1.0), at(9, 1.0)), builders.connection(1, at(2, 1.0), at(8, 1.0))
+    one.facts[:] = [TcpOpened(TO_SERVER, at(1, 1.0)), Fin(TO_SERVER, at(9, 1.0))]
+    two.facts[:] = [TcpOpened(TO_SERVER, at(2, 1.0)), Fin(TO_SERVER, at(8, 1.0))]
+    assert [row["frame"] for row in timeline_rows(Analysis([], [], [one, two], [], {}))] == [1, 2, 8, 9]

@@ -1,0 +1,91 @@
+"""The top of the text report: the captures, and what is missing from them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from easpcap.report.text import Layout, render_text
+from easpcap.report.text.reading import _SHOWN_ELSEWHERE, ANOMALY_WORDS
+from easpcap.results import Analysis, LocatedAnomaly
+from tests.report import builders
+
+DOCS = (Path(__file__).parents[2] / "docs" / "output.md").read_text()
+
+
+def report(analysis: Analysis) -> str:
+    """The report with its line breaks removed."""
+    return " ".join("".join(render_text(analysis, Layout(120))).split())
+
+
+def anomalies(*codes: str) -> list[LocatedAnomaly]:
+    return [LocatedAnomaly(code, 0, 5, builders.START, "") for code in codes]
+
+
+def test_every_documented_anomaly_has_words():
+    table = DOCS.partition("### `anomalies`")[2].partition("###")[0]
+    codes = set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE))
+    assert len(codes) > 20
+    assert codes - _SHOWN_ELSEWHERE == set(ANOMALY_WORDS)
+
+
+@pytest.mark.parametrize("code", ANOMALY_WORDS)
+def test_no_anomaly_is_shown_as_a_code(code):
+    analysis = builders.quiet()
+    analysis.anomalies = anomalies(code, code)
+    assert f"unusual: {ANOMALY_WORDS[code]} (2)" in report(analysis)
+    assert code not in report(analysis)
+
+
+@pytest.mark.parametrize(("number", "cut"), [(4, False), (5, True)])
+def test_at_most_four_kinds_of_anomalies_are_shown(number, cut):
+    analysis = builders.quiet()
+    codes = list(ANOMALY_WORDS)[:number]
+    analysis.anomalies = anomalies(*codes)
+    assert (f"{ANOMALY_WORDS[codes[3]]} (1), ..." in report(analysis)) == cut
+
+
+@pytest.mark.parametrize(
+    ("captures", "rest"), [(4, ""), (5, "... and 1 more capture "), (6, "... and 2 more captures ")]
+)
+def test_four_captures_are_named_and_the_rest_counted(captures, rest):
+    analysis = builders.quiet()
+    analysis.inputs = [builders.input_file(f"{number}.pcap") for number in range(captures)]
+    assert "3.pcap: pcap" in report(analysis)
+    assert "4.pcap: pcap" not in report(analysis)
+    assert rest in report(analysis)
+    assert ("more capture" in report(analysis)) == bool(rest)
+
+
+def test_a_truncated_capture_is_named_if_there_are_several():
+    analysis = builders.quiet()
+    analysis.inputs = [builders.input_file("a.pcap"), builders.input_file("b.pcap", truncated=True)]
+    sentence = "truncated: the file ends in mid-packet; everything before that was used"
+    assert f"b.pcap: {sentence}" in report(analysis)
+    assert report(analysis).count(sentence) == 1
+    analysis.inputs = [builders.input_file("b.pcap", truncated=True)]
+    assert f"Capture {sentence}" in report(analysis)
+
+
+@pytest.mark.parametrize(("silent", "name"), [(0, "client"), (1, "server")])
+def test_a_side_whose_data_was_not_captured_is_named(silent, name):
+    analysis = builders.quiet()
+    connection = analysis.connections[0]
+    connection.last_data[silent] = None
+    connection.payload_bytes = (0, 2000) if silent == 0 else (1000, 0)
+    assert f"1 connection without any data from the {name}" in report(analysis)
+
+
+@pytest.mark.parametrize(("known_by", "late"), [("syn", False), ("syn-ack", False), ("port", True)])
+def test_a_connection_whose_start_was_captured_had_not_begun_before(known_by, late):
+    analysis = builders.quiet()
+    analysis.connections[0].roles_known_by = known_by
+    assert ("1 connection had begun before the capture" in report(analysis)) == late
+
+
+def test_the_most_frequent_reason_for_ignoring_packets_comes_first():
+    analysis = builders.quiet()
+    analysis.packets_ignored = {"not IP": 2, "not TCP": 57}
+    assert "ignored: 57 packets (not TCP) and 2 packets (not IP)" in report(analysis)
