@@ -68,7 +68,6 @@ class SessionOutput(Summary):
 
     def tell_bad(self, reader: DirectionReader, content_type: int, start: int, events: list[TlsEvent]) -> None:
         """The record at ``start``, under proven keys, did not open."""
-        self.bad_records += 1
         self.opaque_records[reader.direction] += content_type == APPLICATION_DATA
         reader.joiner.clear()
         self.machine.lose()
