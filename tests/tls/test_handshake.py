@@ -21,6 +21,7 @@ from easpcap.tls.handshake.messages import (
     parse_server_hello,
     parse_ssl2_client_hello,
 )
+from easpcap.wire import Reader
 from tests.support.tls_script import TlsScript
 
 MESSAGES = [(1, b"a" * 70), (14, b""), (16, b"b" * 300), (20, b"c" * 12)]
@@ -190,3 +191,18 @@ def test_a_message_after_one_that_ended_in_the_second_record_begins_there():
 def test_a_broken_server_name_is_none(data):
     name = ext.server_name({ext.SERVER_NAME: data})
     assert name is None or name.isascii()
+
+
+def test_of_an_extension_that_comes_twice_the_first_one_counts():
+    twice = b"".join(b"\0\x23" + len(ticket).to_bytes(2, "big") + ticket for ticket in (b"first", b"second"))
+    assert ext.parse_extensions(Reader(len(twice).to_bytes(2, "big") + twice)) == {ext.SESSION_TICKET: b"first"}
+
+
+@pytest.mark.parametrize(("data", "version"), [(b"\3\4", 0x0304), (b"\3\4\0", None), (b"\4", None), (b"", None)])
+def test_a_chosen_version_has_two_bytes(data, version):
+    assert ext.chosen_version({ext.SUPPORTED_VERSIONS: data}) == version
+
+
+@pytest.mark.parametrize(("version", "draft"), [(0x7F17, 23), (0xFB1A, 26), (0x0304, 0), (0x0303, 0)])
+def test_a_draft_has_its_number_in_the_second_byte_of_its_version(version, draft):
+    assert ext.draft_of(version) == draft

@@ -6,6 +6,14 @@ import pytest
 
 from easpcap import facts
 from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls.events import Place
+from easpcap.tls.handshake.encrypted13 import HANDSHAKE, EncryptedHandshake13
+from easpcap.tls.handshake.key_finder import KeyFinder
+from easpcap.tls.handshake.messages import Message
+from easpcap.tls.handshake.negotiation import Negotiation
+from easpcap.tls.handshake.summary import Summary
+from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.secrets.session_cache import SessionCache
 from tests.support.tls_runs import run
 from tests.support.tls_script import TlsScript
 
@@ -63,3 +71,39 @@ def test_the_facts_of_two_handshakes_are_numbered():
     done = [each.what for each in seen if each.kind == "handshake-done"]
     assert [(each.number, each.abbreviated, each.verified) for each in done] == [(0, False, True), (1, False, True)]
     assert [each.encrypted for each in seen if each.kind == "hello-request"] == [True]
+
+
+def test_a_second_finished_is_an_anomaly_and_ends_no_handshake_again():
+    script = TlsScript().full()
+    script._message(TO_CLIENT, 20, bytes(12))
+    outcome = run(script.flights)
+    assert "tls-unexpected-message" in outcome.codes
+    assert outcome.kinds.count("handshake-done") == 1
+
+
+def test_a_transcript_is_kept_up_to_its_limit_and_not_beyond(monkeypatch):
+    monkeypatch.setattr("easpcap.tls.handshake.negotiation.MAX_TRANSCRIPT_BYTES", 100)
+    negotiation = Negotiation(0, renegotiation=False)
+    negotiation.record(Message(1, bytes(60), 0, 0))
+    negotiation.record(Message(1, bytes(40), 0, 0))
+    assert (len(negotiation.transcript), negotiation.intact) == (100, True)
+    negotiation.record(Message(1, bytes(1), 0, 0))
+    assert (negotiation.transcript, negotiation.intact) == (b"", False)
+
+
+def test_a_hello_request_is_in_no_transcript():
+    negotiation = Negotiation(0, renegotiation=False)
+    negotiation.record(Message(0, b"\0\0\0\0", 0, 0))
+    assert negotiation.transcript == b""
+
+
+def test_a_client_certificate_compressed_in_an_unknown_way_counts_as_one():
+    """Nobody compresses an empty list."""
+    summary = Summary()
+    handshake = EncryptedHandshake13(KeyFinder(KeyRing(), SessionCache(), "server"), summary)
+    handshake.begin(Negotiation(0, renegotiation=False), (None, None))
+    body = b"\0\2" + (500).to_bytes(3, "big") + b"\0\0\1x"
+    message = Message(25, b"\x19" + len(body).to_bytes(3, "big") + body, 0, 9)
+    (seen,) = handshake.take(message, Place(TO_SERVER, 0, 9, 0, encrypted=True), HANDSHAKE)
+    assert seen.what == facts.ClientCertificate(1)
+    assert summary.certificate_presented is True
