@@ -21,12 +21,13 @@ class RecordWriter:
     """Protects the records of one direction in one epoch.
 
     ``keys`` has mac_key, key and iv, as schedule.EpochKeys. ``padding`` adds whole blocks of CBC padding beyond the
-    least. Fragments are numbered by ``sequence``, which may be set.
+    least; ``wrong_padding`` changes its first byte, and the MAC is right all the same. Fragments are numbered by
+    ``sequence``, which may be set.
     """
 
-    def __init__(self, version, suite, keys, *, encrypt_then_mac=False, padding=0):
+    def __init__(self, version, suite, keys, *, encrypt_then_mac=False, padding=0, wrong_padding=False):
         self.version, self.suite, self.keys = version, suite, keys
-        self.encrypt_then_mac, self.padding = encrypt_then_mac, padding
+        self.encrypt_then_mac, self.padding, self.wrong_padding = encrypt_then_mac, padding, wrong_padding
         self.sequence = 0
         self._last_block = keys.iv
         self._rc4 = Cipher(legacy.ARC4(keys.key), None).encryptor() if suite.cipher.startswith("RC4") else None
@@ -65,7 +66,7 @@ class RecordWriter:
         cipher = block_algorithm(self.suite.cipher, self.keys.key)
         size = cipher.block_size // 8
         length = size - 1 - len(data) % size + size * self.padding
-        body = data + bytes([length]) * (length + 1)
+        body = data + bytes([length ^ 1 if self.wrong_padding else length]) + bytes([length]) * length
         iv = self._last_block if self.version < 0x0302 else os.urandom(size)
         encryptor = Cipher(cipher, modes.CBC(iv)).encryptor()
         encrypted = encryptor.update(body) + encryptor.finalize()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from easpcap.errors import DecodeError
+from easpcap.limits import MAX_HANDSHAKE_MESSAGE
 from easpcap.tls.handshake import extensions as ext
+from easpcap.tls.handshake.encrypted13 import expand_certificate
 from easpcap.tls.handshake.messages import (
     encrypted_premaster,
     parse_certificates,
@@ -19,6 +21,7 @@ from easpcap.tls.handshake.messages import (
     parse_ssl2_client_hello,
 )
 from easpcap.tls.record.joiner import MessageJoiner
+from easpcap.wire import Reader
 from tests.support.tls_script import TlsScript
 
 MESSAGES = [(1, b"a" * 70), (14, b""), (16, b"b" * 300), (20, b"c" * 12)]
@@ -128,14 +131,78 @@ PARSERS = [
 ]
 
 
+def contents(parsed):
+    """The bytes that a parser took out of a message, piece by piece."""
+    if isinstance(parsed, bytes):
+        return [parsed]
+    if isinstance(parsed, dict):
+        return list(parsed.values())
+    if isinstance(parsed, list | tuple):
+        return [piece for field in parsed for piece in contents(field)]
+    return []
+
+
 @pytest.mark.parametrize("parse", PARSERS)
 @given(body=st.binary(max_size=120))
-def test_any_bytes_are_read_or_are_broken_and_nothing_else(parse, body):
-    with contextlib.suppress(DecodeError):
-        parse(body)
+def test_of_any_bytes_a_parser_only_gives_what_is_in_them_or_calls_them_broken(parse, body):
+    try:
+        pieces = contents(parse(body))
+    except DecodeError:
+        return
+    if parse is parse_ssl2_client_hello:  # the challenge is filled with zero bytes to 32
+        pieces[0] = pieces[0].lstrip(b"\0")
+    assert all(piece in body for piece in pieces)
+    assert sum(map(len, pieces)) <= len(body)
+
+
+@given(body=st.binary(max_size=60), cut=st.integers(1, 20))
+def test_a_hello_that_is_cut_is_broken(body, cut):
+    whole = b"\3\3" + b"r" * 32 + b"\1" + body[:1].ljust(1) + b"\0\2\0\x2f" + b"\1\0"
+    assert parse_client_hello(whole).session_id == whole[35:36]
+    with pytest.raises(DecodeError):
+        parse_client_hello(whole[:-cut])
+
+
+def compressed_certificate(size):
+    """A CompressedCertificate whose content has ``size`` zero bytes."""
+    compressed = zlib.compress(bytes(size))
+    return b"\0\1" + size.to_bytes(3, "big") + len(compressed).to_bytes(3, "big") + compressed
+
+
+def test_a_compressed_certificate_is_expanded_up_to_the_longest_message():
+    assert expand_certificate(compressed_certificate(MAX_HANDSHAKE_MESSAGE)) == bytes(MAX_HANDSHAKE_MESSAGE)
+
+
+@pytest.mark.parametrize("size", [MAX_HANDSHAKE_MESSAGE + 1, 2**24 - 1])
+def test_a_compressed_certificate_that_expands_without_end_is_cut_off(size):
+    with pytest.raises(DecodeError, match=f"{size} bytes expands to {MAX_HANDSHAKE_MESSAGE}"):
+        expand_certificate(compressed_certificate(size))
+
+
+def test_a_message_after_one_that_ended_in_the_second_record_begins_there():
+    joiner = MessageJoiner()
+    first, second = raw(1, b"a" * 20), raw(14, b"")
+    assert list(joiner.feed(first[:10], 0, 15)) == []
+    messages = list(joiner.feed(first[10:] + second, 15, 38))
+    assert [(message.start, message.end) for message in messages] == [(0, 38), (15, 38)]
 
 
 @given(st.binary(max_size=40))
 def test_a_broken_server_name_is_none(data):
     name = ext.server_name({ext.SERVER_NAME: data})
     assert name is None or name.isascii()
+
+
+def test_of_an_extension_that_comes_twice_the_first_one_counts():
+    twice = b"".join(b"\0\x23" + len(ticket).to_bytes(2, "big") + ticket for ticket in (b"first", b"second"))
+    assert ext.parse_extensions(Reader(len(twice).to_bytes(2, "big") + twice)) == {ext.SESSION_TICKET: b"first"}
+
+
+@pytest.mark.parametrize(("data", "version"), [(b"\3\4", 0x0304), (b"\3\4\0", None), (b"\4", None), (b"", None)])
+def test_a_chosen_version_has_two_bytes(data, version):
+    assert ext.chosen_version({ext.SUPPORTED_VERSIONS: data}) == version
+
+
+@pytest.mark.parametrize(("version", "draft"), [(0x7F17, 23), (0xFB1A, 26), (0x0304, 0), (0x0303, 0)])
+def test_a_draft_has_its_number_in_the_second_byte_of_its_version(version, draft):
+    assert ext.draft_of(version) == draft

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from easpcap import limits
 from easpcap.tls.secrets.certificate import certificate_fingerprint, certificate_public_key
-from easpcap.tls.secrets.key_log import looks_like_key_log
+from easpcap.tls.secrets.key_log import decode_text, looks_like_key_log
 from easpcap.tls.secrets.keyring import KeyRing
 from tests.support.tls_peer import TlsPeer, record_session, server_certificate_der, server_private_key
 
@@ -93,22 +93,51 @@ def test_no_bytes_make_a_ring_raise(ciphertext, certificate_bytes):
     assert ring.source_for_certificate(certificate_bytes or b"") is None
 
 
-def test_the_same_ciphertext_is_decrypted_once(ring, monkeypatch):
-    import easpcap.tls.secrets.keyring as module
+class CountingKey:
+    """A private key that counts how often it decrypts."""
 
-    calls = []
-    decrypt = module._decrypt
-    monkeypatch.setattr(module, "_decrypt", lambda *arguments: calls.append(1) or decrypt(*arguments))
+    key_size = KEY.key_size
+
+    def __init__(self):
+        self.decryptions = 0
+
+    def public_key(self):
+        return KEY.public_key()
+
+    def decrypt(self, *arguments):
+        self.decryptions += 1
+        return KEY.decrypt(*arguments)
+
+
+@pytest.fixture
+def counting_key():
+    return CountingKey()
+
+
+@pytest.fixture
+def counting_ring(counting_key):
+    ring = KeyRing()
+    ring.add_private_key(counting_key, 7)
+    return ring
+
+
+def test_the_same_ciphertext_is_decrypted_once(counting_ring, counting_key):
     ciphertext = encrypted(KEY)
-    assert ring.premasters(ciphertext, None) == ring.premasters(ciphertext, server_certificate_der())
-    assert len(calls) == 1
+    with_any_key = counting_ring.premasters(ciphertext, None)
+    assert with_any_key == counting_ring.premasters(ciphertext, server_certificate_der()) == [(PREMASTER, 7)]
+    assert counting_key.decryptions == 1
 
 
-def test_the_memory_of_decryptions_is_bounded(ring, monkeypatch):
+def test_only_the_latest_decryptions_are_remembered(counting_ring, counting_key, monkeypatch):
     monkeypatch.setattr(limits, "MAX_CACHED_PREMASTERS", 5)
-    for number in range(1, 20):
-        ring.premasters(number.to_bytes(256, "big"), None)
-    assert len(ring._decrypted) == 5
+    ciphertexts = [number.to_bytes(256, "big") for number in range(1, 7)]
+    for ciphertext in ciphertexts:
+        counting_ring.premasters(ciphertext, None)
+    for ciphertext in ciphertexts[1:]:
+        counting_ring.premasters(ciphertext, None)
+    assert counting_key.decryptions == 6
+    counting_ring.premasters(ciphertexts[0], None)
+    assert counting_key.decryptions == 7
 
 
 def test_a_fingerprint_is_the_sha256_of_the_public_key(ring):
@@ -157,11 +186,18 @@ def test_a_certificate_cut_anywhere_is_none():
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_a_certificate_changed_anywhere_never_raises(data):
+def test_a_changed_certificate_is_none_or_has_a_key_that_only_fits_if_it_is_the_same(data):
+    original = certificate_public_key(server_certificate_der())
     der = bytearray(server_certificate_der())
     for _ in range(data.draw(st.integers(1, 4))):
-        der[data.draw(st.integers(0, 120))] = data.draw(st.integers(0, 255))
-    certificate_public_key(bytes(der))
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    found = certificate_public_key(bytes(der))
+    assert found is None or (found.fingerprint == original.fingerprint) == (found == original)
+    assert found is None or found.modulus.bit_length() + found.exponent.bit_length() <= 8 * len(der)
+    ring = KeyRing()
+    ring.add_private_key(KEY, 7)
+    fits = found is not None and found[1:] == original[1:]
+    assert ring.source_for_certificate(bytes(der)) == (7 if fits else None)
 
 
 # --- key logs --------------------------------------------------------------------------------------------------------
@@ -243,9 +279,23 @@ def test_complaints_are_bounded():
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
-def test_no_bytes_make_a_key_log_raise(data):
-    KeyRing().add_key_log(data, 0)
-    KeyRing().add_key_log(b"CLIENT_RANDOM " + data, 0)
+def test_every_line_of_any_bytes_is_usable_or_a_complaint_or_empty(data):
+    for log in (data, b"CLIENT_RANDOM " + data):
+        ring = KeyRing()
+        usable, complaints = ring.add_key_log(log, 0)
+        lines = [line.strip() for line in decode_text(log).splitlines()]
+        numbers = [number for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
+        complained = [number for number, _ in complaints]
+        assert usable + len(complained) == len(numbers)
+        assert complained == sorted(set(complained) & set(numbers))
+
+
+def test_a_good_line_is_usable_whatever_lines_are_around_it():
+    good = f"CLIENT_RANDOM {RANDOM} {MASTER}".encode()
+    for around in (b"\xff\xfe\xfd", b"\x00", b"CLIENT_RANDOM", b"RSA", b"#"):
+        ring = KeyRing()
+        ring.add_key_log(b"xx" + around + b"\n" + good + b"\n" + around, 4)
+        assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 4)
 
 
 def test_a_ring_knows_what_it_was_given(ring):

@@ -214,6 +214,32 @@ def test_a_keystream_is_not_followed_without_bound():
     assert reader.reopen(APPLICATION_DATA, 0x0301, bytes(100), b"", limits.MAX_RESYNC_KEYSTREAM + 1, 4096) is None
 
 
+WRONG_PADDING = pytest.mark.parametrize(
+    "case", [(0x0301, 0x002F, False), (0x0303, 0x002F, False), (0x0301, 0x0035, True), (0x0303, 0x003C, True)]
+)
+
+
+@WRONG_PADDING
+def test_a_right_mac_does_not_excuse_wrong_padding(case):
+    writer, reader = pair(case, padding=1, wrong_padding=True)
+    assert reader.open(APPLICATION_DATA, case[0], writer.fragment(APPLICATION_DATA, b"data")) is None
+
+
+@WRONG_PADDING
+def test_a_right_mac_does_not_excuse_wrong_padding_after_a_gap(case):
+    writer, reader = pair(case, padding=1, wrong_padding=True)
+    lost, context = lose(writer, [100])
+    found = writer.fragment(APPLICATION_DATA, b"found")
+    assert reader.reopen(APPLICATION_DATA, case[0], found, context, lost, 4096) is None
+
+
+def test_ssl_3_allows_no_whole_block_of_padding_after_a_gap_either():
+    writer, reader = pair((0x0300, 0x002F, False), padding=1)
+    lost, context = lose(writer, [100])
+    found = writer.fragment(APPLICATION_DATA, b"found")
+    assert reader.reopen(APPLICATION_DATA, 0x0300, found, context, lost, 4096) is None
+
+
 # --- what cannot be opened -------------------------------------------------------------------------------------------
 
 

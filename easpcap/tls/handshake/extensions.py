@@ -1,4 +1,4 @@
-"""The hello extensions that decide how a connection is read, and the few that are worth telling."""
+"""The hello extensions that decide how a connection is read, and the few that results report."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def server_name(extensions: Extensions) -> str | None:
 
 
 def draft_of(version: int) -> int:
-    """The draft of TLS 1.3 that a version stands for (0x7f.., or 0xfb.. of one library); 0 for any other version."""
+    """The draft of TLS 1.3 that a version means (0x7f.., or 0xfb.. of one library); 0 for any other version."""
     return version & 0xFF if version >> 8 in (0x7F, 0xFB) else 0
 
 

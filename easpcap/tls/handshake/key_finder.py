@@ -1,4 +1,4 @@
-"""Finds the master secrets that may belong to a handshake. Which one it is, its first encrypted record proves."""
+"""Finds the master secrets that may belong to a handshake. Its first encrypted record proves which one it is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRAFFIC_SECRETS: Final = (
 
 
 class KeyFinder:
-    """All that one connection can ask for keys: the keys given, and the sessions seen on all connections."""
+    """Searches the keys given, and the sessions seen on all connections, for one connection."""
 
     __slots__ = ("_cache", "_keyring", "_server")
 
@@ -50,7 +50,7 @@ class KeyFinder:
         return self._keyring.secrets(client_random, label)
 
     def by_key_exchange(self, negotiation: Negotiation, body: bytes) -> None:
-        """A ClientKeyExchange, already part of the transcript: what the keys make of it."""
+        """Add the master secrets that a ClientKeyExchange gives; it is already part of the transcript."""
         self._by_key_log(negotiation)
         agreement = negotiation.agreement
         if agreement is None or negotiation.candidates or agreement.version >= TLS13:
@@ -79,13 +79,13 @@ class KeyFinder:
         return ring.logged_premasters(encrypted) if rsa else []
 
     def by_resumption(self, negotiation: Negotiation) -> str | None:
-        """The handshake turned out to be abbreviated: find its session; how it was resumed (None: cannot be told)."""
+        """Find the session that an abbreviated handshake resumes; returns how it was resumed (None: not known)."""
         negotiation.abbreviated = True
         self._by_key_log(negotiation)
         hello = negotiation.client_hello
         if hello is None:
             return None
-        # RFC 5077 section 3.4: a client with a ticket makes an id up, and its echo says that the ticket was accepted.
+        # RFC 5077 section 3.4: a client with a ticket makes up an id; the server echoes it if it accepts the ticket.
         echoed = hello.session_id if hello.session_id == negotiation.session_id else b""
         by_id = self._cache.by_id(self._server, echoed)
         by_ticket = self._cache.by_ticket(hello.ticket)
@@ -108,7 +108,7 @@ class KeyFinder:
         negotiation.candidates += [Candidate(*secret) for secret in found if secret]
 
     def remember(self, negotiation: Negotiation) -> None:
-        """Keep the session for connections that resume it, known or with the reason why not."""
+        """Keep the session for connections that resume it: its master secret, or the reason why it is not known."""
         proven = negotiation.proven
         if proven is not None and proven.master:
             origin = Origin(proven.master, proven.source, None)

@@ -103,7 +103,7 @@ class HandshakeMachine:
             self.negotiation.break_transcript()
 
     def _advance(self, message_type: int, place: Place) -> HandshakeEvents:
-        """Go on to the next state; what has no place here is told, and does not change the state."""
+        """Go on to the next state. A message that has no place here is an anomaly and does not change the state."""
         state = TRANSITIONS.get((self.state, place.direction, message_type))
         if state is None:
             name = cp.MESSAGE_NAMES.get(message_type, f"handshake message of type {message_type}")
@@ -153,7 +153,7 @@ class HandshakeMachine:
         if not summary.server_hello_seen:
             summary.server_hello_seen = True
             summary.version, summary.suite = agreement.version, agreement.suite
-        summary.handshakes += not self.hidden  # the ServerHello behind a HelloRetryRequest is of the same handshake
+        summary.handshakes += not self.hidden  # the ServerHello after a HelloRetryRequest is of the same handshake
         if agreement.version >= cp.TLS13:
             self._enter_tls13(hello, agreement.client_random)
         what = facts.ServerHello(agreement.version, agreement.suite.name, hello.is_retry)
@@ -163,7 +163,7 @@ class HandshakeMachine:
         return events
 
     def _enter_tls13(self, hello: ServerHello, client_random: bytes | None) -> None:
-        """All behind this hello is encrypted; only a HelloRetryRequest is followed by hellos."""
+        """Everything after this hello is encrypted; only a HelloRetryRequest is followed by hellos."""
         self.state = State.HIDDEN
         self.retrying = hello.is_retry
         self._summary.resumed = "psk" if ext.PRE_SHARED_KEY in hello.extensions else None
@@ -180,7 +180,7 @@ class HandshakeMachine:
         return [place.seen(facts.ServerCertificate(len(certificates)))]
 
     def _server_key_exchange(self, message: Message, place: Place) -> HandshakeEvents:
-        del place  # no fact of its own
+        del place  # it is no fact
         self.negotiation.record(message)
         self.negotiation.ephemeral_key = True
         return []
@@ -193,7 +193,7 @@ class HandshakeMachine:
         return [place.seen(request)]
 
     def _new_session_ticket(self, message: Message, place: Place) -> HandshakeEvents:
-        del place  # no fact of its own
+        del place  # it is no fact
         self.negotiation.record(message)
         self.negotiation.ticket = hs.parse_new_session_ticket(message.body)
         if self.negotiation.proven is not None or self.negotiation.failed:

@@ -109,7 +109,7 @@ def parse_new_session_ticket(body: bytes) -> bytes:
 def encrypted_premaster(body: bytes, version: int) -> bytes:
     """The encrypted premaster secret of a ClientKeyExchange with RSA.
 
-    SSL 3.0 has no length before it (RFC 5246 section 7.4.7.1 tells of it); some old clients of later versions neither.
+    SSL 3.0 has no length before it (see RFC 5246 section 7.4.7.1), and some old clients of later versions omit it.
     """
     if version > SSL3 and len(body) >= 2 and int.from_bytes(body[:2], "big") == len(body) - 2:
         return body[2:]

@@ -38,7 +38,7 @@ class Candidate(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """What both hellos together settled; exists once the ServerHello was seen."""
+    """What both hellos agreed on; exists once the ServerHello was seen."""
 
     version: int
     suite: CipherSuite
@@ -175,7 +175,7 @@ class Negotiation:
         except UnsupportedSuite:
             self.unsupported = True
             return []
-        trusted = candidates and (self.proven or self.key_fits is not None)  # then the MAC tells, and must hold
+        trusted = candidates and (self.proven or self.key_fits is not None)  # then the MAC decides, and must hold
         if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not trusted:
             found.append((Candidate(b"", None), UnverifiedNull(agreement.suite)))
         return found

@@ -13,7 +13,7 @@ CHANGE_CIPHER_SPEC: Final = 256
 
 
 class State(IntEnum):
-    """Where the handshake of a connection stands, seen from outside. An integer: hashed for every message."""
+    """How far the handshake of a connection has come, as an observer sees it. An integer: hashed for every message."""
 
     START = auto()  # nothing agreed yet
     HELLO_SENT = auto()  # the client has asked
@@ -39,7 +39,7 @@ class State(IntEnum):
 # handshake the client changes keys first, in an abbreviated one the server does; the ServerHello does not say which
 # it is: a Certificate (or anything else of the full flight) or a ticket or ChangeCipherSpec decides. A HelloRequest
 # may come at any time, changes nothing, and belongs to no transcript (section 7.4.1.1). A ClientHello that has no
-# place is taken as the beginning of a new handshake by the machine, and is told as an anomaly.
+# place begins a new handshake for the machine, and is reported as an anomaly.
 TRANSITIONS: Final[dict[tuple[State, int, int], State]] = {
     **{(state, TO_CLIENT, cp.HELLO_REQUEST): state for state in State},
     (State.START, TO_SERVER, cp.CLIENT_HELLO): State.HELLO_SENT,

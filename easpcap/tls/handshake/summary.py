@@ -38,6 +38,5 @@ class Summary:
         self.server_hello_seen = False
         self.gap_in_handshake = False  # bytes are missing where the handshake was still in the clear
         self.gap_in_data = False  # bytes are missing after it
-        self.bad_records = 0  # records that failed their MAC under keys that had proven right
         self.unopened: Negotiation | None = None  # the first handshake whose keys were not found
         self.missing_secrets: list[str] = []  # labels a key log lacks of a TLS 1.3 connection it otherwise knows

@@ -1,4 +1,4 @@
-"""Whether bytes in the midst of other traffic begin a TLS handshake: told from the hellos, as strictly as they allow.
+"""Whether bytes in the midst of other traffic begin a TLS handshake, judged as strictly as the form of hellos allows.
 
 Where a connection begins with TLS a plausible record header is enough (records.looks_like_tls). Behind clear text the
 bytes may be anything, a captured handshake that is being uploaded for one, so every field that is there has to fit.

@@ -1,7 +1,7 @@
-"""Prologue: watches the clear text of a connection for the place where TLS begins behind it.
+"""Prologue: watches the clear text of a connection for the place where TLS begins.
 
-A ClientHello is looked for only where its sender has its turn: where the other side has spoken since, behind a command
-that asks for TLS, and behind lost bytes. It is believed where both sides agreed on TLS in the clear (see starttls),
+A ClientHello is looked for only where its sender has its turn: where the other side has spoken since, after a command
+that asks for TLS, and after lost bytes. It is believed where both sides agreed on TLS in the clear (see starttls),
 else when the other side answers it with a ServerHello or an alert. So a captured handshake that is uploaded or mailed
 stays clear text, and protocols that nobody listed are found all the same. Either end of the TCP connection may be the
 client: where a capture begins in mid-connection, it may be guessed wrongly which one is.

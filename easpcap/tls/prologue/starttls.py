@@ -98,7 +98,7 @@ def announced(asked: bytes, answer: bytes) -> Announcement:
 
 
 def command_end(words: bytes, start: int) -> int | None:
-    """Where behind ``start`` the first command ends that asks for TLS; None where none does."""
+    """Where the first command after ``start`` that asks for TLS ends; None where there is none."""
     lower = words.lower()
     if not (b"tls" in lower or b"ssl" in lower or _POSTGRESQL in words or words.startswith(_MYSQL_BEGINS)):
         return None  # nearly always, and a hundred times as fast

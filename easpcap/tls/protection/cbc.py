@@ -65,10 +65,10 @@ class _BlockCipher:
         self.block = CIPHERS[cipher].fixed_iv
         self.chained = chained
         self.explicit = 0 if chained else self.block
-        self.decrypt_into: Decrypt = self.behind(iv if chained else bytes(self.block))
+        self.decrypt_into: Decrypt = self.decryptor_after(iv if chained else bytes(self.block))
 
-    def behind(self, block: bytes) -> Decrypt:
-        """A decryption that goes on behind this ciphertext block."""
+    def decryptor_after(self, block: bytes) -> Decrypt:
+        """The decryption of what follows this ciphertext block."""
         return Cipher(self._algorithm, modes.CBC(block)).decryptor().update_into
 
 
@@ -138,7 +138,7 @@ class MacThenEncrypt:
         if self._cipher.chained:
             if len(before) < self._block:
                 return None
-            decrypt_into = self._cipher.behind(bytes(before[-self._block :]))
+            decrypt_into = self._cipher.decryptor_after(bytes(before[-self._block :]))
         decrypt_into(fragment, self._room)
         start, end = self._start, self._content_end(size)
         if end < start:
@@ -168,7 +168,7 @@ class MacThenEncrypt:
 
 
 class EncryptThenMac:
-    """RFC 7366: the MAC stands outside the encryption and covers IV and ciphertext."""
+    """RFC 7366: the MAC is outside the encryption and covers IV and ciphertext."""
 
     __slots__ = ("_block", "_cipher", "_decrypt_into", "_least", "_mac", "_room", "_view", "sequence")
 
@@ -209,7 +209,7 @@ class EncryptThenMac:
             return None
         self.sequence = sequence + 1
         if cipher.chained:
-            self._decrypt_into = cipher.behind(last_block)
+            self._decrypt_into = cipher.decryptor_after(last_block)
         return self._decrypt(fragment, end)
 
     def _place(self, fragment: bytes | memoryview) -> int:

@@ -38,7 +38,7 @@ class _Inflating:
     def open(self, content_type: int, version: int, fragment: bytes | memoryview, /) -> bytes | None:
         """The plaintext of the next record; None also where it does not expand."""
         compressed = self._inner.open(content_type, version, fragment)
-        if compressed is None or self._inflate.eof:  # behind its end a stream would only pile up what it is given
+        if compressed is None or self._inflate.eof:  # after its end zlib would only keep what it is given
             return None
         try:
             plain = self._inflate.decompress(compressed, MAX_PLAINTEXT + 1)

@@ -65,7 +65,7 @@ class RecordMac:
             self._header, self._pack = _TLS_HEADER.size, _pack_tls
 
     def holds(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
-        """Whether the MAC of the buffer's [start, end) stands behind it. The bytes before ``start`` are overwritten."""
+        """Whether the MAC of the buffer's [start, end) follows at ``end``; overwrites the bytes before ``start``."""
         buffer = self._buffer
         begin = start - self._header
         self._pack(buffer, begin, sequence, content_type, version, end - start)
@@ -76,7 +76,7 @@ class RecordMac:
         return buffer.startswith(outer.digest(), end)  # not in constant time: there is no peer to learn from it
 
     def find(self, sequences: range, content_type: int, version: int, start: int, end: int) -> int | None:
-        """The first of ``sequences`` whose MAC of the buffer's [start, end) stands behind it."""
+        """The first of ``sequences`` whose MAC of the buffer's [start, end) follows at ``end``."""
         for sequence in sequences:
             if self.holds(sequence, content_type, version, start, end):
                 return sequence
@@ -84,7 +84,7 @@ class RecordMac:
 
 
 def lost_records(sequence: int, lost_bytes: int, least_fragment: int, tries: int) -> range:
-    """The sequence numbers a record can have behind ``lost_bytes`` of records that began with number ``sequence``."""
+    """The sequence numbers a record can have after ``lost_bytes`` of records that began with number ``sequence``."""
     fewest = -(-lost_bytes // (RECORD_HEADER_SIZE + MAX_FRAGMENT))
     most = lost_bytes // (RECORD_HEADER_SIZE + least_fragment)
     stop = min(most + 1, fewest + min(tries, limits.MAX_RESYNC_TRIES))

@@ -29,7 +29,7 @@ class Protection(Protocol):
         tries: int,
         /,
     ) -> bytes | None:
-        """The plaintext of the first record found after a gap, and reading goes on behind it.
+        """The plaintext of the first record found after a gap; reading goes on after it.
 
         None where no sequence number makes MAC or tag hold: the state is then as before, a later record can be tried.
         ``lost_bytes``: stream bytes (headers and fragments of the lost records) between the last record opened and

@@ -57,7 +57,7 @@ class Unprotected:
 
 
 class NullCipher:
-    """Content in the clear, with a MAC behind it.
+    """Content in the clear, followed by a MAC.
 
     ``doubtful``: a MAC outside of the encryption was agreed, which holds as well where the ServerHello was damaged and
     only looks like NULL; then the first record must be in the clear indeed.
@@ -152,13 +152,13 @@ class StreamCipher:
         sequences = lost_records(self.sequence, lost_bytes, self._mac.size, tries)
         if not sequences:
             return None
-        behind = self._keystream.position + lost_bytes  # where the keystream would be without record headers
-        first = behind - RECORD_HEADER_SIZE * (sequences[-1] - self.sequence)
-        last = behind - RECORD_HEADER_SIZE * (sequences[0] - self.sequence)
+        after_gap = self._keystream.position + lost_bytes  # where the keystream would be without record headers
+        first = after_gap - RECORD_HEADER_SIZE * (sequences[-1] - self.sequence)
+        last = after_gap - RECORD_HEADER_SIZE * (sequences[0] - self.sequence)
         keystream = self._keystream.peek(first, last + size)
         end = PLAIN + size - self._mac.size
         for sequence in sequences:
-            at = behind - RECORD_HEADER_SIZE * (sequence - self.sequence) - first
+            at = after_gap - RECORD_HEADER_SIZE * (sequence - self.sequence) - first
             self._room[:size] = _xor(fragment, keystream[at : at + size])
             if self._mac.holds(sequence, content_type, version, PLAIN, end):
                 self.sequence = sequence + 1

@@ -1,4 +1,4 @@
-"""Records of TLS 1.3: every one says it is application data, its true type stands inside (RFC 8446 section 5.2)."""
+"""Records of TLS 1.3: the header always says application data, the true type is encrypted (RFC 8446 section 5.2)."""
 
 from __future__ import annotations
 

@@ -74,13 +74,13 @@ def decode_text(data: bytes) -> str:
 
 
 def looks_like_key_log(data: bytes) -> bool:
-    """Whether one of the first lines is a secret or begins as one."""
+    """Whether one of the first lines begins with a known label."""
     lines = decode_text(data[: 2**16]).splitlines()[:200]
     return any(_label(line.strip()) is not None for line in lines)
 
 
 def _label(text: str) -> str | None:
-    """The label a line begins with, if it is one we know."""
+    """The label a line begins with; None where it is not a known one."""
     if text.startswith("RSA Session-ID:"):
         return SESSION
     label = text.split(None, 1)[0] if text else ""

@@ -1,4 +1,4 @@
-"""KeyRing: all secrets given to an analysis, found by what a connection shows of itself."""
+"""KeyRing: all secrets given to an analysis, found by what a connection shows in the clear."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MAX_CACHED_CERTIFICATES: Final = 1024
 
 
 class Ahead(Protocol):
-    """A decryption that was begun before it was asked for."""
+    """A decryption that was started before its result is needed."""
 
     def result(self) -> bytes | None:
-        """The premaster secret, as soon as it is there."""
+        """Wait for the premaster secret and return it."""
 
     def cancel(self) -> object:
-        """It will not be asked for."""
+        """Nobody will ask for the result."""
 
 
 class _PrivateKey(NamedTuple):

@@ -29,7 +29,7 @@ def traffic_keys(suite: CipherSuite, secret: bytes, draft: int = 0) -> EpochKeys
 
 
 def next_secret(suite: CipherSuite, secret: bytes, draft: int = 0) -> bytes:
-    """The application traffic secret behind a KeyUpdate (RFC 8446 section 7.2)."""
+    """The application traffic secret after a KeyUpdate (RFC 8446 section 7.2)."""
     label = b"application traffic secret" if 0 < draft < 20 else b"traffic upd"
     return expand_label(suite.prf_hash, secret, label, b"", HASH_SIZES[suite.prf_hash], draft)
 

@@ -119,7 +119,7 @@ class CipherSuite(NamedTuple):
 
 @cache
 def suite(value: int) -> CipherSuite:
-    """The cipher suite of a value as it stands on the wire (0 to 0xffff). Never raises."""
+    """The cipher suite of a value as it is on the wire (0 to 0xffff). Never raises."""
     name = REGISTERED.get(value) or DEPLOYED.get(value)
     if name is None:
         return CipherSuite(value, f"0x{value:04x}", "unknown", "unknown", "unknown", "sha256")
@@ -137,7 +137,7 @@ def suite(value: int) -> CipherSuite:
 
 
 def _cipher_and_hash(rest: str) -> tuple[str, str]:
-    """What stands behind WITH, cut before its hash. CCM suites of RFC 6655 name none; theirs is SHA-256."""
+    """The part after WITH, without the hash. CCM suites of RFC 6655 name none; theirs is SHA-256."""
     for name in _HASHES:
         if rest.endswith("_" + name):
             return rest.removesuffix("_" + name), name
