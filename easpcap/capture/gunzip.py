@@ -1,4 +1,4 @@
-"""Streamed gzip (RFC 1952): several members, a torn tail, and never more memory than the caller's window."""
+"""Gunzip: streamed gzip (RFC 1952), of several members, cut anywhere, in no more memory than the caller's window."""
 
 from __future__ import annotations
 
@@ -11,45 +11,62 @@ if TYPE_CHECKING:
     from easpcap.capture.source import Source
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
-#: Compressed bytes read at a time; small, since what follows a member is copied.
+#: Compressed bytes read at a time; few, because zlib copies what follows a member.
 PIECE_BYTES: Final = 64 * 2**10
-#: zlib's word for "expect a gzip header and trailer".
+#: zlib's code for data with a gzip header and trailer.
 GZIP_WINDOW_BITS: Final = 31
 
 
 class Gunzip:
-    """The uncompressed bytes of a gzip source. Damage ends the stream and is told by ``torn``."""
+    """The uncompressed bytes of a gzip source. Damage ends the stream; ``torn`` says what it is."""
 
     def __init__(self, source: Source) -> None:
         self.torn = ""
         self._source = source
-        self._inflate = zlib.decompressobj(GZIP_WINDOW_BITS)
+        self._inflate: zlib._Decompress | None = zlib.decompressobj(GZIP_WINDOW_BITS)  # None: between two members
         self._input = b""
-        self._front = b""
+        self._hungry = True  # nothing can be done without more input
+        self._exhausted = False  # the source has no more
         self._ended = False
+        self._front = b""
 
     def peek(self) -> bytes:
         """The first bytes, which stay to be read."""
-        if not self._front:
-            view = memoryview(bytearray(MAGIC_BYTES))
-            self._front = bytes(view[: self.read_into(view)])
+        while len(self._front) < MAGIC_BYTES and not self._ended:
+            if self._hungry:
+                self._read_input()
+            self._front += self._next(MAGIC_BYTES - len(self._front))
         return self._front
 
     def read_into(self, view: memoryview) -> int:
-        """Fill ``view``; the number of bytes, fewer than its size only at the end."""
+        """Fill ``view``; the number of bytes, fewer than its size where a pipe pauses or ends, 0 only at the end."""
         done = min(len(self._front), len(view))
         view[:done] = self._front[:done]
         self._front = self._front[done:]
         while done < len(view) and not self._ended:
+            if self._hungry:
+                if done and not self._source.more_comes():
+                    break
+                self._read_input()
             piece = self._next(len(view) - done)
             view[done : done + len(piece)] = piece
             done += len(piece)
         return done
 
+    def _read_input(self) -> None:
+        self._hungry = False
+        piece = self._source.read(PIECE_BYTES)
+        self._input += piece
+        self._exhausted = not piece
+        if self._exhausted and self._inflate is not None:
+            self._end("the gzip data ends in mid-stream")
+
     def _next(self, size: int) -> bytes:
-        """At most ``size`` more bytes; none where a member begins or ends, or where more input was needed."""
-        if self._inflate.eof:
-            self._next_member()
+        """At most ``size`` more bytes; none where a member begins or ends, or where more input is needed."""
+        if self._ended:
+            return b""
+        if self._inflate is None:
+            self._begin_member()
             return b""
         try:
             piece = self._inflate.decompress(self._input, size)
@@ -57,21 +74,19 @@ class Gunzip:
             self._end(f"the gzip data is damaged ({error})")
             return b""
         self._input = self._inflate.unconsumed_tail
-        if not piece and not self._input and not self._inflate.eof:
-            self._input = self._source.read(PIECE_BYTES)
-            if not self._input:
-                self._end("the gzip data ends in mid-stream")
+        if self._inflate.eof:
+            self._input, self._inflate = self._inflate.unused_data, None
+        else:
+            self._hungry = not piece and not self._input
         return piece
 
-    def _next_member(self) -> None:
-        rest = self._inflate.unused_data
-        if len(rest) < len(GZIP_MAGIC):
-            rest += self._source.read(PIECE_BYTES)
-        if rest.startswith(GZIP_MAGIC):
+    def _begin_member(self) -> None:
+        if len(self._input) < len(GZIP_MAGIC) and not self._exhausted:
+            self._hungry = True
+        elif self._input.startswith(GZIP_MAGIC):
             self._inflate = zlib.decompressobj(GZIP_WINDOW_BITS)
-            self._input = rest
-        else:  # zeros pad to a tape's block size; gzip itself ignores other trailing bytes, and so may we
-            self._end("" if not rest.strip(b"\0") else "bytes that are no gzip follow the gzip data")
+        else:  # zeros pad the data to a tape's block size; other trailing bytes are damage
+            self._end("bytes that are no gzip follow the gzip data" if self._input.strip(b"\0") else "")
 
     def _end(self, torn: str) -> None:
         self._ended = True

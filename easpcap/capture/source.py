@@ -1,29 +1,38 @@
-"""Where a capture's bytes come from: a path, standard input or an open file; hashed and counted as they pass."""
+"""Source: the stored bytes of a capture, from a path, standard input or an open file; hashed and counted."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import queue
+import select
 import stat
 import sys
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from easpcap.errors import CaptureError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
-#: Enough to recognise every format by its magic.
+#: Enough to recognise every format by its magic, and less than a capture with one whole packet has.
 MAGIC_BYTES: Final = 64
 #: Bytes read at a time where they are only hashed.
 DRAIN_BYTES: Final = 256 * 2**10
+#: Bytes that a pipe usually holds.
+PIPE_BYTES: Final = 64 * 2**10
+#: A window is handed on when a pipe has been quiet for this long ...
+QUIET_MS: Final = 20
+#: ... or this long after its first byte, so that a steady trickle is not held back either.
+LONGEST_FILL_S: Final = 0.2
 
 
 class Stream(Protocol):
-    """Bytes of a capture, uncompressed, from front to end."""
+    """The uncompressed bytes of a capture, from front to end."""
 
     @property
     def torn(self) -> str:
@@ -37,7 +46,7 @@ class Stream(Protocol):
 
 
 class Hasher:
-    """SHA-256 in a thread of its own, so that it costs no wall time (hashlib releases the interpreter lock)."""
+    """SHA-256 in a second thread, so that it costs no wall time (hashlib releases the interpreter lock)."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -66,13 +75,20 @@ class Hasher:
 
 
 class Source:
-    """Stored bytes, read once from front to end, hashed and counted. Raises CaptureError where reading fails."""
+    """Stored bytes, read once from front to end, hashed and counted. Raises CaptureError where reading fails.
+
+    A pipe yields what is there: a read returns when the writer pauses, and waits only for the first byte. A regular
+    file yields as much as is asked for.
+    """
 
     torn = ""
 
     def __init__(self, file: str | os.PathLike[str] | BinaryIO, *, hashed: bool = True) -> None:
         self.path, self._file, self._owned = _open(file)
         self.size = _stored_size(self._file)
+        self._pipe = None if self.size is not None else _descriptor(self._file)
+        self._read_some = _reader(self._file, is_pipe=self._pipe is not None)
+        self._deadline: float | None = None
         self.bytes_read = 0
         self.sha256 = ""
         self._hasher = Hasher() if hashed else None
@@ -80,25 +96,31 @@ class Source:
 
     def peek(self) -> bytes:
         """The first bytes, which stay to be read."""
-        if not self._front:
-            self._front = self.read(MAGIC_BYTES)
+        while len(self._front) < MAGIC_BYTES and (piece := self._read_piece(MAGIC_BYTES - len(self._front))):
+            self._front += piece
         return self._front
 
+    def _read_piece(self, size: int) -> bytes:
+        front, self._front = self._front, b""
+        piece = self.read(size)
+        self._front = front
+        return piece
+
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes; fewer only at the end."""
+        """Up to ``size`` bytes; fewer where a pipe pauses, none only at the end."""
         view = memoryview(bytearray(size))
         return bytes(view[: self.read_into(view)])
 
     def read_into(self, view: memoryview) -> int:
-        """Fill ``view``; the number of bytes, fewer than its size only at the end.
+        """Fill ``view``; the number of bytes, fewer than its size where a pipe pauses or ends, 0 only at the end.
 
-        The hash of what was read into it may still be running: `settle` before it is overwritten.
+        They may still be being hashed: call `begin_window` before they are overwritten.
         """
         start = done = min(len(self._front), len(view))
         view[:done] = self._front[:done]
         self._front = self._front[done:]
         try:
-            while done < len(view) and (size := _read_some(self._file, view[done:])):
+            while done < len(view) and (not done or self.more_comes()) and (size := self._read_some(view[done:])):
                 done += size
         except OSError as error:
             msg = f"{self.path}: reading failed ({error.strerror or error}); copy it to a local disk and try again"
@@ -108,10 +130,20 @@ class Source:
             self._hasher.update(view[start:done])
         return done
 
-    def settle(self) -> None:
-        """Return when nothing that was read is needed unchanged any more."""
+    def begin_window(self) -> None:
+        """Wait until all bytes read so far are hashed. A pipe has LONGEST_FILL_S from its next byte on to fill one."""
+        self._deadline = None
         if self._hasher:
             self._hasher.wait()
+
+    def more_comes(self) -> bool:
+        """Whether to read on before the bytes read so far are used: False where a pipe pauses."""
+        if self._pipe is None:
+            return True
+        now = monotonic()
+        if self._deadline is None:
+            self._deadline = now + LONGEST_FILL_S
+        return now < self._deadline and _readable(self._pipe, QUIET_MS)
 
     def drain(self) -> None:
         """Read to the end, for the hash alone."""
@@ -137,7 +169,8 @@ def _open(file: str | os.PathLike[str] | BinaryIO) -> tuple[str, BinaryIO, bool]
         return str(getattr(file, "name", "(stream)")), file, False
     path = os.fspath(file)
     if path == "-":
-        return "-", sys.stdin.buffer, False
+        stdin = sys.stdin.buffer
+        return "-", getattr(stdin, "raw", stdin), False
     try:
         return path, Path(path).open("rb", buffering=0), True
     except IsADirectoryError as error:
@@ -158,10 +191,36 @@ def _stored_size(file: BinaryIO) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _read_some(file: BinaryIO, view: memoryview) -> int:
+def _descriptor(file: BinaryIO) -> int | None:
+    """The descriptor of an open file; None where it has none, as a BytesIO."""
+    try:
+        return file.fileno()
+    except (AttributeError, OSError):
+        return None
+
+
+def _readable(descriptor: int, wait_ms: int | None) -> bool:
+    """Whether bytes, or the end, can be read within ``wait_ms`` (None: wait for them)."""
+    if not hasattr(select, "poll"):  # Windows cannot ask: a pipe's every piece is used at once
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(wait_ms))
+
+
+def _reader(file: BinaryIO, *, is_pipe: bool) -> Callable[[memoryview], int]:
+    """What reads into a view and returns the number of bytes, 0 at the end; of a pipe, what is there."""
     read_into = getattr(file, "readinto", None)
-    if read_into is not None:
-        return int(read_into(view) or 0)
-    data = file.read(len(view))
-    view[: len(data)] = data
-    return len(data)
+    read = getattr(file, "read1", None) if is_pipe else None  # of a BufferedReader, readinto waits for the whole view
+
+    def read_some(view: memoryview) -> int:
+        if read is not None or read_into is None:
+            data = read(min(len(view), PIPE_BYTES)) if read is not None else file.read(len(view))
+            view[: len(data)] = data
+            return len(data)
+        size = read_into(view)
+        while size is None and is_pipe and _readable(file.fileno(), None):  # a pipe that does not block
+            size = read_into(view)
+        return int(size or 0)
+
+    return read_some

@@ -1,4 +1,4 @@
-"""A sliding window over a capture's bytes: one buffer, filled again and again, whole packets only."""
+"""Window: a sliding window over the bytes of a capture, in one buffer that is filled again and again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from easpcap.limits import MAX_PACKET_BYTES
 if TYPE_CHECKING:
     from easpcap.capture.source import Source, Stream
 
-#: Unused bytes behind the window, so that a header may be looked at there before its bounds are checked.
+#: Unused bytes after the window, so that a header may be read there before its bounds are checked.
 SLACK_BYTES: Final = 128
-#: The buffer never grows beyond one packet of the greatest size and its headers.
+#: The largest buffer: one packet of the greatest size and its headers.
 MOST_BYTES: Final = MAX_PACKET_BYTES + 4096
 
 
 class Window:
-    """``buffer[start:end]`` has been read and not yet been used; whoever uses bytes moves ``start`` forward."""
+    """``buffer[start:end]`` was read and is not yet used. Scanners move ``start`` over what they have used."""
 
     def __init__(self, stream: Stream, source: Source, size: int) -> None:
         self._stream = stream
@@ -28,11 +28,11 @@ class Window:
         self.end = 0
 
     def refill(self) -> bool:
-        """Read on behind the unused bytes, which move to the front; False where nothing was left to read.
+        """Read more after the unused bytes, which move to the front; False at the end.
 
-        Overwrites the buffer, or takes a greater one where the unused bytes fill it.
+        Overwrites the buffer, or allocates a larger one where the unused bytes fill it.
         """
-        self._source.settle()
+        self._source.begin_window()
         unused = self.end - self.start
         room = len(self.buffer) - SLACK_BYTES
         view = memoryview(self.buffer)[self.start : self.end]

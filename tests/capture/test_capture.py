@@ -115,9 +115,16 @@ def test_damage_anywhere_never_raises(data: bytes, changes: list[tuple[float, in
     st.binary(max_size=400), st.sampled_from([PCAP[:24], PCAPNG[:28]]), st.sampled_from([0, 1, 9, 105, 113, 127, 239])
 )
 @settings(max_examples=100, deadline=None)
-def test_any_bytes_behind_a_header_never_raise(data: bytes, head: bytes, link_type: int):
-    read(head + data)
-    read(pcap_bytes([data], link_type=link_type))
+def test_any_bytes_after_a_header_give_no_more_rows_and_bytes_than_the_file_has(data: bytes, head: bytes, link: int):
+    for stored in (head + data, pcap_bytes([data], link_type=link)):
+        capture, rows = read(stored)
+        assert len(rows) + sum(capture.ignored.values()) == capture.packets <= len(stored) // 12
+        assert [row.frame for row in rows] == sorted({row.frame for row in rows})
+        assert all(1 <= row.frame <= capture.packets for row in rows)
+        assert all(row.payload in stored for row in rows)
+        assert sum(20 + len(row.payload) for row in rows) <= len(stored)
+        assert capture.truncated == bool(capture.anomalies)
+        assert capture.bytes_read == len(stored)
 
 
 def test_a_batch_covers_a_bounded_number_of_packets(monkeypatch: pytest.MonkeyPatch):

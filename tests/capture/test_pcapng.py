@@ -108,6 +108,14 @@ def test_simple_packet_blocks_take_the_time_of_the_packet_before(order: str):
     assert (capture.first_time, capture.last_time) == (77, 77)
 
 
+def test_a_simple_packet_block_at_the_start_of_a_window_takes_the_time_of_the_packet_before():
+    simple = pcapng_block(3, struct.pack("<I", len(HELLO)) + HELLO)
+    data = pcapng_section() + pcapng_interface() + pcapng_packet(77, HELLO) + simple * 3
+    for window in (1, 100, 200):
+        _, rows = read(data, window_bytes=window)
+        assert [(row.frame, row.time_ns) for row in rows] == [(1, 77), (2, 77), (3, 77), (4, 77)]
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_old_packet_blocks_are_packets(order: str):
     old = struct.pack(order + "HHIIII", 1, 9, 1, 5, len(HELLO), len(HELLO)) + HELLO

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import types
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -193,3 +194,117 @@ def test_a_capture_without_packets_has_no_first_time(tmp_path: Path):
     path.write_bytes(pcapng_section() + pcapng_interface())
     assert first_packet_time(path) is None
     assert first_packet_time("-") is None
+
+
+# ---------------------------------------------------------------------- pipes that pause
+
+
+def packet_ends(data: bytes, first: int) -> int:
+    """How many bytes of PCAP or PCAPNG hold the first ``first`` packets."""
+    return len((pcap_bytes if data is PCAP else pcapng_bytes)(PACKETS[:first]))
+
+
+def deflated(plain: bytes, cut: int) -> tuple[bytes, bytes]:
+    """A gzip file of ``plain`` in two parts; the first holds the bytes before ``cut`` completely."""
+    deflate = zlib.compressobj(wbits=31)
+    first = deflate.compress(plain[:cut]) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    return first, deflate.compress(plain[cut:]) + deflate.flush()
+
+
+def two_members(plain: bytes, cut: int) -> tuple[bytes, bytes]:
+    return gzip.compress(plain[:cut]), gzip.compress(plain[cut:])
+
+
+def as_it_is(plain: bytes, cut: int) -> tuple[bytes, bytes]:
+    return plain[:cut], plain[cut:]
+
+
+@pytest.fixture(params=["raw", "buffered", "raw and not blocking"])
+def pipe(request):
+    """An open pipe: a file that reads from it, and the descriptor to write to."""
+    inlet, outlet = os.pipe()
+    if request.param == "raw and not blocking":
+        os.set_blocking(inlet, False)
+    with os.fdopen(inlet, "rb", buffering=-1 if request.param == "buffered" else 0) as file:
+        yield file, outlet
+
+
+@pytest.mark.parametrize("plain", [PCAP, PCAPNG], ids=["pcap", "pcapng"])
+@pytest.mark.parametrize("stored", [as_it_is, deflated, two_members])
+@pytest.mark.parametrize("beyond", [0, 30], ids=["whole packets", "and a part of the next"])
+def test_a_pipe_yields_its_first_packets_before_the_next_ones_are_written(pipe, plain, stored, beyond):
+    file, outlet = pipe
+    first, rest = stored(plain, packet_ends(plain, 3) + beyond)
+    os.write(outlet, first)
+    capture = open_capture(file)
+    batches = iter(capture)
+    rows = rows_of(next(batches))  # blocks for ever where a batch waits for the rest
+    while len(rows) < 3:
+        rows += rows_of(next(batches))
+    assert [row.frame for row in rows] == [1, 2, 3]
+    os.write(outlet, rest)
+    os.close(outlet)
+    rows += [row for batch in batches for row in rows_of(batch)]
+    assert rows == read(plain)[1]
+    assert not capture.truncated
+    assert capture.sha256 == hashlib.sha256(first + rest).hexdigest()
+    assert capture.bytes_read == len(first + rest)
+
+
+def test_a_capture_of_one_packet_is_read_before_its_pipe_ends(pipe):
+    file, outlet = pipe
+    os.write(outlet, pcap_bytes(PACKETS[:1]))
+    assert [row.frame for row in rows_of(next(iter(open_capture(file))))] == [1]
+    os.close(outlet)
+
+
+def test_a_pipe_whose_writer_does_not_pause_fills_windows():
+    data = pcap_bytes(PACKETS * 400)
+    inlet, outlet = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(outlet, "wb") as file:
+            file.write(data)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(inlet, "rb", buffering=0) as file:
+        capture = open_capture(file)
+        sizes = [len(batch) for batch in capture]
+    writer.join()
+    assert sum(sizes) == len(PACKETS) * 400
+    assert len(sizes) < len(data) / 65536  # a pipe holds 64 KiB
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_gzip_member_may_begin_in_two_reads(cut):
+    first, second = two_members(PCAP, 1000)
+
+    inlet, outlet = os.pipe()
+    with os.fdopen(inlet, "rb", buffering=0) as file:
+        os.write(outlet, first + second[:cut])
+        capture = open_capture(file)
+        batches = iter(capture)
+        rows = rows_of(next(batches))
+        os.write(outlet, second[cut:])
+        os.close(outlet)
+        rows += [row for batch in batches for row in rows_of(batch)]
+    assert rows == read(PCAP)[1]
+    assert not capture.truncated
+
+
+def gzip_member(plain: bytes, size: int) -> bytes:
+    """A gzip member of exactly ``size`` bytes: the file name in its header fills it up."""
+    member = gzip.compress(plain, mtime=0)
+    name = b"n" * (size - len(member) - 1) + b"\0"
+    return member[:3] + b"\x08" + member[4:10] + name + member[10:]
+
+
+@pytest.mark.parametrize("size", [65_534, 65_535, 65_536, 65_537])
+def test_a_gzip_member_may_begin_anywhere_in_what_is_read_at_a_time(size):
+    """The compressed bytes are read 64 KiB at a time; the two magic bytes of the second member fall into two reads."""
+    first, second = PCAP[:1000], PCAP[1000:]
+    for before in (0, 64):  # the bytes that were looked at to recognise the format count, or do not
+        capture, rows = read(gzip_member(first, size + before) + gzip.compress(second))
+        assert rows == read(PCAP)[1]
+        assert not capture.truncated

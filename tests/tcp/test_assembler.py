@@ -425,32 +425,25 @@ def test_a_consumer_that_never_prunes_loses_the_oldest_positions(columnar, monke
     assert connection.locate(0, 0).frame > 3 + 1
 
 
-def test_the_columnar_path_leaves_little_to_the_reassembler(monkeypatch):
-    from easpcap.tcp.reassembler import Reassembler
-
-    single, segment = [], Reassembler.segment
-    monkeypatch.setattr(Reassembler, "segment", lambda *args: single.append(args) or segment(*args))
+def test_the_columnar_path_joins_all_segments_that_follow_each_other():
     talk = script()
     for number in range(40):
         talk.send(0, b"request").send(1, b"a" * 50).send(1, b"b" * 50).put(0)
         if number == 20:
             talk.packets.append(talk.packets[-2])  # one retransmission
     talk.fin(0).fin(1).put(0)
-    told = [event for _, event in Assembler().feed(batch(talk.packets)) if type(event) is Data]
-    assert len(single) <= 3 + 3 + 3  # the opening, around the retransmission, the close
-    assert 80 <= len(told) <= 82
+    pieces = [event for _, event in Assembler().feed(batch(talk.packets)) if type(event) is Data]
+    assert 80 <= len(pieces) <= 82
 
 
-def test_a_known_connection_stays_on_the_columnar_path_in_the_next_batch(monkeypatch):
-    from easpcap.tcp.reassembler import Reassembler
-
+@pytest.mark.parametrize("sender", [0, 1])
+def test_the_columnar_path_joins_the_segments_of_a_known_connection_in_the_next_batch(sender):
     assembler, talk = Assembler(), script().send(0, b"a").send(1, b"b")
-    list(assembler.feed(batch(talk.packets)))
-    monkeypatch.setattr(Reassembler, "segment", None)
-    for sender in (0, 1, 1, 0):
+    feed(assembler, talk.packets)
+    for _ in range(3):
         talk.packets = []
-        told = [event for _, event in assembler.feed(batch(talk.send(sender, b"more").put(1 - sender).packets))]
-        assert [event.data for event in told] == [b"more"]
+        talk.send(sender, b"more").send(sender, b" and more").put(1 - sender)
+        assert [event.data for _, event in feed(assembler, talk.packets)] == [b"more and more"]
 
 
 def test_empty_batches_tell_nothing(columnar):
@@ -544,3 +537,95 @@ def test_a_forgotten_connection_that_was_reset_yields_nothing_later(columnar):
     feed(assembler, script().send(1, b"x").rst(0).packets)[0][0].forget()
     elsewhere = Packet(("10.0.0.9", 1), ("10.0.0.8", 2), time_ns=60 * SECOND)
     assert feed(assembler, [elsewhere]) == []
+
+
+# ---------------------------------------------------------------------- numbers that must be exact
+
+
+def test_separate_gaps_add_up(tell):
+    talk = script()
+    for piece in (b"lost!", b"kept", b"gone", b"here"):
+        talk.send(0, piece)
+    talk.put(1)
+    del talk.packets[5], talk.packets[3]
+    (told,) = tell(talk.packets).values()
+    assert told.gaps[0] == [(0, 5), (9, 4)]
+    assert told.connection.gaps == [9, 0]
+
+
+@pytest.mark.parametrize(("beyond", "gaps"), [(1, []), (2, [(4, 2)])])
+def test_an_acknowledgement_of_one_more_than_all_bytes_is_of_a_fin_that_was_not_captured(tell, beyond, gaps):
+    talk = script().send(0, b"seen")
+    talk.put(1, ack=talk.next[0] + beyond)
+    (told,) = tell(talk.packets).values()
+    assert told.gaps[0] == gaps
+    assert told.connection.gaps == [sum(length for _, length in gaps), 0]
+
+
+@pytest.mark.parametrize("sender", [0, 1])
+def test_an_acknowledgement_out_of_the_window_is_noted_against_its_sender(tell, sender):
+    talk = script().send(0, b"request").send(1, b"answer!!")
+    talk.put(sender, ack=talk.next[1 - sender] + 2**31 - 9)
+    (told,) = tell(talk.packets).values()
+    ((code, direction, offset, detail),) = told.connection.anomalies
+    assert (code, direction, offset) == ("tcp-out-of-window", sender, (7, 8)[sender])
+    assert detail.startswith("acknowledgement number")
+
+
+def test_without_room_the_longest_silent_connection_is_closed_and_not_the_oldest(columnar, monkeypatch):
+    monkeypatch.setattr("easpcap.tcp.table.MAX_LIVE_CONNECTIONS", 3)
+    assembler = Assembler(columnar=columnar)
+    talks = [script(client=("10.0.0.1", 1000 + number)).send(0, b"x") for number in range(4)]
+    frame, ended = 1, []
+    for number in (0, 1, 2, 0, 3):  # the oldest speaks again before the fourth opens
+        packets = talks[number].packets if frame == 1 or number else talks[0].send(0, b"y").packets[-1:]
+        ended += [
+            (connection.id, event.cause)
+            for connection, event in assembler.feed(batch(packets, first_frame=frame))
+            if type(event) is End
+        ]
+        frame += len(packets)
+    assert ended == [(1, "capture-end")] * 2
+
+
+def test_bytes_after_a_reset_of_the_same_sender_are_dropped(tell):
+    talk = script().send(0, b"request").rst(0).send(0, b"ghost")
+    (told,) = tell(talk.packets).values()
+    assert bytes(told.data[0]) == b"request"
+    assert [anomaly[:3] for anomaly in told.connection.anomalies] == [("tcp-data-after-close", TO_SERVER, 7)]
+
+
+@pytest.mark.parametrize("number", [999, 1001, 5, 2**32 - 1])
+@pytest.mark.parametrize("sizes", [[], [4], [5]])
+def test_a_syn_with_any_other_number_is_another_connection(tell, number, sizes):
+    packets = [*script().send(0, b"old").packets, *script(isn=(number, 9)).send(0, b"new").packets]
+    told = tell(packets, sizes=sizes)
+    assert [bytes(told[number].data[0]) for number in sorted(told)] == [b"old", b"new"]
+
+
+@pytest.mark.parametrize("sizes", [[], [1], [2], [3]])
+def test_a_syn_that_is_captured_after_the_data_it_opens_is_no_other_connection(tell, sizes):
+    opening = script().packets
+    talk = Script().send(0, b"data").send(0, b"more")
+    told = tell([*talk.packets[:1], opening[0], talk.packets[1], opening[1]], sizes=sizes)
+    assert list(told) == [0]
+    assert bytes(told[0].data[0]) == b"datamore"
+
+
+@pytest.mark.parametrize("sizes", [[], [4], [5], [6], [7]])
+def test_a_zero_window_is_noted_wherever_a_batch_ends(tell, sizes):
+    talk = script().send(0, b"abc")
+    talk.put(1, window=0).put(1, window=0).put(1, window=9).send(0, b"d")
+    (told,) = tell(talk.packets, sizes=sizes).values()
+    assert [event[:4] for event in told.story if type(event) is tuple] == [
+        ("tcp-open", TO_SERVER, 0, 1),
+        ("zero-window", TO_CLIENT, 0, 5),
+        ("window-open", TO_CLIENT, 0, 7),
+    ]
+
+
+def test_a_zero_window_on_a_segment_with_payload_is_noted(tell):
+    talk = script().send(0, b"abc", window=0).send(0, b"def")
+    (told,) = tell(talk.packets).values()
+    assert told.facts() == ["tcp-open", "zero-window", "window-open"]
+    assert bytes(told.data[0]) == b"abcdef"
