@@ -44,6 +44,11 @@ class ExchangeCompactor:
         self._headers: dict[Headers, Headers] = {}
         self._targets: dict[str, str] = {}
 
+    @property
+    def shared(self) -> int:
+        """How many values are shared at present: header lists and targets."""
+        return len(self._headers) + len(self._targets)
+
     def compact(self, exchange: Exchange) -> None:
         """Reduce an exchange, in place, to what is read of it later."""
         request, response = exchange.request, exchange.response
