@@ -29,6 +29,12 @@ FORBIDDEN = 403  # RFC 9110 section 15.5.4
 FIRST_ERROR = 400
 
 
+#: What speaks against a bare 403.
+DOUBT = (
+    "A 403 can have causes other than the certificate; the sub-status in the W3C log says which (403.7: none given)."
+)
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Refusal(Fields):
     """How the server refused a request, and whether that names the reason."""
@@ -72,8 +78,7 @@ def _refusal(index: AnalysisIndex, connection: Connection, exchange: Exchange) -
         return Refusal(detail, True, RULE, [])
     if response.status != FORBIDDEN or _let_in(index, exchange) or connection.decryption.status == "opaque":
         return None
-    doubt = "A 403 can have other causes than the certificate; the sub-status in the W3C log says which (403.7: none given)."
-    return Refusal("the server answered 403, which may be because no certificate came", False, POSSIBLE, [doubt])
+    return Refusal("the server answered 403, which may be because no certificate came", False, POSSIBLE, [DOUBT])
 
 
 def _reset(index: AnalysisIndex, exchange: Exchange) -> Refusal | None:

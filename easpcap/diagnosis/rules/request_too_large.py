@@ -130,11 +130,9 @@ def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Find
     connection = index.connection(exchange)
     verdict = _judge(grounds)
     site = index.site(connection)
-    cures = []
+    cures = remedies.raise_other_limit(site, grounds.size) if verdict.other_limit else []
     if verdict.late_certificate:
-        cures += remedies.ask_in_first_handshake(site, *remedies.raise_read_ahead(site, grounds.size))
-    if verdict.other_limit:
-        cures += remedies.raise_other_limit(site, grounds.size)
+        cures = remedies.ask_in_first_handshake(site, *remedies.raise_read_ahead(site, grounds.size), *cures)
     return evidence.finding(
         index,
         RULE,
