@@ -31,7 +31,7 @@ FIRST_ERROR = 400
 
 #: What speaks against a bare 403.
 DOUBT = (
-    "A 403 can have causes other than the certificate; the sub-status in the W3C log says which (403.7: none given)."
+    "A 403 can have other causes than the certificate; the W3C log says which by sub-status (403.7: none given)."
 )
 
 
