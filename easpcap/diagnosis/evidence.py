@@ -1,4 +1,4 @@
-"""The sentences that stand beside frames: one builder for each thing that several rules cite."""
+"""Evidence and doubts that several rules share: one builder for each."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ENDED_BY = {
     "client-fin": "the client closes the connection",
     "client-rst": "the client resets the connection",
     "client-close-notify": "the client ends TLS (close_notify)",
-    "client-alert": "the client gives up with a fatal alert",
+    "client-alert": "the client ends it with a fatal alert",
     "server-fin": "the server closes the connection",
     "server-rst": "the server resets the connection",
     "server-close-notify": "the server ends TLS (close_notify)",
-    "server-alert": "the server gives up with a fatal alert",
+    "server-alert": "the server ends it with a fatal alert",
 }
 
 
@@ -64,7 +64,7 @@ def question(connection: Connection) -> str:
 
 
 def way(connection: Connection) -> str:
-    """How a certificate is asked for later."""
+    """How the server asks for a certificate after the first handshake."""
     return "after the TLS 1.3 handshake" if post_handshake(connection) else "by renegotiation"
 
 
@@ -114,7 +114,7 @@ def answered(connection: Connection, renegotiation: Renegotiation, how: Renegoti
 
 def _presented(renegotiation: Renegotiation) -> str:
     if not renegotiation.certificate_requested:
-        return ", no certificate was asked for"
+        return ", the server asked for no certificate"
     return {True: ", with a client certificate", False: ", without a client certificate", None: ""}[
         renegotiation.certificate_presented
     ]
@@ -159,12 +159,12 @@ def connection_ends(end: Ending, exchange: Exchange | None) -> Evidence:
 def doubts(connection: Connection) -> list[str]:
     """What speaks against any finding on this connection."""
     found = [
-        f"{connection.gaps[direction]:,} bytes towards the {side} are missing in the capture."
+        f"{connection.gaps[direction]:,} bytes towards the {side} are missing from the capture."
         for direction, side in ((TO_SERVER, "server"), (TO_CLIENT, "client"))
         if connection.gaps[direction]
     ]
     if connection.roles_known_by in {"port", "first-packet"}:
-        found.append("The connection began before the capture: who is the server was told from the ports.")
+        found.append("The connection began before the capture: which side is the server was inferred from the ports.")
     return found
 
 

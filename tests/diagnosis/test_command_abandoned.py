@@ -15,8 +15,8 @@ def ping():
 def test_a_ping_that_the_client_gives_up_is_abandoned():
     finding = only(RULE, ping().at(1_500).close("client-fin"))
     assert finding.severity == "warning"
-    assert finding.title == "The client gives up the command Ping"
-    assert "after 1.5 s, with 60 body bytes sent of 60 and no response" in finding.detail
+    assert finding.title == "The client abandoned Ping before an answer came"
+    assert "after 1.5 s: the client had sent 60 of 60 body bytes, and no response came" in finding.detail
     assert finding.evidence[-1].what == "the client closes the connection after 1.5 s"
     assert "end a long poll on purpose" in finding.against[0]
 

@@ -83,7 +83,7 @@ def test_a_connection_that_began_before_the_capture_is_a_doubt():
     story = Story().request(300_000).body(9_000).response(413)
     whole = analysis(story)
     whole.connections[0].roles_known_by = "port"
-    assert "told from the ports" in diagnose(whole)[0][0].against[-1]
+    assert "inferred from the ports" in diagnose(whole)[0][0].against[-1]
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

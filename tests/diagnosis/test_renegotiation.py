@@ -110,12 +110,12 @@ def test_a_stall_that_ends_well_is_no_deadlock():
 def test_an_answer_that_may_be_missing_forbids_a_deadlock():
     story = incident().gap(TO_CLIENT).close("server-fin")
     assert "renegotiation-deadlock" not in rules(story)
-    assert "100 bytes towards the client are missing in the capture." in only("renegotiation-mid-body", story).against
+    assert "100 bytes towards the client are missing from the capture." in only("renegotiation-mid-body", story).against
 
 
 def test_missing_bytes_of_the_upload_are_a_doubt_and_no_obstacle():
     finding = only("renegotiation-deadlock", incident().gap(TO_SERVER).close("server-fin"))
-    assert finding.against == ["100 bytes towards the server are missing in the capture."]
+    assert finding.against == ["100 bytes towards the server are missing from the capture."]
 
 
 def test_a_late_fatal_alert_does_not_undo_the_deadlock():
@@ -204,7 +204,7 @@ def tls13_question():
 
 def test_a_post_handshake_question_that_nobody_answers_is_a_deadlock():
     finding = only("renegotiation-deadlock", tls13_question().at(30_000).zero_window().at(60_000).close("server-fin"))
-    assert finding.detail.startswith("The certificate is asked for after the TLS 1.3 handshake: ")
+    assert finding.detail.startswith("The server asks for the certificate after the TLS 1.3 handshake. ")
     whats = [item.what for item in finding.evidence]
     assert "the server's receive window is zero; no Certificate of the client follows" in whats
 

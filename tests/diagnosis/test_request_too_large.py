@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
+from easpcap.diagnosis.rules import request_too_large
+from easpcap.diagnosis.rules.request_too_large import Grounds
 from easpcap.stream import TO_CLIENT
 from tests.diagnosis.builders import Story
 from tests.diagnosis.test_renegotiation import cures, only, rules
@@ -15,6 +19,10 @@ def refused(number=0, size=307_200, **fields):
     return Story(number).request(size, **fields).body(min(size, 131_072)).response(413, "Request Entity Too Large")
 
 
+def refused_of(size):
+    return Story().request(size).body(size).response(413)
+
+
 def small(number=1, size=10_240):
     """A smaller mail for which the server renegotiates."""
     story = Story(number).request(size).body(size).hello_request(size).client_hello().renegotiated()
@@ -24,7 +32,7 @@ def small(number=1, size=10_240):
 def test_a_413_alone_is_a_possible_late_certificate_and_says_what_it_is_not_sure_of():
     finding = only(RULE, refused())
     assert rules(refused()) == [RULE]
-    assert "Possible cause: the certificate is asked for late" in finding.detail
+    assert "Possible cause: the server asks for the client certificate only after" in finding.detail
     assert "IIS reads 49,152 bytes ahead" in finding.detail
     assert "Apache reads 131,072 bytes ahead" in finding.detail
     assert "another limit on request bodies would look the same" in finding.against[0]
@@ -35,7 +43,7 @@ def test_a_413_alone_is_a_possible_late_certificate_and_says_what_it_is_not_sure
 
 def test_smaller_requests_that_renegotiate_make_the_late_certificate_likely():
     finding = only(RULE, refused(), small(1, 10_240), small(2, 40_960))
-    assert "Likely cause: the certificate is asked for late" in finding.detail
+    assert "Likely cause: the server asks for the client certificate only after" in finding.detail
     assert "up to 40,960 bytes" in finding.detail
     assert finding.against == []
     assert finding.evidence[-1].what == (
@@ -50,13 +58,13 @@ def test_requests_of_another_kind_make_it_no_more_than_possible_and_another_serv
     other_server.server = other_server.server._replace(address="10.20.0.21")
     finding = only(RULE, refused(), other_command.renegotiated().response(200), other_server)
     assert "Possible cause" in finding.detail
-    assert "does ask so for other requests" in finding.detail
+    assert "does so for other requests" in finding.detail
     assert "other requests" not in only(RULE, refused(), other_server).detail
 
 
 def test_a_hello_request_in_the_same_request_makes_it_certain():
     story = Story().request(300_000).hello_request(0).body(65_536).response(413)
-    assert "Certain cause: the certificate is asked for late" in only(RULE, story).detail
+    assert "Confirmed cause: the server asks for the client certificate only after" in only(RULE, story).detail
 
 
 @pytest.mark.parametrize(
@@ -87,7 +95,7 @@ def test_a_renegotiation_that_did_not_stand_in_the_way_points_to_another_limit(s
 
 def test_a_handshake_that_ends_only_after_the_413_was_open_when_it_was_sent():
     story = Story().request(300_000).hello_request(0).client_hello().body(65_536).response(413).renegotiated()
-    assert "Certain cause" in only(RULE, story).detail
+    assert "Confirmed cause" in only(RULE, story).detail
 
 
 def test_a_larger_request_that_passed_speaks_against_a_late_certificate_for_a_smaller_one():
@@ -107,7 +115,7 @@ def test_a_certificate_asked_in_the_first_handshake_points_to_another_limit():
 
 def test_with_an_authorization_header_both_explanations_stand_and_both_cures():
     finding = only(RULE, refused(headers=[("authorization", "Basic (redacted)")]))
-    assert "another limit is as possible" in finding.detail
+    assert "another size limit is equally likely" in finding.detail
     assert "clientcertnegotiation=enable" in cures(finding)
     assert "maxRequestLength" in cures(finding)
 
@@ -127,7 +135,7 @@ def test_without_encryption_nobody_wants_a_certificate():
 
 def test_an_authorization_header_is_a_doubt_where_smaller_requests_renegotiate():
     finding = only(RULE, refused(headers=[("authorization", "Basic (redacted)")]), small())
-    assert "Likely cause: the certificate is asked for late" in finding.detail
+    assert "Likely cause: the server asks for the client certificate only after" in finding.detail
     assert finding.against == ["The request has an Authorization header: the server may not want a certificate for it."]
 
 
@@ -146,7 +154,7 @@ def test_a_larger_request_that_passed_speaks_against_it():
 
 
 def test_a_tiny_refused_body_reminds_of_the_unit():
-    assert "a site set to 200 in the belief of KB" in only(RULE, refused(size=600)).detail
+    assert "a site set to 200, meant as KB" in only(RULE, refused(size=600)).detail
 
 
 def test_a_chunked_body_is_at_least_as_large_as_was_seen():
@@ -175,4 +183,85 @@ def test_apache_comes_first_where_apache_answers():
 
 
 def test_missing_bytes_are_told():
-    assert "100 bytes towards the client are missing in the capture." in only(RULE, refused().gap(TO_CLIENT)).against
+    assert "100 bytes towards the client are missing from the capture." in only(RULE, refused().gap(TO_CLIENT)).against
+
+
+# ------------------------------------------------------------------------------- the decision, over all grounds
+
+
+def grounds():
+    """Every combination of grounds that a capture can give."""
+    largest = small().exchange
+    sizes = (0, 200, 49_152, 49_153, 131_072, 131_073, 40_000_000)
+    flags = (False, True)
+    for size, pending, settled, renegotiated, accepted, larger, elsewhere, first, encrypted, password, proxy in product(
+        sizes,
+        flags,
+        (None, "it was so"),
+        (None, largest),
+        (None, 100),
+        (None, 50_000_000),
+        *[flags] * 4,
+        (None, "nginx"),
+    ):
+        if not (pending and settled):
+            yield Grounds(
+                size, pending, settled, renegotiated, accepted, larger, elsewhere, first, encrypted, password, proxy
+            )
+
+
+def late_certificate(seen):
+    """Whether a certificate that is asked for late is the best explanation, said a second time and differently."""
+    if seen.pending:
+        return True
+    if seen.settled or seen.larger_accepted is not None:
+        return False
+    if seen.renegotiated:
+        return True
+    if not seen.encrypted or seen.asked_first or seen.proxy:
+        return False
+    return not seen.authorization or seen.size > 49_152
+
+
+def test_the_cures_follow_from_the_grounds_in_every_combination():
+    for seen in grounds():
+        verdict = request_too_large._judge(seen)
+        late = late_certificate(seen)
+        undecided = seen.authorization and not (seen.pending or seen.renegotiated or seen.asked_elsewhere)
+        assert verdict.late_certificate == late
+        assert verdict.other_limit == (not late or undecided)
+        assert (request_too_large.LATE in verdict.words) == late
+
+
+def test_only_an_open_request_confirms_a_late_certificate():
+    for seen in grounds():
+        assert request_too_large._judge(seen).words.startswith("Confirmed cause") == seen.pending
+
+
+@pytest.mark.parametrize(
+    ("accepted", "refused", "named"),
+    [
+        (49_152, 49_153, ["IIS"]),
+        (0, 49_153, ["IIS"]),
+        (49_151, 49_152, []),  # exactly the limit is let through
+        (49_153, 131_073, ["Apache"]),
+        (49_153, 131_072, []),
+        (0, 131_073, ["IIS", "Apache"]),
+        (131_072, 131_073, ["Apache"]),
+        (131_073, 200_000, []),
+    ],
+)
+def test_a_known_limit_is_named_where_it_lies_between_the_accepted_and_the_refused_size(accepted, refused, named):
+    words = request_too_large._limit_between(accepted, refused)
+    assert [product for product in ("IIS", "Apache") if f"{product} reads" in words] == named
+
+
+@pytest.mark.parametrize(("refused", "said"), [(0, False), (1, True), (49_152, True), (49_153, False)])
+def test_the_unit_of_the_setting_is_recalled_for_bodies_below_the_default(refused, said):
+    assert ("meant as KB" in request_too_large._limit_between(0, refused)) == said
+
+
+@pytest.mark.parametrize(("accepted", "refused", "named"), [(49_152, 49_153, True), (40_000, 49_152, False)])
+def test_the_iis_limit_is_named_in_a_finding_only_where_the_capture_brackets_it(accepted, refused, named):
+    detail = only(RULE, refused_of(refused), small(1, accepted)).detail
+    assert ("IIS reads 49,152 bytes ahead" in detail) == named

@@ -46,11 +46,11 @@ def test_when_nothing_could_be_decrypted_that_is_said_before_anything_else():
     lines = text(builders.blind()).splitlines()
     assert lines[2].startswith("Decryption  NOTHING")
     assert "key-mismatch" in lines[3] + lines[4]
-    assert "No fault visible. That excludes little" in text(builders.blind())
+    assert "No fault visible. That rules out very little" in text(builders.blind())
 
 
 def test_a_quiet_capture_is_called_quiet_and_what_that_excludes_not():
-    assert "No fault found. Not excluded:" in text(builders.quiet())
+    assert "No fault found. This does not rule out faults" in text(builders.quiet())
 
 
 def test_no_fault_found_is_not_said_over_requests_that_failed():
@@ -61,7 +61,7 @@ def test_no_fault_found_is_not_said_over_requests_that_failed():
     assert "No fault found." not in report
     many = len(analysis.exchanges)
     assert f"but {many} of {many} response" in report
-    assert f"told of an error: 500 ({many})" in report
+    assert f"reported an error: 500 ({many})" in report
     for exchange in analysis.exchanges:
         exchange.response.status = 401
     assert "No fault found." in text(analysis)

@@ -50,8 +50,8 @@ def _finding(index: AnalysisIndex, connection: Connection, question: Certificate
         RULE,
         connection,
         question.exchange,
-        title="The client gives a certificate and the server does not accept it",
-        detail=f"The client was asked for a certificate {question.when} and gave one; {question.trouble}.",
+        title="The client presents a certificate and the server does not accept it",
+        detail=f"The server asked for a certificate {question.when} and the client presented one; {question.trouble}.",
         evidence=certificates.evidence_lines(index, connection, question),
         against=_against(question),
         remedies=remedies.mend_certificate(None if question.forbidden else question.alert_name),
@@ -64,8 +64,8 @@ def _against(question: CertificateQuestion) -> list[str]:
     if question.forbidden:
         return [
             (
-                "A 403 can have other causes than the certificate; the sub-status in the W3C log tells (403.13, "
-                "403.16, 403.17)."
+                "A 403 can have other causes than the certificate; the sub-status in the W3C log says which "
+                "(403.13, 403.16, 403.17)."
             )
         ]
     if question.alert_name in AMBIGUOUS:

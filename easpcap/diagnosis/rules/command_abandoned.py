@@ -46,14 +46,19 @@ def _finding(index: AnalysisIndex, exchange: Exchange, request: Request, command
         RULE,
         connection,
         exchange,
-        title=f"The {by} gives up the command {name}",
-        detail=f"{name}{_device(command.device_id)} was given up by the {by} after {age}, with "
-        f"{request.body_bytes:,} body bytes "
-        f"sent{_announced(request.content_length)}{_answer(exchange)}.{_held(name, by)}",
+        title=f"The {by} abandoned {name} {_without(exchange, by)}",
+        detail=f"The {by} abandoned {name}{_device(command.device_id)} after {age}: the client had sent "
+        f"{request.body_bytes:,}{_announced(request.content_length)} body bytes{_answer(exchange)}.{_held(name, by)}",
         evidence=lines,
         against=_against(exchange, name, by),
         remedies=remedies.watch_abandoned(),
     )
+
+
+def _without(exchange: Exchange, by: str) -> str:
+    if exchange.response is None:
+        return "without answering it" if by == "server" else "before an answer came"
+    return "before the answer came" if exchange.too_late else "in the middle of the answer"
 
 
 def _device(device_id: str | None) -> str:
@@ -67,21 +72,19 @@ def _announced(size: int | None) -> str:
 def _answer(exchange: Exchange) -> str:
     response = exchange.response
     if response is None:
-        return " and no response"
+        return ", and no response came"
     if exchange.too_late:
         return f"; the response ({response.status}) came too late"
-    return f" and the response ({response.status}) cut off"
+    return f", and the response ({response.status}) was cut off"
 
 
 def _held(name: str, by: str) -> str:
     if name == "Ping" and by == "client":
-        return (
-            " A Ping is held by the server until mail comes or its heartbeat is over; the client did not wait for that."
-        )
+        return " The server holds a Ping until mail comes or its heartbeat ends; the client did not wait for that."
     return ""
 
 
 def _against(exchange: Exchange, name: str, by: str) -> list[str]:
     if name in HELD and by == "client" and exchange.request is not None and exchange.request.complete:
-        return ["Clients also end a long poll on purpose: at a change of network, or to ask for something else."]
+        return ["Clients also end a long poll on purpose: when the network changes, or to send another command."]
     return []

@@ -29,11 +29,17 @@ FORBIDDEN = 403  # RFC 9110 section 15.5.4
 FIRST_ERROR = 400
 
 
+#: What speaks against a bare 403.
+DOUBT = (
+    "A 403 can have other causes than the certificate; the W3C log says which by sub-status (403.7: none given)."
+)
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Refusal(Fields):
     """How the server refused a request, and whether that names the reason."""
 
-    told: str
+    words: str
     proven: bool
     rule: tuple[str, str]
     against: list[str]
@@ -72,8 +78,7 @@ def _refusal(index: AnalysisIndex, connection: Connection, exchange: Exchange) -
         return Refusal(detail, True, RULE, [])
     if response.status != FORBIDDEN or _let_in(index, exchange) or connection.decryption.status == "opaque":
         return None
-    doubt = "A 403 can have other causes than the certificate; the sub-status in the W3C log tells (403.7: none given)."
-    return Refusal("the server answered 403, which may be for want of a certificate", False, POSSIBLE, [doubt])
+    return Refusal("the server answered 403, which may be because no certificate came", False, POSSIBLE, [DOUBT])
 
 
 def _reset(index: AnalysisIndex, exchange: Exchange) -> Refusal | None:
@@ -112,7 +117,7 @@ def _finding(
         exchange,
         title=TITLE,
         detail="TLS 1.3 has no renegotiation, and this client does not offer post-handshake authentication: a "
-        f"certificate that was not asked for in the first handshake cannot be asked for any more. Here {refusal.told}.",
+        f"certificate that was not asked for in the first handshake can no longer be requested. Here {refusal.words}.",
         evidence=lines,
         against=refusal.against,
         remedies=remedies.ask_early_or_without_tls13(index.site(connection)),

@@ -50,8 +50,9 @@ def _proven(
         connection,
         exchange,
         title=TITLE,
-        detail=f"The certificate is asked for {evidence.way(connection)}: the client must send its whole body first, "
-        f"the server will not read it first. {_waited(how)}",
+        detail=f"The server asks for the certificate {evidence.way(connection)}. The client will not answer until it "
+        "has sent the whole body, and the server will not read the body until the client answers. "
+        f"{_waited(how)}",
         evidence=[
             *evidence.request_begins(index, exchange),
             evidence.asked(connection, renegotiation),
@@ -92,19 +93,19 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         follows = "" if hidden.client_hello else "; no handshake record of the client follows"
         lines.append(Evidence(window.position, f"the server's receive window is zero{follows}"))
     if hidden.server_alert is not None:
-        lines.append(Evidence(hidden.server_alert.first, "an alert of the server (encrypted)"))
+        lines.append(Evidence(hidden.server_alert.first, "the server sends an alert (encrypted)"))
     end = outcome.closing(index, connection, hidden.hello.first)
-    lines.append(Evidence(end.position, f"{end.words}; no application data of the server came"))
+    lines.append(Evidence(end.position, f"{end.words}; the server sent no application data"))
     return evidence.finding(
         index,
         RULE,
         connection,
         None,
         title=TITLE,
-        detail="Seen from outside: a handshake record of the server with exactly the length of a HelloRequest "
-        "stands in the "
-        "middle of the client's application data; then neither a handshake nor a response, and nothing moved for "
-        f"{evidence.duration(outcome.hidden_pause(index, connection, hidden))}. The connection could not be decrypted.",
+        detail="The connection could not be decrypted, but the records show it: the server sent a handshake record "
+        "with exactly the length of a HelloRequest in the middle of the client's application data. Then came neither a "
+        "handshake nor a response, and nothing moved for "
+        f"{evidence.duration(outcome.hidden_pause(index, connection, hidden))}.",
         evidence=lines,
         against=[NOT_READ],
         remedies=remedies.ask_in_first_handshake(index.site(connection), remedies.free_waiting_threads()),

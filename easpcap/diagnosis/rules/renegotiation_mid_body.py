@@ -73,12 +73,12 @@ def _detail(connection: Connection, renegotiation: Renegotiation) -> str:
     exchange = renegotiation.exchange
     status = exchange.response.status if exchange and exchange.response else None
     cause = (
-        f"The certificate is asked for only after the request head ({evidence.question(connection)}), while the "
-        "body is under "
-        "way: the client must notice it in mid-upload and the server must go on reading, or both wait for each other."
+        f"The server asks for the certificate only after the request head ({evidence.question(connection)}), while the "
+        "client is sending the body. The client must notice that in mid-upload, and the server must go on reading, or "
+        "both wait for each other."
     )
     if outcome.completed(renegotiation) and status is not None:
-        return f"{cause} This time it went on, with status {status}."
+        return f"{cause} This time the upload went on, and the server answered {status}."
     if status is not None:
         return f"{cause} The client did not answer in time; the server answered {status}."
     return cause
@@ -92,7 +92,7 @@ def _against(renegotiation: Renegotiation, how: RenegotiationOutcome) -> list[st
         return [
             (
                 f"The capture ends {evidence.duration(how.silence_ns)} after the last sign of life: "
-                "how it went on is not known; it may have become a deadlock."
+                "what followed is not known, and it may have become a deadlock."
             )
         ]
     return []
@@ -101,7 +101,7 @@ def _against(renegotiation: Renegotiation, how: RenegotiationOutcome) -> list[st
 def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> Finding:
     lines = hidden_evidence(hidden)
     if hidden.server_data is not None:
-        lines.append(Evidence(hidden.server_data.first, "application data of the server follows"))
+        lines.append(Evidence(hidden.server_data.first, "the server sends application data"))
     else:
         lines.append(evidence.connection_ends(outcome.closing(index, connection, hidden.hello.first), None))
     return evidence.finding(
@@ -110,9 +110,8 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         connection,
         None,
         title=TITLE,
-        detail="Seen from outside: a handshake record of the server with exactly the length of a HelloRequest "
-        "stands in the "
-        "middle of the client's application data. The connection could not be decrypted.",
+        detail="The connection could not be decrypted, but the records show it: the server sent a handshake record "
+        "with exactly the length of a HelloRequest in the middle of the client's application data.",
         evidence=lines,
         against=[NOT_READ],
         remedies=remedies.ask_in_first_handshake(index.site(connection)),
@@ -120,22 +119,21 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
 
 
 NOT_READ = (
-    "Nothing was decrypted: that the record is a HelloRequest, and the data one request, is told from "
-    "lengths and order."
+    "Nothing was decrypted. That the record is a HelloRequest, and that the data belongs to one request, is inferred "
+    "from lengths and order."
 )
 
 
 def hidden_evidence(hidden: HiddenRenegotiation) -> list[Evidence]:
     """The upload, the HelloRequest and the ClientHello of an opaque connection."""
     lines = [
-        Evidence(hidden.upload.first, "application data of the client begins (encrypted)"),
+        Evidence(hidden.upload.first, "the client begins to send application data (encrypted)"),
         Evidence(
             hidden.hello.first,
-            f"a handshake record of {hidden.hello.last_fragment_size} bytes from the server, the length of a "
-            "HelloRequest; "
-            f"{hidden.sent_beyond:,} bytes of the upload had not reached the server",
+            f"the server sends a handshake record of {hidden.hello.last_fragment_size} bytes, the length of a "
+            f"HelloRequest; {hidden.sent_beyond:,} bytes of the upload had not reached the server",
         ),
     ]
     if hidden.client_hello is not None:
-        lines.append(Evidence(hidden.client_hello.first, "a handshake record of the client"))
+        lines.append(Evidence(hidden.client_hello.first, "the client sends a handshake record"))
     return lines

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 RULE = ("renegotiation-per-request", "notice")
 
-TITLE = "The client certificate is asked for by renegotiation, request by request"
+TITLE = "The server asks for the client certificate by renegotiation, request by request"
 
-LATE_TITLE = "The client certificate is asked for after the TLS 1.3 handshake, request by request"
+LATE_TITLE = "The server asks for the client certificate after the TLS 1.3 handshake, request by request"
 
 #: Final statuses that say the request did not succeed for reasons other rules tell.
 TOLD_ELSEWHERE = frozenset({403, 413})
 
 WARNING = (
-    "It works, but costs round trips and the proof of a certificate, and fails once a body is larger than what the "
-    "server reads ahead (IIS 49,152 bytes, Apache 131,072 bytes unless changed)."
+    "It works, but costs round trips and a full handshake each time, and it fails as soon as a body is larger than the "
+    "server's read-ahead limit (IIS 49,152 bytes, Apache 131,072 bytes unless changed)."
 )
 
 
@@ -80,7 +80,7 @@ def _proven(
 
 def _what(connection: Connection) -> str:
     if evidence.post_handshake(connection):
-        return "The server asks for a certificate by a CertificateRequest of its own for"
+        return "The server sends a CertificateRequest after the handshake for"
     return "The server renegotiates for"
 
 
@@ -88,16 +88,16 @@ def _inferred(
     index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation, response: RecordRun
 ) -> Finding:
     lines = hidden_evidence(hidden)
-    lines.append(Evidence(response.first, "application data of the server: the response"))
+    lines.append(Evidence(response.first, "the server sends application data: the response"))
     return evidence.finding(
         index,
         RULE,
         connection,
         None,
         title=TITLE,
-        detail="Seen from outside: a record with the length of a HelloRequest, a full handshake with a flight of "
-        "the client "
-        f"long enough for a certificate, then the response. {WARNING}",
+        detail="The connection could not be decrypted, but the records show it: a record with the length of a "
+        "HelloRequest, a full handshake in which the client sent enough for a certificate, then the response. "
+        f"{WARNING}",
         evidence=lines,
         against=[NOT_READ],
         remedies=remedies.ask_in_first_handshake(index.site(connection)),

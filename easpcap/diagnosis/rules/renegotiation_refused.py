@@ -39,7 +39,7 @@ def _finding(
     ]
     if exchange is None or exchange.response is None:
         lines.append(evidence.connection_ends(how.end, exchange))
-    does = "refuses it (no_renegotiation)" if said_no else f"goes on without a {evidence.reply(connection)}"
+    does = "refuses (no_renegotiation)" if said_no else f"goes on without a {evidence.reply(connection)}"
     return evidence.finding(
         index,
         RULE,
@@ -69,9 +69,9 @@ def _detail(connection: Connection, does: str) -> str:
             "Few clients can answer at this point (RFC 8446 section 4.6.2)."
         )
     return (
-        f"The server wants another handshake on this connection, and the client {does}. "
-        "Many clients allow no renegotiation at all, or none without RFC 5746; the certificate cannot be asked "
-        "for in this way."
+        f"The server asks for another handshake on this connection, and the client {does}. "
+        "Many clients allow no renegotiation at all, or none without RFC 5746, so the server cannot get the "
+        "certificate in this way."
     )
 
 
@@ -81,5 +81,5 @@ def _against(renegotiation: Renegotiation, said_no: bool) -> list[str]:
     if response is not None and response.status < 400:  # RFC 9110 section 15.5
         found.append(f"The server went on without it and answered {response.status}.")
     if not said_no:
-        found.append("The client sent no alert: it may have been busy or gone rather than unwilling.")
+        found.append("The client sent no alert: it may have been busy or gone rather than refusing.")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.advice import remedies
 from easpcap.advice.site import proxy_name
@@ -96,7 +96,7 @@ def _grounds(index: AnalysisIndex, exchange: Exchange, passed: Passed) -> Ground
 
 
 def _settled(exchange: Exchange, renegotiation: Renegotiation) -> str | None:
-    """Why the 413 does not stand for the question of this renegotiation; None where it was open at the 413."""
+    """Why this renegotiation did not cause the 413; None where it was still open when the 413 came."""
     request, response, done = exchange.request, exchange.response, renegotiation.done
     if response is not None and renegotiation.position.stamp > response.first.stamp:
         return "the server renegotiated only after the 413"
@@ -128,46 +128,28 @@ def _size(exchange: Exchange) -> int:
 
 def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Finding:
     connection = index.connection(exchange)
-    late = _late_certificate(grounds)
+    verdict = _judge(grounds)
     site = index.site(connection)
-    cures = remedies.ask_in_first_handshake(site, *remedies.raise_read_ahead(site, grounds.size)) if late else []
-    if not late or _undecided(grounds):
-        cures += remedies.raise_other_limit(site, grounds.size)
+    cures = remedies.raise_other_limit(site, grounds.size) if verdict.other_limit else []
+    if verdict.late_certificate:
+        cures = remedies.ask_in_first_handshake(site, *remedies.raise_read_ahead(site, grounds.size), *cures)
     return evidence.finding(
         index,
         RULE,
         connection,
         exchange,
         title="The server refuses the request as too large (413)",
-        detail=f"{_what(index, exchange, grounds)} {_cause(grounds)}",
+        detail=f"{_what(index, exchange, grounds)} {verdict.words}",
         evidence=[
             *evidence.request_begins(index, exchange),
             *[evidence.asked(connection, r) for r in index.renegotiations(exchange) if r.by == "server"],
             *_answer(exchange),
             *_close(index, connection, exchange),
         ],
-        against=_against(grounds, late=late),
+        against=_against(grounds, late=verdict.late_certificate),
         remedies=cures,
         compared=_compared(index, grounds),
     )
-
-
-def _late_certificate(grounds: Grounds) -> bool:
-    """Whether a certificate that is asked for late is the best explanation."""
-    if grounds.pending:
-        return True
-    if grounds.settled or grounds.larger_accepted is not None:
-        return False
-    if grounds.renegotiated:
-        return True
-    if not grounds.encrypted or grounds.asked_first or grounds.proxy:
-        return False
-    return not grounds.authorization or grounds.size > remedies.READ_AHEAD_DEFAULT
-
-
-def _undecided(grounds: Grounds) -> bool:
-    """Whether another limit is as good an explanation: a client that logs in by password may need no certificate."""
-    return grounds.authorization and not (grounds.pending or grounds.renegotiated or grounds.asked_elsewhere)
 
 
 def _what(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> str:
@@ -179,41 +161,62 @@ def _what(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> str:
     return f"{index.label(exchange)} with a body of {size} was answered 413."
 
 
-def _cause(grounds: Grounds) -> str:
-    """The likely cause, and how sure that is."""
-    late = "the certificate is asked for late, and the server reads only so much of a body before it asks"
+LATE = (
+    "the server asks for the client certificate only after the request has begun, and buffers only a limited part of "
+    "the body before it asks"
+)
+
+
+class Verdict(NamedTuple):
+    """What most likely set the limit, in words, and which cures are worth giving for it."""
+
+    words: str
+    late_certificate: bool = False
+    other_limit: bool = True
+
+
+def _judge(grounds: Grounds) -> Verdict:
+    """The first explanation that fits. The order is the argument: what is proven, what excludes, what is likely."""
     if grounds.pending:
-        return f"Certain cause: {late}; its question stands in this very request."
+        return _late("Confirmed", "; it asked in this very exchange, and had no answer yet when it sent the 413")
     if grounds.settled:
-        return f"Cause: another limit; {grounds.settled}."
+        return Verdict(f"Cause: another limit; {grounds.settled}.")
     if grounds.renegotiated and grounds.larger_accepted is None:
         largest = _size(grounds.renegotiated)
-        return (
-            f"Likely cause: {late}. Requests of the same kind of up to {largest:,} bytes were asked for a "
-            "certificate and accepted."
-            f"{_limit_between(largest, grounds.size)}"
+        accepted = (
+            f". For requests of the same kind of up to {largest:,} bytes it asked by renegotiation and then accepted "
+            "the request"
         )
+        return _late("Likely", accepted, _limit_between(largest, grounds.size))
     if grounds.proxy:
-        return f"Likely cause: the limit of a proxy in front ({grounds.proxy} by its Server header)."
+        return Verdict(f"Likely cause: the limit of a proxy in front ({grounds.proxy} by its Server header).")
     if grounds.asked_first:
-        return (
-            "Cause: another limit; the certificate was asked for in the first handshake, so the server need "
-            "not ask late."
-        )
+        why = "the server asked for the certificate in the first handshake, so it need not ask late"
+        return Verdict(f"Cause: another limit; {why}.")
     if not grounds.encrypted:
-        return "Cause: another limit; the connection is not encrypted, so no certificate was wanted."
+        return Verdict("Cause: another limit; the connection is not encrypted, so no certificate was wanted.")
     if grounds.larger_accepted is not None:
-        return f"Cause: not known; a larger request of the same kind ({grounds.larger_accepted:,} bytes) was accepted."
-    if not _late_certificate(grounds):
-        return "Likely cause: another limit; the body is smaller than what servers read ahead of a late certificate."
-    limits = _limit_between(grounds.accepted or 0, grounds.size)
+        larger = f"the server accepted a larger request of the same kind ({grounds.larger_accepted:,} bytes)"
+        return Verdict(f"Cause: not known; {larger}.")
+    if grounds.authorization and grounds.size <= remedies.READ_AHEAD_DEFAULT:
+        why = "the body is smaller than what servers buffer before they ask for a certificate late"
+        return Verdict(f"Likely cause: another limit; {why}.")
+    return _possible(grounds, _limit_between(grounds.accepted or 0, grounds.size))
+
+
+def _possible(grounds: Grounds, limits: str) -> Verdict:
+    """Nothing in this exchange shows what set the limit."""
     if grounds.asked_elsewhere:
-        return f"Possible cause: {late}. It does ask so for other requests in this capture.{limits}"
-    either = "; another limit is as possible, since the request brings its own Authorization"
-    return (
-        f"Possible cause: {late}{either if grounds.authorization else ''}. No certificate was asked for in the first "
-        f"handshake; this capture does not prove it.{limits}"
-    )
+        return _late("Possible", ". The server does so for other requests in this capture", limits)
+    unproven = "The server did not ask for a certificate in the first handshake; this capture does not prove it"
+    if not grounds.authorization:
+        return _late("Possible", f". {unproven}", limits)
+    either = "; another size limit is equally likely, because the request already carries an Authorization header"
+    return _late("Possible", f"{either}. {unproven}", limits)._replace(other_limit=True)
+
+
+def _late(how_sure: str, grounds: str, limits: str = "") -> Verdict:
+    return Verdict(f"{how_sure} cause: {LATE}{grounds}.{limits}", late_certificate=True, other_limit=False)
 
 
 def _limit_between(accepted: int, refused: int) -> str:
@@ -223,7 +226,7 @@ def _limit_between(accepted: int, refused: int) -> str:
         return f" {'; '.join(found)}."
     if 0 < refused <= remedies.READ_AHEAD_DEFAULT:
         return (
-            " That is below the default of IIS: the unit is bytes, and a site set to 200 in the belief of KB "
+            " That is below the default of IIS. The unit of its setting is bytes: a site set to 200, meant as KB, "
             "refuses 201 bytes."
         )
     return ""
@@ -266,15 +269,15 @@ def _against(grounds: Grounds, *, late: bool) -> list[str]:
     if late:
         if not grounds.renegotiated:
             found.append(
-                "No certificate was seen to be asked for in a smaller request: another limit on request bodies would "
-                "look the same."
+                "The capture shows no smaller request for which the server asked for a certificate: another limit on "
+                "request bodies would look the same."
             )
         if grounds.authorization:
             found.append("The request has an Authorization header: the server may not want a certificate for it.")
         if grounds.asked_first:
-            found.append("On this connection the certificate was asked for in the first handshake.")
+            found.append("On this connection the server asked for the certificate in the first handshake.")
         if grounds.proxy:
-            found.append(f"The Server header names {grounds.proxy}, which has a limit of its own.")
+            found.append(f"The Server header names {grounds.proxy}, which has a body limit too.")
     if grounds.larger_accepted is not None:
         found.append(f"A larger request of the same kind ({grounds.larger_accepted:,} bytes) was accepted.")
     return found

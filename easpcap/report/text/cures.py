@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shown
@@ -29,15 +29,17 @@ def cure_lines(remedies: Sequence[Remedy], layout: Layout, *, indent: int, label
     """
     if not remedies:
         return
-    groups = [list(group) for _, group in groupby(remedies, key=lambda remedy: remedy.action)]
+    by_action: dict[str, list[Remedy]] = {}
+    for remedy in remedies:
+        by_action.setdefault(remedy.action, []).append(remedy)
     shown_groups = [
         group[: _PRODUCTS_OF_OTHERS if number else _PRODUCTS_OF_FIRST_ACTION]
-        for number, group in enumerate(groups[:_ACTIONS_SHOWN])
+        for number, group in enumerate(islice(by_action.values(), _ACTIONS_SHOWN))
     ]
     for number, group in enumerate(shown_groups):
         label = "" if number else "Cure"
         first = group[0]
-        words = f"{first.action}." if first.commands else f"{first.action} ({place(first)})."
+        words = f"{first.action}." if first.commands else f"{first.where}: {first.action}."
         yield from layout.labelled(label, shown(words), indent=indent, label_width=label_width)
         yield from _products(group if first.commands else group[1:], layout, indent + label_width)
         for note in distinct(remedy.notes for remedy in group):

@@ -29,15 +29,14 @@ _STATUSES_NAMED = 4
 _FIRST_ERROR, _UNAUTHORIZED = 400, 401  # RFC 9110 sections 15.5 and 15.5.2
 
 NOT_EXCLUDED = (
-    "Not excluded: what happened outside this capture, on other connections or after the request reached the server's "
-    "application."
+    "This does not rule out faults outside this capture, on other connections, or inside the server application."
 )
 BLIND = (
-    "That excludes little: nothing could be decrypted, so only record types, sizes and times were judged. "
+    "That rules out very little: nothing could be decrypted, so easpcap saw only record types, sizes and times. "
     "See Decryption above."
 )
-EMPTY = "There was nothing to judge."
-PARTLY_BLIND = "Connections that could not be decrypted were judged by record types, sizes and times alone."
+EMPTY = "There was no data to examine."
+PARTLY_BLIND = "Of the connections that could not be decrypted, easpcap saw only record types, sizes and times."
 
 
 def finding_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
@@ -84,7 +83,7 @@ def _refused(analysis: Analysis) -> str:
     if not errors:
         return ""
     which = listed([f"{status} ({number:,})" for status, number in errors.most_common(_STATUSES_NAMED)])
-    return f"{errors.total():,} of {count(len(statuses), 'response')} told of an error: {which}"
+    return f"{errors.total():,} of {count(len(statuses), 'response')} reported an error: {which}"
 
 
 def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Layout) -> Iterator[str]:
