@@ -160,7 +160,8 @@ def test_standard_output_is_utf_8_whatever_the_code_page():
     assert done.stdout == "grün\n".encode()
 
 
-def test_a_key_inside_a_folder_of_keys_is_not_overwritten(pipeline, easpcap_main, tmp_path):
+@pytest.mark.usefixtures("pipeline")
+def test_a_key_inside_a_folder_of_keys_is_not_overwritten(easpcap_main, tmp_path):
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "server.pem").write_bytes(b"evidence")
     status, _, err = easpcap_main("inspect", "t.pcap", "--key", "keys", "-o", "keys/server.pem")

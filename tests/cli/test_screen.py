@@ -19,12 +19,16 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Standard output and standard error on a terminal: a function that sets its width."""
-    for name in ("NO_COLOR", "TERM"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    return lambda columns: monkeypatch.setenv("COLUMNS", str(columns))
+    """Connect standard output and standard error to a terminal of some width, without NO_COLOR and TERM."""
+
+    def connect(columns: int = 80) -> None:
+        for name in ("NO_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        monkeypatch.setattr(sys, "stderr", Terminal())
+
+    return connect
 
 
 @pytest.mark.parametrize(("columns", "width"), [(40, 60), (60, 60), (80, 80), (120, 120), (300, 120)])
@@ -39,13 +43,13 @@ def test_the_report_is_as_wide_as_the_terminal_within_limits(terminal, columns, 
     [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False), ("TERM", "vt100", True)],
 )
 def test_colour_can_be_switched_off(terminal, monkeypatch, variable, value, colour):
-    terminal(80)
+    terminal()
     monkeypatch.setenv(variable, value)
     assert layout_for(Options(traces=["t.pcap"])).colour == colour
 
 
 def test_a_report_in_a_file_is_plain_even_on_a_terminal(terminal):
-    terminal(80)
+    terminal()
     layout = layout_for(Options(traces=["t.pcap"], output="out.txt"))
     assert (layout.width, layout.colour) == (100, False)
 
@@ -60,8 +64,8 @@ def test_more_than_three_captures_are_abbreviated():
 
 
 @pytest.mark.parametrize(("size", "shown"), [(20 * 2**20, True), (20 * 2**20 - 1, False)])
-@pytest.mark.usefixtures("terminal")
-def test_a_progress_bar_is_shown_for_large_captures_only(tmp_path, size, shown):
+def test_a_progress_bar_is_shown_for_large_captures_only(terminal, tmp_path, size, shown):
+    terminal()
     with (tmp_path / "t.pcap").open("wb") as file:
         file.truncate(size)
     with progress_bar([str(tmp_path / "t.pcap")]) as progress:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from easpcap.report.text import Layout, render_text
-from easpcap.results import Analysis
 from tests.report import builders
+
+if TYPE_CHECKING:
+    from easpcap.results import Analysis
 
 
 def last_rows(analysis: Analysis, width: int = 120) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from easpcap import facts
 from easpcap.pipeline import analyze
 from easpcap.report.table import render_csv
@@ -167,6 +169,6 @@ def test_offsets_count_from_the_first_connection_if_no_capture_has_a_time():
 
 def test_at_equal_times_the_frame_decides_between_connections():
     one, two = builders.connection(0, at(1, 1.0), at(9, 1.0)), builders.connection(1, at(2, 1.0), at(8, 1.0))
-    one.facts[:] = [TcpOpened(TO_SERVER, at(1, 1.0)), Fin(TO_SERVER, at(9, 1.0))]
-    two.facts[:] = [TcpOpened(TO_SERVER, at(2, 1.0)), Fin(TO_SERVER, at(8, 1.0))]
+    one.facts[:] = [Fact(facts.TcpOpen(), TO_SERVER, at(1, 1.0)), Fact(facts.Fin(), TO_SERVER, at(9, 1.0))]
+    two.facts[:] = [Fact(facts.TcpOpen(), TO_SERVER, at(2, 1.0)), Fact(facts.Fin(), TO_SERVER, at(8, 1.0))]
     assert [row["frame"] for row in timeline_rows(Analysis([], [], [one, two], [], {}))] == [1, 2, 8, 9]
