@@ -9,9 +9,9 @@ from easpcap.stream import TO_CLIENT, TO_SERVER
 from easpcap.tls.events import Place
 from easpcap.tls.handshake.encrypted13 import HANDSHAKE, EncryptedHandshake13
 from easpcap.tls.handshake.key_finder import KeyFinder
-from easpcap.tls.handshake.messages import Message
 from easpcap.tls.handshake.negotiation import Negotiation
 from easpcap.tls.handshake.summary import Summary
+from easpcap.tls.record.joiner import Message
 from easpcap.tls.secrets.keyring import KeyRing
 from easpcap.tls.secrets.session_cache import SessionCache
 from tests.support.tls_runs import run
