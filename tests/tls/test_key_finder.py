@@ -7,8 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from easpcap.tls.handshake.extensions import ENCRYPT_THEN_MAC, EXTENDED_MASTER_SECRET, SESSION_TICKET
 from easpcap.tls.handshake.key_finder import KeyFinder
-from easpcap.tls.handshake.messages import ClientHello, Message, ServerHello
+from easpcap.tls.handshake.messages import ClientHello, ServerHello
 from easpcap.tls.handshake.negotiation import Candidate, Negotiation
+from easpcap.tls.record.joiner import Message
 from easpcap.tls.secrets.keyring import KeyRing
 from easpcap.tls.secrets.session_cache import Origin, SessionCache
 from tests.support.tls_peer import server_certificate_der, server_private_key
