@@ -30,9 +30,7 @@ FIRST_ERROR = 400
 
 
 #: What speaks against a bare 403.
-DOUBT = (
-    "A 403 can have other causes than the certificate; the W3C log says which by sub-status (403.7: none given)."
-)
+DOUBT = "A 403 can have other causes than the certificate; the W3C log says which by sub-status (403.7: none given)."
 
 
 @dataclass(slots=True, eq=False, repr=False)
