@@ -86,6 +86,12 @@ def test_a_refusal_that_the_server_never_reads_is_a_deadlock_too():
     assert how.trouble is Trouble.REFUSED | Trouble.DEADLOCK
 
 
+def test_a_client_that_refuses_and_then_gives_up_has_refused_and_not_failed():
+    story = Story().request(9_000).body(9_000).hello_request(9_000)
+    story.alert(TO_SERVER, "no_renegotiation", fatal=False, outcome="refused")
+    assert follow(story.alert(TO_SERVER, "internal_error").close("client-fin")).trouble is Trouble.REFUSED
+
+
 def test_a_fatal_alert_after_the_client_hello_is_a_failure_and_no_refusal():
     story = Story().request(9_000).body(9_000).hello_request(9_000).client_hello()
     assert follow(story.alert(TO_CLIENT, "protocol_version", outcome="failed")).trouble is Trouble.FAILED
