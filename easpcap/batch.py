@@ -1,4 +1,4 @@
-"""PacketBatch: the columns that stand for many TCP packets; packets are never objects on the usual path."""
+"""PacketBatch: many TCP packets as columns; on the fast path a packet is never an object."""
 
 from __future__ import annotations
 

@@ -639,6 +639,8 @@ def test_a_reset_connection_may_deliver_for_some_seconds(columnar):
     talk.packets = []
     events = feed(assembler, talk.send(1, b"y", time_ns=9 * SECOND).packets)
     assert [event for _, event in events] == [Data(TO_CLIENT, 1, b"y")]
+    events = feed(assembler, [replace(elsewhere, time_ns=60 * SECOND)])
+    assert [event for _, event in events] == [End(TO_CLIENT, 2, "reset-by-peer")]
 
 
 def test_an_acknowledgement_of_bytes_before_the_capture_is_of_offset_0(tell):
