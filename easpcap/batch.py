@@ -1,4 +1,4 @@
-"""PacketBatch: the columns that stand for many TCP packets; packets are never objects on the usual path."""
+"""PacketBatch: many TCP packets as columns; on the fast path a packet is never an object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 
 @dataclass(slots=True, eq=False, repr=False)

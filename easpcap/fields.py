@@ -1,4 +1,4 @@
-"""Fields: what the plain records of every layer share."""
+"""Fields: representation and comparison of the plain data classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Fields:
-    """Shown and compared field by field. Once for all: what dataclass writes for each class is paid at every start."""
+    """Represents and compares field by field. One copy for all: generated methods for each class cost start-up time."""
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]

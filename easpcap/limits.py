@@ -1,4 +1,4 @@
-"""Every bound on memory and work, in one place. A witness of hostile bytes keeps state, not history."""
+"""Every bound on memory and work, in one place. Hostile bytes may not fill memory."""
 
 from __future__ import annotations
 
@@ -119,13 +119,13 @@ MAX_INTERFACES = 65_536
 MAX_INDEX_ENTRIES = 65_536
 MAX_INDEX_ROWS = 1_000_000
 
-#: Stretches of lost bytes remembered per direction, so that bytes that come too late are told from duplicates.
+#: Gaps remembered per direction, so that bytes that come too late are not taken for duplicates.
 MAX_LOST_SPANS = 64
 
-#: A sequence or acknowledgement number further away is not of this connection's present (RFC 7323 section 2.3).
+#: Sequence and acknowledgement numbers further away are ignored (RFC 7323 section 2.3 has this largest window).
 MAX_WINDOW_BYTES = 2**30
 
-#: Time (of the capture) after a RST in which bytes of the other side that were under way are still accepted.
+#: Time (of the capture) after a RST in which bytes that the other side had already sent are still accepted.
 RESET_LINGER_NS = 10 * 10**9
 
 #: TLS sessions remembered for resumption, by id and by ticket.

@@ -1,7 +1,7 @@
-"""The vocabulary that every layer speaks: ordered bytes of one direction, what is missing, how it ended.
+"""The events that every layer yields: ordered bytes of one direction, what is missing, and how it ended.
 
-The same three values stand under and over TLS, so that http neither knows nor asks what is beneath it.
-Offsets count the bytes of one direction of one connection from 0. A Position says where a byte was seen.
+TLS reads and yields the same three values, so http works the same with and without TLS.
+Offsets count the bytes of one direction of one connection from 0. A Position says which frame brought a byte.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Gap(NamedTuple):
 
 
 class End(NamedTuple):
-    """The end of one direction; at most one a direction, and no Data or Gap of that direction after it.
+    """The end of one direction. It comes at most once per direction, and after all Data and Gap of that direction.
 
     ``cause``: fin, rst (sent by this direction's sender), reset-by-peer (the other side's RST ended it),
     close-notify (TLS said so), capture-end (nothing ended it but the capture).
@@ -77,9 +77,9 @@ class Endpoint(NamedTuple):
 
 
 class Anomaly(NamedTuple):
-    """Something a peer's protocol forbids or that the capture hides; ``code`` is stable, ``detail`` is for people.
+    """Something a peer did that its protocol forbids, or that the capture hides.
 
-    Frame and time are found later, by the direction and the offset.
+    ``code`` is stable, ``detail`` is a sentence for people. Direction and offset lead to frame and time.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""A cursor over bytes that cannot overrun and must finish its blocks."""
+"""Reader: a cursor over bytes that cannot read past their end, and must read blocks completely."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reader:
         return int.from_bytes(self.take(size), "big")
 
     def vector(self, prefix: int) -> bytes:
-        """The body of a vector whose length stands before it in ``prefix`` bytes (RFC 5246 section 4.3)."""
+        """The body of a vector whose length precedes it in ``prefix`` bytes (RFC 5246 section 4.3)."""
         return self.take(self.uint(prefix))
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""pcapng packet blocks -> Packets, all blocks of a window at once, whatever sections they stand in."""
+"""pcapng packet blocks -> Packets, all blocks of a window at once, whatever sections they are in."""
 
 from __future__ import annotations
 

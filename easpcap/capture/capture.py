@@ -35,7 +35,7 @@ class Capture:
     """One capture. Iterating it reads it, once, from front to end; the rest is final when the iteration has ended.
 
     A batch's buffer is only valid until the next batch is asked for. The iteration raises CaptureError where the
-    disk fails; a torn or damaged file only ends it early, and is told by ``truncated`` and ``anomalies``.
+    disk fails; a truncated or damaged file only ends it early, and sets ``truncated`` and ``anomalies``.
     """
 
     def __init__(self, source: Source, *, first_frame: int, window_bytes: int) -> None:
@@ -68,7 +68,7 @@ class Capture:
 
     @property
     def secrets(self) -> list[bytes]:
-        """Key logs that stand in the capture itself, as soon as they were passed."""
+        """Key logs embedded in the capture, as far as it was read."""
         return self._scanner.secrets
 
     @property
@@ -153,7 +153,7 @@ class Capture:
         return packets._replace(time_ns=times)
 
     def _note_end(self) -> None:
-        """Tell of what could not be read; its frame is the last one before it."""
+        """Record what could not be read, with the last frame before it."""
         left = self._window.end - self._window.start
         damage = self._scanner.damage or self._stream.torn
         if not damage and not left:

@@ -2,7 +2,7 @@
 
 Where a record ends the next one begins, so that headers must be found one after the other. Here places that look like
 headers are guessed all over the window, and from all of them chains are followed at once. A chain that arrives exactly
-where the next one began proves its guess; what is behind the first one that does not is left to the caller.
+where the next one began proves its guess; what follows the first chain that does not is left to the caller.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ LIKELY_BYTES: Final = 256 * 2**10
 def follow_chains(
     buffer: bytearray, start: int, end: int, order: str, header_bytes: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Where the first headers of whole packets stand in ``buffer[start:end]``, and where the one after them stands.
+    """The offsets of the first headers of whole packets in ``buffer[start:end]``, and that of the header after them.
 
-    The first header stands at ``start``; ``order`` is struct's sign. A value must be readable behind ``end``.
+    The first header is at ``start``; ``order`` is struct's sign. A value must be readable after ``end``.
     """
     guesses = np.array(_guesses(buffer, start, end, order, header_bytes), dtype=np.int64)
     if len(guesses) < LEAST_CHAINS:
@@ -64,7 +64,7 @@ def _guesses(buffer: bytearray, start: int, end: int, order: str, header_bytes: 
         if at < place:
             continue
         captured, original = sizes(buffer, at + 8)
-        behind = at + header_bytes + captured + shift
-        if captured <= min(original, LIKELY_BYTES) and buffer.startswith(likely, behind):
+        following = at + header_bytes + captured + shift
+        if captured <= min(original, LIKELY_BYTES) and buffer.startswith(likely, following):
             guesses.append(at)
     return guesses

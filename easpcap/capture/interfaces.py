@@ -54,7 +54,7 @@ def parse_interface(body: bytes, order: str) -> Interface:
 class Interfaces:
     """The interfaces of the sections in a window; each section numbers its own from 0.
 
-    All stand in one table, ended by UNKNOWN, so that packets of many sections are looked up at once.
+    All are in one table, which UNKNOWN ends, so that packets of many sections are looked up at once.
     """
 
     def __init__(self) -> None:
@@ -83,13 +83,13 @@ class Interfaces:
             self._columns = None
 
     def rows(self, numbers: NDArray[np.int64], bases: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Table rows of ``numbers`` in sections whose interfaces stand at ``bases`` up to ``ends``."""
+        """Table rows of ``numbers`` in sections whose interfaces are at ``bases`` up to ``ends``."""
         rows = bases + numbers
         return np.where(rows < ends, rows, len(self._table))
 
     @property
     def end(self) -> int:
-        """The place behind the last interface."""
+        """The index after the last interface."""
         return len(self._table)
 
     def columns(self) -> NDArray[np.uint64]:

@@ -83,7 +83,7 @@ def _ipv4(buffer: bytearray, packets: Located, ignored: Counter[str]) -> Carried
     header = gather(buffer, packets.ip_at, IPV4_HEADER)
     header_bytes = (header["version"] & 0x0F).astype(np.int64) * 4
     length = header["length"].astype(np.int64)
-    # Length 0: the sender left it to its network card (TCP segmentation offload), and the packet tells its end.
+    # Length 0: the sender left it to its network card (TCP segmentation offload); the packet ends with the frame.
     wire_end = np.where(length == 0, packets.wire_end, packets.ip_at + length)
     reasons = (
         ("malformed", (header_bytes < IPV4_HEADER.itemsize) | (packets.ip_at + header_bytes > wire_end)),
@@ -120,7 +120,7 @@ def _past_extensions(
     fragment: NDArray[np.bool_],
     end: NDArray[np.int64],
 ) -> None:
-    """Move ``at`` behind extension headers; ``following`` becomes what follows, ``fragment`` marks what is cut up.
+    """Move ``at`` past extension headers; ``following`` becomes the next protocol, ``fragment`` marks IP fragments.
 
     A header that is cut by the snap length stays, so that its packet counts as no TCP.
     """

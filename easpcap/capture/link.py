@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 IPV4, IPV6, PPPOE_SESSION = 0x0800, 0x86DD, 0x8864
 #: 802.1Q, 802.1ad, and what was used before it was agreed upon.
 VLAN_TAGS: Final = (0x8100, 0x88A8, 0x9100)
-#: Tags that may stand one in another; two are usual.
+#: Tags that may be nested; two are usual.
 MOST_TAGS: Final = 4
 #: PPP's numbers for the two IP versions (RFC 1661; IANA ppp-numbers).
 PPP_IPV4, PPP_IPV6 = 0x0021, 0x0057
 
-#: Reasons by which ignored packets are told apart.
+#: Distinct reasons under which ignored packets are counted.
 MOST_REASONS: Final = 64
 
 TWO_BYTES: Final = np.dtype(">u2")
@@ -36,7 +36,7 @@ class LinkLayer(NamedTuple):
 
     name: str
     header_bytes: int
-    ethertype_at: int | None  # None: IP follows the header, and its first half byte tells the version
+    ethertype_at: int | None  # None: IP follows the header, and its first half byte is the version
 
 
 RAW_IP: Final = LinkLayer("Raw IP", 0, None)
@@ -161,7 +161,7 @@ def _past_odd_header(
 def _past_tags(
     buffer: bytearray, ip_at: NDArray[np.int64], end: NDArray[np.int64], ethertype: NDArray[np.uint16]
 ) -> NDArray[np.bool_]:
-    """Move ``ip_at`` behind VLAN tags (four bytes: the VLAN, then the next type) and PPPoE; True where IP follows."""
+    """Move ``ip_at`` past VLAN tags (four bytes: the VLAN, then the next type) and PPPoE; True where IP follows."""
     for _ in range(MOST_TAGS):
         tagged = np.flatnonzero(np.isin(ethertype, VLAN_TAGS) & (ip_at + 4 <= end))
         if not len(tagged):

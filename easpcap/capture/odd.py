@@ -40,7 +40,7 @@ def wireless(packet: bytes) -> int | None:
 
 
 def radiotap(packet: bytes) -> int | None:
-    """IEEE 802.11 behind a radiotap header, which tells its length (radiotap.org)."""
+    """IEEE 802.11 after a radiotap header, which has a length field (radiotap.org)."""
     if len(packet) < 8:
         return None
     size = struct.unpack_from("<H", packet, 2)[0]
@@ -62,7 +62,7 @@ def nflog(packet: bytes) -> int | None:
     return None
 
 
-#: LINKTYPE_ value -> name, and what tells where IP begins in a packet (None: there is none)
+#: LINKTYPE_ value -> name, and a function that finds where IP begins in a packet (None: there is none)
 ODD_LINK_LAYERS: Final[dict[int, tuple[str, Callable[[bytes], int | None]]]] = {
     9: ("PPP", ppp),
     105: ("IEEE 802.11", wireless),

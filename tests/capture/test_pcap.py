@@ -92,3 +92,10 @@ def test_a_packet_greater_than_the_window_is_read_whole():
     packet = tcp_packet(payload=b"y" * 60_000)
     _, rows = read(pcap_bytes([HELLO, packet, HELLO]), window_bytes=1000)
     assert [len(row.payload) for row in rows] == [5, 60_000, 5]
+
+
+def test_a_large_window_is_read_in_batches_without_losing_a_packet(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("easpcap.capture.pcap.BATCH_PACKETS", 100)
+    packets = [tcp_packet(seq=number, payload=b"x" * 1400) for number in range(1000)]
+    _, rows = read(pcap_bytes(packets), window_bytes=2**22)
+    assert [row.seq for row in rows] == list(range(1000))

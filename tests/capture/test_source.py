@@ -308,3 +308,29 @@ def test_a_gzip_member_may_begin_anywhere_in_what_is_read_at_a_time(size):
         capture, rows = read(gzip_member(first, size + before) + gzip.compress(second))
         assert rows == read(PCAP)[1]
         assert not capture.truncated
+
+
+def test_a_writer_that_never_pauses_and_never_hurries_does_not_hold_packets_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("easpcap.capture.source.QUIET_MS", 60_000)  # however busy the machine: no pause
+    inlet, outlet = os.pipe()
+    enough = threading.Event()
+    written = []
+
+    def write() -> None:
+        with os.fdopen(outlet, "wb", buffering=0) as file:
+            file.write(PCAP[: packet_ends(PCAP, 1)])
+            for number in range(5000):
+                if enough.wait(0.001):
+                    return
+                file.write(PCAP[packet_ends(PCAP, 1) : packet_ends(PCAP, 2)])
+                written.append(number)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(inlet, "rb", buffering=0) as file:
+        batches = iter(open_capture(file))
+        assert len(next(batches)) >= 1
+        enough.set()
+        writer.join()
+        assert len(written) < 5000
+        assert sum(len(batch) for batch in batches) <= len(written)

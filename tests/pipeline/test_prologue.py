@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from easpcap.batch import ACK, PSH, SYN
+from easpcap.batch import ACK, SYN
 from easpcap.facts import TlsBegin
 from easpcap.pipeline import Analyzer, judge
 from easpcap.report.timeline import timeline_rows
@@ -17,6 +17,7 @@ from easpcap.tls.secrets.keyring import KeyRing
 from tests.pipeline.captures import CAPTURES, PACKET_HEADER, packets_of
 from tests.pipeline.captures import read as analysis_of
 from tests.support.batches import Script, batch
+from tests.support.packets import PSH
 from tests.support.prologues import AGREED, C, S
 from tests.support.tls_peer import SMALL_SCRIPT, TlsPeer, record_session, server_private_key
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from easpcap.batch import ACK, FIN, PSH, RST, SYN, PacketBatch
+from easpcap.batch import ACK, FIN, RST, SYN, PacketBatch
+from tests.support.packets import PSH
 
 CLIENT = ("10.0.0.1", 50000)
 SERVER = ("10.0.0.2", 443)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from easpcap import limits
-from easpcap.batch import ACK, RST, SYN
+from easpcap.batch import ACK, FIN, RST, SYN
 from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
 from easpcap.tcp.assembler import Assembler, TcpConnection
 from tests.support.batches import CLIENT, MILLISECOND, SERVER, Packet, Script, batch
@@ -629,3 +629,47 @@ def test_a_zero_window_on_a_segment_with_payload_is_noted(tell):
     (told,) = tell(talk.packets).values()
     assert told.facts() == ["tcp-open", "zero-window", "window-open"]
     assert bytes(told.data[0]) == b"abcdef"
+
+
+def test_a_reset_connection_may_deliver_for_some_seconds(columnar):
+    assembler, talk = Assembler(columnar=columnar), script().send(1, b"x").rst(0)
+    feed(assembler, talk.packets)
+    elsewhere = Packet(("10.0.0.9", 1), ("10.0.0.8", 2), time_ns=9 * SECOND)
+    assert feed(assembler, [elsewhere]) == []
+    talk.packets = []
+    events = feed(assembler, talk.send(1, b"y", time_ns=9 * SECOND).packets)
+    assert [event for _, event in events] == [Data(TO_CLIENT, 1, b"y")]
+    events = feed(assembler, [replace(elsewhere, time_ns=60 * SECOND)])
+    assert [event for _, event in events] == [End(TO_CLIENT, 2, "reset-by-peer")]
+
+
+def test_an_acknowledgement_of_bytes_before_the_capture_is_of_offset_0(tell):
+    talk = Script().send(1, b"late")
+    talk.send(0, b"a", ack=talk.next[1] - 20).send(0, b"b", ack=talk.next[1] - 20)
+    (told,) = tell(talk.packets).values()
+    assert [told.connection.locate(0, offset).acked for offset in (0, 1)] == [0, 0]
+
+
+def test_more_than_was_sent_before_a_reset_is_not_acknowledged(tell):
+    talk = script().send(0, b"abc")
+    (told,) = tell(talk.put(1, ack=talk.next[0] + 50).rst(0).packets).values()
+    assert told.connection.acked == [3, 0]
+
+
+def test_a_fin_before_bytes_that_were_delivered_does_not_end_the_direction(tell):
+    talk = script().send(0, b"abcdef").put(0, FIN | ACK, seq=1003).send(0, b"ghi")
+    (told,) = tell(talk.packets).values()
+    assert bytes(told.data[0]) == b"abcdefghi"
+    assert "fin" not in told.facts()
+
+
+def test_late_bytes_of_the_first_of_two_neighbouring_gaps_are_noted(tell):
+    talk = script().send(0, b"abcdef", cut=6).send(0, b"ghijkl", cut=6).put(0, ACK, b"abcdef", seq=1001)
+    (told,) = tell(talk.packets).values()
+    assert [anomaly[:3] for anomaly in told.connection.anomalies] == [("tcp-late-bytes", TO_SERVER, 0)]
+
+
+def test_an_acknowledgement_is_not_taken_back_by_an_older_one_in_the_next_batch(tell):
+    talk = script().send(0, b"abc").put(1).put(1, ack=1001)
+    (told,) = tell(talk.packets, sizes=[5]).values()
+    assert told.connection.acked == [3, 0]
