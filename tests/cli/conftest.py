@@ -15,7 +15,7 @@ with warnings.catch_warnings():  # some versions of typer use what some versions
 
 
 class Pipeline:
-    """analyze() that answers what the test wants and remembers what it was asked."""
+    """analyze() that returns what the test wants and records its arguments."""
 
     def __init__(self) -> None:
         self.analysis = builders.incident()

@@ -34,7 +34,7 @@ def test_inspect_writes_a_report_json_lines_and_a_csv_of_exchanges(easpcap_main)
 
 
 @pytest.mark.usefixtures("pipeline")
-def test_the_timeline_is_csv_unless_asked_otherwise(easpcap_main):
+def test_the_default_format_of_the_timeline_is_csv(easpcap_main):
     assert easpcap_main("timeline", "t.pcap")[1].startswith(b"time,offset_s,capture,")
     assert easpcap_main("timeline", "t.pcap", "--bom")[1].startswith(b"\xef\xbb\xbftime,")
 
@@ -69,7 +69,7 @@ def test_the_report_names_commands_with_the_arguments_given(easpcap_main):
 
 
 @pytest.mark.usefixtures("pipeline")
-def test_output_is_plain_and_100_wide_where_it_is_no_terminal(easpcap_main):
+def test_output_that_is_not_a_terminal_is_plain_and_100_columns_wide(easpcap_main):
     out = easpcap_main("inspect", "t.pcap")[1].decode()
     assert "\x1b" not in out
     to_be_copied = ("easpcap", "netsh", "appcmd")  # commands are never broken over lines
@@ -97,7 +97,7 @@ def test_a_real_deadlock_from_file_and_from_standard_input():
 
 
 @pytest.mark.skipif(not FIXTURES.is_dir(), reason="no ../shared/captures/lab here")
-def test_real_output_keeps_the_schema():
+def test_real_output_is_valid_by_the_schema():
     from jsonschema import Draft202012Validator
 
     schema = json.loads((ROOT / "docs/schema/easpcap.inspect.1.json").read_text())

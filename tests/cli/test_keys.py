@@ -29,20 +29,20 @@ def keys(capture: str, *options: str | Path):
     return easpcap("keys", str(CAPTURES / f"{capture}.pcap"), *map(str, options))
 
 
-def test_the_right_key_is_called_right():
+def test_the_right_key_is_reported_as_matching():
     done = keys("apache-413", "--key", KEYS / "server.pem")
     assert (done.returncode, done.stderr) == (0, b"")
     assert f"SHA-1    {THUMBPRINT}\n".encode() in done.stdout
     assert b"server.pem fits\n" in done.stdout
 
 
-def test_a_wrong_key_is_three_and_told():
+def test_a_wrong_key_is_reported_with_status_three():
     done = keys("apache-413", "--key", KEYS / "client.pem")
     assert done.returncode == 3
     assert b"fits no server in this capture" in b" ".join(done.stdout.split())
 
 
-def test_a_certificate_for_a_key_is_two_and_what_is_needed_is_told_all_the_same():
+def test_a_certificate_instead_of_a_key_is_status_two_and_the_report_is_written():
     done = keys("apache-413", "--key", KEYS / "server.crt")
     assert done.returncode == 2
     assert b"a certificate without its private key" in done.stderr
@@ -50,14 +50,14 @@ def test_a_certificate_for_a_key_is_two_and_what_is_needed_is_told_all_the_same(
     assert b"it is the certificate of" in b" ".join(done.stdout.split())
 
 
-def test_without_keys_it_is_zero():
+def test_without_keys_the_status_is_zero():
     done = keys("apache-413")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"Keys        none given\n" in done.stdout
 
 
 @pytest.mark.parametrize("capture", ["apache-413", "ecdhe-opaque", "resumption-ticket", "plain-http"])
-def test_json_keeps_its_schema(capture):
+def test_json_is_valid_by_the_schema(capture):
     done = keys(capture, "--key", KEYS / "server.pem", "--format", "json")
     document = json.loads(done.stdout)
     assert list(SCHEMA.iter_errors(document)) == []
@@ -73,7 +73,7 @@ def test_json_keeps_its_schema(capture):
     assert lines[-1]["schema"] == "easpcap.keys/1"
 
 
-def test_csv_is_one_row_a_server_and_certificate():
+def test_csv_has_one_row_per_server_and_certificate():
     done = keys("ecdhe-opaque", "--key", KEYS / "server.pem", "--format", "csv", "--bom")
     assert done.stdout.startswith(b"\xef\xbb\xbfserver.address,server.port,")
     (row,) = csv.DictReader(io.StringIO(done.stdout.decode("utf-8-sig")))
@@ -81,7 +81,7 @@ def test_csv_is_one_row_a_server_and_certificate():
     assert json.loads(row["obstacles"])[0]["reason"] == "forward-secrecy"
 
 
-def test_no_output_holds_key_material():
+def test_no_output_contains_key_material():
     secret = (CAPTURES / "ecdhe-opaque.keys").read_text().split()[-1]
     inside = (KEYS / "server.pem").read_text().splitlines()[1:-1]
     for output in ("table", "json", "jsonl", "csv"):
@@ -107,7 +107,7 @@ def test_hostile_names_stay_in_their_cells(pipeline, easpcap_main):
 
 @pytest.mark.skipif(not LAB.is_dir(), reason="no ../shared/captures/lab here")
 @pytest.mark.parametrize("name", FORMS)
-def test_the_server_key_of_the_lab_fits_in_every_form(name):
+def test_the_server_key_of_the_lab_matches_in_every_form(name):
     capture = str(LAB / "02a_413_300k.pcap")
     done = easpcap("keys", capture, "--key", str(LAB / "keys" / name), "-f", "json", EASPCAP_PASSWORD="secret")
     document = json.loads(done.stdout)
@@ -118,7 +118,7 @@ def test_the_server_key_of_the_lab_fits_in_every_form(name):
 
 @pytest.mark.skipif(not LAB.is_dir(), reason="no ../shared/captures/lab here")
 @pytest.mark.parametrize("name", ["ca.pem", "client.crt", "server.crt"])
-def test_the_certificates_of_the_lab_open_nothing_and_are_named(name):
+def test_the_certificates_of_the_lab_decrypt_nothing_and_are_reported_as_certificates(name):
     done = easpcap("keys", str(LAB / "02a_413_300k.pcap"), "--key", str(LAB / "keys" / name), "-f", "json")
     assert done.returncode == 2
     (key,) = json.loads(done.stdout)["keys"]

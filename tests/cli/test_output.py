@@ -1,4 +1,4 @@
-"""Evidence is never overwritten, an output file is whole or absent, and a closed pipe is quiet."""
+"""Inputs are never overwritten, an output file is complete or absent, and a closed pipe is not an error."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.cli.commands import ROOT, environment
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
 
 
-def test_a_file_gets_everything_as_utf_8_and_nothing_is_left_beside_it(tmp_path):
+def test_a_file_is_written_as_utf_8_and_no_temporary_file_remains(tmp_path):
     write_output(iter(["grün\r\n", "\udcff"]), str(tmp_path / "out.csv"))
     assert (tmp_path / "out.csv").read_bytes() == b"gr\xc3\xbcn\r\n\\udcff"
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
-def test_a_failure_half_way_leaves_the_old_file_and_no_part_of_the_new(tmp_path):
+def test_a_failure_while_writing_leaves_the_old_file_unchanged(tmp_path):
     out = tmp_path / "out.csv"
     out.write_bytes(b"old")
 
@@ -37,7 +37,7 @@ def test_a_failure_half_way_leaves_the_old_file_and_no_part_of_the_new(tmp_path)
 
 
 @posix
-def test_a_file_that_only_its_owner_could_read_stays_so(tmp_path):
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
     target = tmp_path / "out.txt"
     target.write_text("before")
     target.chmod(0o600)
@@ -76,13 +76,13 @@ def test_no_input_is_overwritten_through_another_name(tmp_path, monkeypatch):
     check_output("other.pcap", ["trace.pcap"])
 
 
-def test_a_missing_input_of_the_same_name_is_refused_too(tmp_path, monkeypatch):
+def test_an_output_with_the_name_of_a_missing_input_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError):
         check_output("./gone.pcap", ["gone.pcap"])
 
 
-def test_the_file_behind_standard_input_is_refused(tmp_path):
+def test_the_file_that_standard_input_reads_from_is_refused(tmp_path):
     trace = tmp_path / "trace.pcap"
     trace.write_bytes(b"evidence")
     command = [sys.executable, "-m", "easpcap", "inspect", "-", "-o", str(trace)]
@@ -94,13 +94,13 @@ def test_the_file_behind_standard_input_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("output", [".", "no/such/folder/out.csv"])
-def test_an_output_that_cannot_be_made_is_refused_before_the_analysis(pipeline, easpcap_main, output):
+def test_an_output_that_cannot_be_created_is_refused_before_the_analysis(pipeline, easpcap_main, output):
     assert easpcap_main("inspect", "t.pcap", "-o", output)[0] == 2
     assert pipeline.asked == {}
 
 
 @posix
-def test_a_link_as_output_is_written_through(tmp_path):
+def test_a_link_as_output_stays_a_link_and_its_target_is_written(tmp_path):
     (tmp_path / "real.csv").write_bytes(b"old")
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
     write_output(iter(["new"]), str(tmp_path / "link.csv"))
@@ -114,7 +114,7 @@ def test_a_device_is_written_to_and_not_replaced():
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
-def test_unused_output_is_absent_when_the_capture_cannot_be_read(pipeline, easpcap_main, tmp_path):
+def test_no_output_file_is_created_if_the_capture_cannot_be_read(pipeline, easpcap_main, tmp_path):
     from easpcap.errors import CaptureError
 
     pipeline.error = CaptureError("no capture")
@@ -132,7 +132,7 @@ sys.exit(7)
 
 @posix
 @pytest.mark.parametrize("lines", [3, 200_000])
-def test_a_reader_who_leaves_early_is_no_error(lines):
+def test_a_reader_that_closes_the_pipe_early_is_not_an_error(lines):
     command = [sys.executable, "-c", PROGRAM.format(lines=lines)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as writer:
         writer.stdout.close()

@@ -1,4 +1,4 @@
-"""Starting is cheap: what is not needed is not loaded."""
+"""Starting is fast because nothing is loaded that is not needed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_help_and_usage_load_nothing_heavy(arguments):
     assert not loaded(program) & HEAVY
 
 
-def test_only_the_command_that_is_asked_for_is_built():
+def test_only_the_requested_command_is_built():
     names = [command.name for command in build_app(["timeline", "--help"]).registered_commands]
     assert names == ["timeline"]
     assert len(build_app(["--help"]).registered_commands) > 1
     assert len(build_app(["bogus"]).registered_commands) > 1
 
 
-def test_every_public_name_can_be_had():
+def test_every_public_name_can_be_imported():
     for name in easpcap.__all__:
         assert getattr(easpcap, name) is not None
     assert set(easpcap.__all__) <= set(dir(easpcap))

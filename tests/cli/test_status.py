@@ -1,4 +1,4 @@
-"""The exit statuses: 2 goes before 3, 3 before 1."""
+"""The exit statuses. 2 takes precedence over 3, and 3 over 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BAD_KEY = KeyFile("bad.pem", "unusable", None, "", error="a certificate, no priv
 
 
 @pytest.mark.usefixtures("pipeline")
-def test_done_is_zero_even_with_findings(easpcap_main):
+def test_a_finished_run_is_zero_even_with_findings(easpcap_main):
     assert easpcap_main("inspect", "trace.pcap")[0] == 0
 
 
@@ -47,14 +47,14 @@ def test_keys_without_encrypted_data_are_zero(pipeline, easpcap_main):
     assert easpcap_main("inspect", "trace.pcap", "--key", "server.pem")[0] == 0
 
 
-def test_three_goes_before_one(pipeline, easpcap_main):
+def test_three_takes_precedence_over_one(pipeline, easpcap_main):
     findings = pipeline.analysis.findings
     pipeline.analysis = builders.blind()
     pipeline.analysis.findings = findings
     assert easpcap_main("findings", "t.pcap", "--key", "k", "--fail-on", "notice")[0] == 3
 
 
-def test_no_usable_key_is_two_before_three_and_nothing_is_written(pipeline, easpcap_main):
+def test_no_usable_key_is_two_rather_than_three_and_nothing_is_written(pipeline, easpcap_main):
     pipeline.analysis = builders.blind()
     pipeline.analysis.keys = [BAD_KEY]
     status, out, err = easpcap_main("inspect", "trace.pcap", "--key", "bad.pem")
@@ -86,7 +86,7 @@ def test_wrong_usage_is_two(easpcap_main, arguments):
     assert "Error" in err
 
 
-def test_an_internal_error_is_one_line_unless_debugged(pipeline, easpcap_main):
+def test_an_internal_error_is_one_line_without_debug(pipeline, easpcap_main):
     pipeline.error = ZeroDivisionError("of \x1b[31m zero")
     status, out, err = easpcap_main("inspect", "trace.pcap")
     assert (status, out) == (2, b"")

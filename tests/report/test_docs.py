@@ -1,4 +1,4 @@
-"""docs/output.md names everything that an output can hold."""
+"""docs/output.md names everything that an output can contain."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ ANALYSES = [builders.incident, builders.quiet, builders.blind, builders.many]
 
 
 @pytest.mark.parametrize("build", ANALYSES)
-def test_the_document_keeps_the_schema(build):
+def test_the_document_is_valid_by_the_schema(build):
     Draft202012Validator.check_schema(SCHEMA)
     document = json.loads("".join(render_json(build())))
     assert list(Draft202012Validator(SCHEMA).iter_errors(document)) == []
 
 
-def test_the_schema_notices_a_wrong_document():
+def test_the_schema_rejects_a_wrong_document():
     document = json.loads("".join(render_json(builders.incident())))
     document["connections"][0]["first_time"] = "yesterday"
     document["exchanges"][0]["outcome"] = "lost"
@@ -51,7 +51,7 @@ def test_one_section_is_an_object_with_that_section_alone():
     assert list(document) == ["schema", "tool", "exchanges"]
 
 
-def test_nothing_but_ascii_reaches_the_reader_of_json():
+def test_json_is_ascii_only():
     text = "".join(render_json(builders.incident()))
     assert text.isascii()
     assert "\x1b" not in text

@@ -1,4 +1,4 @@
-"""What comes from the wire steers neither a terminal nor a spreadsheet."""
+"""Text from the wire controls neither a terminal nor a spreadsheet."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def test_control_and_bidirectional_characters_are_written_out():
     assert shown("\u00a0") == "\\xa0"
 
 
-def test_letters_of_all_scripts_stay():
+def test_letters_of_all_scripts_are_not_escaped():
     assert shown("Müller 王 Ж") == "Müller 王 Ж"
 
 
 @given(st.text(alphabet=st.characters(codec=None)))
-def test_nothing_that_steers_is_left(text):
+def test_no_control_character_is_left(text):
     for character in shown(text):
         assert character == " " or unicodedata.category(character)[0] not in "CZ"
 
@@ -36,7 +36,7 @@ def test_a_formula_gets_an_apostrophe():
     assert cell("\x00") == "'\\x00"
 
 
-def test_plain_text_gets_none():
+def test_plain_text_gets_no_apostrophe():
     assert cell("mail") == "mail"
     assert cell("a=b") == "a=b"
     assert cell("\\x1b") == "\\x1b"
@@ -48,6 +48,6 @@ def test_no_cell_begins_a_formula(text):
     assert cell(text)[0] not in "=+-@\t\r\n"
 
 
-def test_a_cut_is_marked():
+def test_a_shortened_text_ends_in_three_dots():
     assert shortened("abcdefgh", 6) == "abc..."
     assert shortened("abcdef", 6) == "abcdef"

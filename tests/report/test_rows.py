@@ -30,7 +30,7 @@ def test_a_time_at_the_edge_of_its_column_is_still_a_time():
     assert rfc3339(-(2**63)).startswith("1677-09-21T")
 
 
-def test_a_frame_is_cited_with_its_own_capture_and_its_number_there():
+def test_a_frame_is_cited_with_its_capture_and_its_number_there():
     inputs = [builders.input_file("b.pcap", packets=10, first=6), builders.input_file("a.pcap", packets=5, first=1)]
     citer = rows.Citer(inputs)
     assert citer.cite(1) == ("a.pcap", 1)
@@ -55,7 +55,7 @@ def test_unknown_is_null_and_never_empty():
     assert list(rows.section_rows(analysis, "keys"))[2]["fingerprint"] is None
 
 
-def test_a_renegotiation_says_where_in_which_body_it_fell():
+def test_a_renegotiation_says_at_which_byte_of_which_body_it_began():
     stuck = list(rows.section_rows(builders.incident(), "connections"))[2]
     assert stuck["tls"]["renegotiations"] == [
         {
@@ -79,7 +79,7 @@ def test_the_summary_counts_what_the_sections_list():
     assert [cause["rule"] for cause in summary["causes"]] == ["renegotiation-deadlock", "command-abandoned"]
 
 
-def test_csv_has_a_column_for_every_field_and_none_besides():
+def test_csv_has_exactly_one_column_for_every_field():
     analysis = builders.incident()
     for section in ("connections", "exchanges", "findings"):
         fields: set[str] = set()
@@ -96,7 +96,7 @@ def test_the_columns_of_a_missing_object_are_unknown():
     assert (header, row) == ("tls.version,a.b", ",1")
 
 
-def test_a_path_that_is_no_utf_8_stays_readable_text():
+def test_a_path_that_is_not_utf_8_is_escaped():
     assert rows.path_text("tr\udcffce.pcap") == "tr\\xffce.pcap"
 
 

@@ -62,12 +62,12 @@ def test_lines_are_those_of_the_csv_module_whatever_is_in_the_cells(values):
     assert line + "\r\n" == expected.getvalue()
 
 
-def test_a_negative_offset_is_a_number_and_no_formula():
+def test_a_negative_offset_is_a_number_and_not_a_formula():
     (line,) = _csv_lines([{"offset_s": "-0.5", "detail": "-x"}], ("offset_s", "detail"))
     assert line == "-0.5,'-x"
 
 
-def test_a_byte_order_mark_stands_only_where_asked_for():
+def test_csv_begins_with_a_byte_order_mark_on_request_only():
     assert "".join(render_csv(builders.quiet(), "timeline", bom=True)).startswith("\ufefftime,")
     assert "".join(render_csv(builders.quiet(), "timeline")).startswith("time,")
 
@@ -79,7 +79,7 @@ def test_many_rows_come_in_pieces_and_none_is_lost():
 
 
 @pytest.mark.parametrize("section", ["connections", "exchanges", "findings", "timeline"])
-def test_a_table_names_its_columns_as_json_does(section):
+def test_a_table_has_the_column_names_of_the_json(section):
     lines = "".join(render_table(builders.incident(), section)).splitlines()
     assert lines[0].split() == list(TABLE_COLUMNS[section])
     assert set(TABLE_COLUMNS[section]) <= set(CSV_COLUMNS[section])

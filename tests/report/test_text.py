@@ -19,21 +19,21 @@ def text(analysis: Analysis, width: int = 100, *, colour: bool = False) -> str:
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("name", ["incident", "quiet", "blind", "many"])
-def test_the_report_reads_as_it_was_agreed(golden, name, width):
+def test_the_report_matches_its_golden_file(golden, name, width):
     golden(f"{name}.{width}.txt", text(getattr(builders, name)(), width))
 
 
-def test_lines_keep_within_the_screen():
+def test_no_line_is_wider_than_the_screen():
     for line in text(builders.incident(), 80).splitlines():
         assert len(line) <= 80 or line.lstrip().startswith(("easpcap", "netsh", "cscript"))  # copied whole
 
 
-def test_nothing_from_the_wire_reaches_the_terminal_raw():
+def test_text_from_the_wire_is_escaped_on_the_terminal():
     report = text(builders.incident())
     assert all(character.isprintable() or character == "\n" for character in report)
 
 
-def test_colour_is_ours_alone_and_changes_no_word():
+def test_colour_changes_no_word():
     coloured = text(builders.incident(), colour=True)
     assert "\x1b[1;31mCRITICAL\x1b[0m" in coloured
     plain = coloured
@@ -42,18 +42,18 @@ def test_colour_is_ours_alone_and_changes_no_word():
     assert plain == text(builders.incident())
 
 
-def test_when_nothing_could_be_decrypted_that_is_said_before_anything_else():
+def test_the_report_says_first_that_nothing_could_be_decrypted():
     lines = text(builders.blind()).splitlines()
     assert lines[2].startswith("Decryption  NOTHING")
     assert "key-mismatch" in lines[3] + lines[4]
     assert "No fault visible. That rules out very little" in text(builders.blind())
 
 
-def test_a_quiet_capture_is_called_quiet_and_what_that_excludes_not():
+def test_a_capture_without_faults_says_what_that_does_not_rule_out():
     assert "No fault found. This does not rule out faults" in text(builders.quiet())
 
 
-def test_no_fault_found_is_not_said_over_requests_that_failed():
+def test_the_report_does_not_say_no_fault_found_if_requests_failed():
     analysis = builders.quiet()
     for exchange in analysis.exchanges:
         exchange.response.status = 500
@@ -67,7 +67,7 @@ def test_no_fault_found_is_not_said_over_requests_that_failed():
     assert "No fault found." in text(analysis)
 
 
-def test_a_long_list_shows_the_bad_ones_and_where_the_rest_is():
+def test_a_long_list_shows_failed_exchanges_and_names_the_command_for_the_rest():
     analysis = builders.many(60)
     analysis.exchanges[55].outcome = "abandoned-by-client"
     report = text(analysis)
@@ -92,7 +92,7 @@ def test_a_finding_that_accompanies_a_worse_one_is_short():
     assert "command-abandoned (proven)" in report
 
 
-def test_commands_that_lead_further_carry_the_arguments():
+def test_suggested_commands_repeat_the_arguments():
     assert f"easpcap timeline {ARGUMENTS} -o timeline.csv\n" in text(builders.quiet())
 
 

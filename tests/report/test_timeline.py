@@ -1,4 +1,4 @@
-"""The timeline: columns, order, and what each event tells."""
+"""The timeline: columns, order, and the details of each event."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def events(analysis: Analysis, connection: int | None = None) -> list[str]:
     return [row["event"] for row in rows if connection is None or row["connection"] == connection]
 
 
-def test_the_columns_are_those_that_were_promised():
+def test_the_columns_are_those_of_the_contract():
     assert ",".join(COLUMNS) == CONTRACT
 
 
@@ -46,7 +46,7 @@ def test_the_deadlock_reads_from_the_first_packet_to_the_last():
     ]
 
 
-def test_a_hello_request_says_what_either_side_had():
+def test_a_hello_request_says_how_much_of_the_body_was_sent_and_received():
     row = next(row for row in timeline_rows(builders.incident()) if row["event"] == "hello-request")
     assert row["detail"] == "the server had 49,152 body bytes, the client had sent 114,688"
     assert (row["body_bytes"], row["content_length"], row["exchange"]) == (49_152, 1_261_440, 2)
@@ -59,7 +59,7 @@ def test_an_event_outside_the_list_is_left_out():
     assert "gap" not in events(analysis)
 
 
-def test_within_a_connection_causality_goes_before_the_clock():
+def test_within_a_connection_causal_order_takes_precedence_over_time():
     """The server's Finished stands before the client's hello in the file; the stamps know better."""
     analysis = builders.quiet()
     analysis.connections[0].exchanges.clear()
@@ -89,7 +89,7 @@ def test_between_connections_the_running_maximum_of_time_decides():
     ]
 
 
-def test_messages_of_one_segment_stand_exchange_by_exchange():
+def test_messages_in_one_segment_are_ordered_by_exchange():
     analysis = builders.many(2)
     connection = analysis.connections[0]
     for exchange in connection.exchanges:  # pipelined: both requests in one segment
@@ -102,7 +102,7 @@ def test_messages_of_one_segment_stand_exchange_by_exchange():
     ]
 
 
-def test_an_abandoned_request_that_is_no_activesync_has_no_command_row():
+def test_an_abandoned_request_that_is_not_activesync_has_no_command_row():
     analysis = builders.incident()
     analysis.commands.clear()
     assert "command-abandoned" not in events(analysis)
@@ -114,7 +114,7 @@ def test_an_open_connection_ends_with_the_capture():
     assert rows[1]["frame"] == 412
 
 
-def test_rows_name_the_capture_they_stand_in():
+def test_rows_name_the_capture_they_come_from():
     analysis = builders.incident()
     analysis.inputs = [
         builders.input_file("a.pcap", packets=100),
@@ -134,7 +134,7 @@ def test_the_incident_as_csv(golden):
     golden("timeline.csv", "".join(render_csv(builders.incident(), "timeline")))
 
 
-def test_a_renegotiation_that_is_done_is_told_apart_from_the_first_handshake():
+def test_a_finished_renegotiation_is_distinguished_from_the_first_handshake():
     captures = Path(__file__).parents[2] / "fixtures"
     path = captures / "captures" / "renegotiation-mid-body-ok.pcap"
     analysis = analyze([str(path)], keys=[str(captures / "keys" / "server.pem")])
