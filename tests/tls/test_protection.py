@@ -200,6 +200,16 @@ def test_no_more_sequence_numbers_are_tried_than_asked_for():
         assert reader.reopen(APPLICATION_DATA, case[0], fragment, context, lost, tries) == found
 
 
+def test_no_more_sequence_numbers_are_tried_than_the_limit_allows(monkeypatch):
+    monkeypatch.setattr(limits, "MAX_RESYNC_TRIES", 10)
+    case = (0x0303, 0x002F, False)
+    for records, opened in ((10, b"found"), (11, None)):
+        writer, reader = pair(case)
+        lost, context = lose(writer, [40] * records)
+        fragment = writer.fragment(APPLICATION_DATA, b"found")
+        assert reader.reopen(APPLICATION_DATA, case[0], fragment, context, lost, 4096) == opened
+
+
 @pytest.mark.parametrize("case", [(0x0301, 0x002F, False), (0x0300, 0x000A, False), (0x0301, 0x002F, True)])
 def test_a_chained_record_without_the_block_before_it_stays_closed(case):
     writer, reader = pair(case)
