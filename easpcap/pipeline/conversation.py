@@ -86,13 +86,16 @@ class Conversation:
 
     def feed(self, event: Data | Gap | End | TcpFact) -> None:
         """Take the connection's next event."""
-        if isinstance(event, TcpFact):
-            self._take_tcp_fact(event)
-            return
-        if isinstance(event, Gap):
-            self._take_gap(event)
-        elif isinstance(event, End):
-            self.ended += 1
+        match event:
+            case Data():
+                pass
+            case Gap():
+                self._take_gap(event)
+            case End():
+                self.ended += 1
+            case TcpFact():
+                self._take_tcp_fact(event)
+                return
         if self._detector.done:
             self._read(event)
         else:
