@@ -81,6 +81,12 @@ def test_a_device_id_of_raw_bytes_is_shown_in_hexadecimal():
     assert command.device_id == bytes(range(16)).hex()
 
 
+def test_device_ids_that_are_not_utf8_are_shown_in_hexadecimal_and_stay_different():
+    ids = [b"Phone\xff1", b"Phone\xfe1", b"Phone\xef\xbf\xbd1"]  # the last is a replacement character on the wire
+    shown = [parse(f"{ENDPOINT}?{base64.b64encode(packed(device=raw)).decode()}").device_id for raw in ids]
+    assert shown == [raw.hex() for raw in ids]
+
+
 def test_a_torn_base64_query_says_what_it_says_up_to_there():
     query = packed((8, b"anna"))
     torn = parse(f"{ENDPOINT}?{base64.b64encode(query[:14]).decode()}")

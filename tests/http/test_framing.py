@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from easpcap.http.framing import skip_chunks
-from tests.http.talk import chunked
+from easpcap.http.framing import is_tunnel, skip_chunks
+from tests.http.talk import C, S, Talk, chunked, get, reply
 
 
 def test_whole_chunks_are_passed_to_the_end_of_the_body():
@@ -35,3 +35,27 @@ def test_whole_chunks_are_passed_to_the_end_of_the_body():
 def test_what_is_not_whole_or_not_plain_is_left(rest):
     before = b"3\r\nabc\r\n"
     assert skip_chunks(before + rest, 0) == (len(before), 3, False)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_any_2xx_to_connect_opens_a_tunnel(status):
+    """RFC 9110 section 9.3.6; a Content-Length or Transfer-Encoding in such a response is ignored."""
+    talk = (
+        Talk().say(C, b"CONNECT h:443 HTTP/1.1\r\n\r\n").say(S, b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\n" % status)
+    )
+    talk.say(C, get()).say(S, reply())
+    assert [(e.request.method, e.response.framing) for e in talk.finish()] == [("CONNECT", "none")]
+    assert talk.http.tunnel == "HTTP CONNECT"
+
+
+@pytest.mark.parametrize("status", [199, 300, 407])
+def test_another_status_to_connect_opens_no_tunnel(status):
+    talk = (
+        Talk().say(C, b"CONNECT h:443 HTTP/1.1\r\n\r\n").say(S, b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+    )
+    assert talk.http.tunnel == ""
+
+
+def test_a_2xx_to_another_method_opens_no_tunnel():
+    assert not is_tunnel(200, "GET")
+    assert is_tunnel(101, "GET")

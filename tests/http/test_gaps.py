@@ -75,6 +75,22 @@ def test_a_gap_in_chunked_data_is_skipped_where_it_fits_the_chunk():
     assert exchange.response.end_offset == talk.offsets[S]
 
 
+def test_a_gap_that_ends_exactly_at_the_end_of_a_chunk_leaves_the_framing_intact():
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    talk = Talk().say(C, get()).say(S, head + b"64\r\n" + BODY[:10]).lose(S, 90).say(S, b"\r\n5\r\nhello\r\n0\r\n\r\n")
+    (exchange,) = talk.exchanges
+    assert (exchange.response.body_bytes, exchange.response.missing) == (15, 90)
+    assert exchange.response.end_offset == talk.offsets[S]
+
+
+def test_a_gap_that_ends_exactly_at_the_end_of_a_body_leaves_the_framing_intact():
+    talk = Talk().say(C, get() * 2).say(S, reply(BODY)[:-90]).lose(S, 90).say(S, b"\r\n").say(S, b"no message")
+    assert [a.code for a in talk.http.anomalies] == ["http-not-a-message"], "only a message could begin there"
+    first, second = talk.say(S, reply()).finish()
+    assert (first.outcome, first.response.missing) == ("interrupted", 90)
+    assert (second.outcome, second.gap_before_response) == ("completed", False)
+
+
 def test_a_gap_over_a_chunks_end_interrupts():
     talk = Talk().say(C, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n" + BODY[:10]).lose(C, 95)
     talk.say(C, b"more\r\n").say(S, reply()).say(C, get()).say(S, reply())

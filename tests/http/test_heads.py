@@ -22,6 +22,8 @@ SECRETS = {
     b"Proxy-Authorization: NTLM secret": ("proxy-authorization", "NTLM (redacted)"),
     b"Cookie: a=secret; b=secret": ("cookie", "(redacted)"),
     b"Set-Cookie: a=secret": ("set-cookie", "(redacted)"),
+    b"Cookie2: $Version=secret": ("cookie2", "(redacted)"),
+    b"Set-Cookie2: a=secret": ("set-cookie2", "(redacted)"),
 }
 
 
