@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.fields import Fields
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class PacketBatch(Fields):
     """One row per TCP packet, in capture order; all columns have the same length.
 

@@ -7,7 +7,6 @@ Unknown is None. Nobody changes a fact after it was made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from easpcap.fields import Fields
@@ -70,7 +69,6 @@ class _WithoutFields(Fields):
     """Every call returns the same object, because thousands of these are kept."""
 
     __slots__ = ()
-    __dataclass_fields__: ClassVar[dict[str, Any]] = {}
     _only: ClassVar[Any]
 
     def __init_subclass__(cls) -> None:
@@ -112,7 +110,6 @@ class Rst(_WithoutFields):
     kind = "rst"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MissingBytes(Fields):
     """The capture lacks ``length`` bytes of a direction."""
 
@@ -130,7 +127,6 @@ class CaptureEnd(_WithoutFields):
 # ---------------------------------------------------------------------------------------------------- TLS
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TlsBegin(Fields):
     """TLS begins after clear text of the protocol ``after`` ("SMTP STARTTLS"; empty where it was not recognised)."""
 
@@ -138,7 +134,6 @@ class TlsBegin(Fields):
     after: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ClientHello(Fields):
     """``version`` is the field of the message: TLS 1.3 says 0x0303 there (RFC 8446 section 4.1.2)."""
 
@@ -149,7 +144,6 @@ class ClientHello(Fields):
     offers_post_handshake_auth: bool
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ServerHello(Fields):
     """The negotiated version and the IANA name of the cipher suite; ``retry`` in a HelloRetryRequest.
 
@@ -162,7 +156,6 @@ class ServerHello(Fields):
     retry: bool
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ServerCertificate(Fields):
     """``count`` is None where the message is compressed in a way that is not read here."""
 
@@ -170,7 +163,6 @@ class ServerCertificate(Fields):
     count: int | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CertificateRequest(Fields):
     """``post_handshake``: by the means of TLS 1.3 (RFC 8446 section 4.6.2); by renegotiation it is only "later"."""
 
@@ -179,7 +171,6 @@ class CertificateRequest(Fields):
     post_handshake: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ClientCertificate(Fields):
     """``count`` is 0 where the client has no certificate to present."""
 
@@ -201,7 +192,6 @@ class ChangeCipherSpec(_WithoutFields):
     kind = "change-cipher-spec"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HandshakeDone(Fields):
     """The last Finished of a handshake.
 
@@ -224,7 +214,6 @@ class HelloRequest(_WithoutFields):
     kind = "hello-request"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Alert(Fields):
     """Any alert but close_notify, by its two code points (RFC 5246 section 7.2)."""
 

@@ -6,10 +6,9 @@ The pipeline fills them, diagnosis adds findings, report renders them. Times are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from easpcap.fields import Fields
+from easpcap.fields import Fields, field
 from easpcap.stream import Position
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from easpcap.stream import Endpoint
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class InputFile(Fields):
     """One capture as read."""
 
@@ -34,7 +32,6 @@ class InputFile(Fields):
     first_frame: int = 1  # merged frame number of its first packet
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class KeyFile(Fields):
     """One key or key log file as given, never its contents."""
 
@@ -46,7 +43,6 @@ class KeyFile(Fields):
     error: str | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Fact(Fields):
     """Something that happened at one place of a connection; ``direction`` is that of the sender."""
 
@@ -60,7 +56,6 @@ class Fact(Fields):
         return self.what.kind
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RecordRun(Fields):
     """Consecutive records of one type and direction on an opaque connection: all that can be seen without keys."""
 
@@ -75,7 +70,6 @@ class RecordRun(Fields):
     last_fragment_size: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Renegotiation(Fields):
     """A handshake after the first on a connection, or the attempt at one."""
 
@@ -95,7 +89,6 @@ class Renegotiation(Fields):
     alert_name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TlsSummary(Fields):
     """The TLS side of a connection."""
 
@@ -118,7 +111,6 @@ class FirstUndecrypted(NamedTuple):
     frame: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Decryption(Fields):
     """The verdict: what could be decrypted, else why not and what to do."""
 
@@ -127,7 +119,6 @@ class Decryption(Fields):
     detail: str | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Connection(Fields):
     """One TCP connection, from its first packet to its last."""
 
@@ -152,7 +143,6 @@ class Connection(Fields):
     last_data: list[Position | None] = field(default_factory=lambda: [None, None])  # last payload byte per direction
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LocatedAnomaly(Fields):
     """Something odd, resolved to a frame where that is known."""
 
@@ -175,7 +165,6 @@ class LogLine(NamedTuple):
 Citation: TypeAlias = Position | LogLine
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Evidence(Fields):
     """One frame or log line that proves a finding, and what it shows."""
 
@@ -207,7 +196,6 @@ class Remedy(NamedTuple):
     documented: bool = True  # False: reported from practice, in no vendor's documentation
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Finding(Fields):
     """A conclusion with its proof, what speaks against it, and what to change."""
 
@@ -226,7 +214,6 @@ class Finding(Fields):
     id: int = -1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Cause(Fields):
     """Findings of one rule, grouped."""
 
@@ -239,7 +226,6 @@ class Cause(Fields):
     last_time: int | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Analysis(Fields):
     """Everything an analysis says about its inputs."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -29,7 +28,6 @@ _MAX_QUERY: Final = 8192
 _URL_ALPHABET: Final = str.maketrans("-_", "+/")
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Query(Fields):
     """What the query says; None where it does not."""
 

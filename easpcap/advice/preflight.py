@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.advice.certificates import CertificateFacts, certificate_facts
 from easpcap.advice.decryption_steps import OPENED_BY_PRIVATE_KEY, Step, next_step
-from easpcap.fields import Fields
+from easpcap.fields import Fields, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,7 +53,6 @@ class Obstacle(NamedTuple):
     step: Step
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Server(Fields):
     """One address and port, and everything its TLS connections showed. Connections are given by id."""
 
@@ -98,7 +96,6 @@ class KeyUse(NamedTuple):
     same_as: str | None  # path of an earlier file with the same key
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Preflight(Fields):
     """What is known before an analysis."""
 

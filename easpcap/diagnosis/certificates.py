@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import evidence
@@ -23,7 +22,6 @@ FORBIDDEN = 403  # RFC 9110 section 15.5.4
 FIRST_ERROR = 400
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CertificateQuestion(Fields):
     """The server asked for a certificate; ``trouble`` says what went wrong after it, None where nothing did."""
 

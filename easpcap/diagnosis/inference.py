@@ -7,7 +7,6 @@ Nothing is concluded where bytes towards the client are missing: the answer may 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,6 @@ UNFINISHED_RECORD = 2048
 MAX_HIDDEN = 16
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HiddenRenegotiation(Fields):
     """A record of a HelloRequest's exact length after application data had begun, and what stood around it."""
 

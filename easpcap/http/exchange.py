@@ -6,10 +6,9 @@ resolved (offset to frame and time) at the moment a boundary passes, since the i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from easpcap.fields import Fields
+from easpcap.fields import Fields, field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from easpcap.stream import Position
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Message(Fields):
     """What requests and responses have in common."""
 
@@ -46,7 +44,6 @@ class Message(Fields):
         return None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Request(Message):
     """A request head and what was seen of its body."""
 
@@ -59,7 +56,6 @@ class Request(Message):
         return (self.header("expect") or "").lower() == "100-continue"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Response(Message):
     """A response head and what was seen of its body."""
 
@@ -68,7 +64,6 @@ class Response(Message):
     cause_phrase: str = ""  # words of an error page that name its cause (see errorpage), in lower case
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Interim(Fields):
     """A 1xx response (RFC 9110 section 15.2)."""
 
@@ -76,7 +71,6 @@ class Interim(Fields):
     position: Position
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Exchange(Fields):
     """One request with its responses, in the order of requests on its connection (``index`` from 0)."""
 

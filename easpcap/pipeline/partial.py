@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
 from heapq import merge as merge_sorted
 from typing import TYPE_CHECKING
 
-from easpcap.fields import Fields
+from easpcap.fields import Fields, field
 from easpcap.limits import MAX_ANOMALIES
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from easpcap.results import Connection, LocatedAnomaly
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Partial(Fields):
     """Results of closed connections. It can be pickled, and joined with others of the same capture by `merge`.
 

@@ -40,7 +40,7 @@ def only(batch, wanted):
     """The rows of a batch for which ``wanted`` is true of their flow."""
     ends = [batch.src_low.tolist(), batch.sport.tolist(), batch.dst_low.tolist(), batch.dport.tolist()]
     chosen = [wanted(frozenset(((src, sport), (dst, dport)))) for src, sport, dst, dport in zip(*ends, strict=True)]
-    columns = {name: getattr(batch, name) for name in PacketBatch.__dataclass_fields__}
+    columns = {name: getattr(batch, name) for name in PacketBatch.__match_args__}
     buffer = columns.pop("buffer")
     return PacketBatch(buffer, **{name: column[chosen] for name, column in columns.items()})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easpcap.advice import remedies
@@ -33,7 +32,6 @@ FIRST_ERROR = 400
 DOUBT = "A 403 can have other causes than the certificate; the W3C log says which by sub-status (403.7: none given)."
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Refusal(Fields):
     """How the server refused a request, and whether that names the reason."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.advice import remedies
@@ -31,7 +30,6 @@ KNOWN_LIMITS = (
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Grounds(Fields):
     """What the capture says about the limit that was met."""
 
@@ -48,7 +46,6 @@ class Grounds(Fields):
     proxy: str | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Passed(Fields):
     """Requests of one kind that the server let through, by size."""
 
