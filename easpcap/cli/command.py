@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 import typer
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-@dataclass(frozen=True, slots=True)
-class Command(Generic[OptionsT]):
+class Command(NamedTuple, Generic[OptionsT]):
     """One command. ``options`` is Options or a class derived from it; ``run`` returns the exit status."""
 
     summary: str

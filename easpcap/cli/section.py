@@ -20,14 +20,12 @@ def run_section(options: Options, section: str) -> int:
 
 
 def _render(analysis: Analysis, options: Options, section: str) -> Iterator[str]:
-    from easpcap.report import document, table
+    if options.format in {Format.CSV, Format.TABLE}:
+        from easpcap.report.table import render_csv, render_table
 
-    match options.format:
-        case Format.JSON:
-            return document.render_json(analysis, (section,))
-        case Format.JSONL:
-            return document.render_jsonl(analysis, (section,))
-        case Format.CSV:
-            return table.render_csv(analysis, section, bom=options.bom)
-        case Format.TABLE:
-            return table.render_table(analysis, section)
+        as_csv = options.format is Format.CSV
+        return render_csv(analysis, section, bom=options.bom) if as_csv else render_table(analysis, section)
+    from easpcap.report.document import render_json, render_jsonl
+
+    as_json = options.format is Format.JSON
+    return render_json(analysis, (section,)) if as_json else render_jsonl(analysis, (section,))

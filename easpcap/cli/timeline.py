@@ -8,7 +8,7 @@ from easpcap.cli.options import Format, FormatOption, Options
 from easpcap.cli.section import run_section
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TimelineOptions(Options):
     """The shared options, with CSV as the default format."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from easpcap.report import timeline
-
 _MESSAGE = ("first_frame", "last_frame", "first_time", "last_time", "content_length", "body_bytes", "complete")
 
 CSV_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -80,7 +78,29 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "related",
         "remedies",
     ),
-    "timeline": timeline.COLUMNS,
+    "timeline": (
+        "time",
+        "offset_s",
+        "capture",
+        "frame",
+        "connection",
+        "exchange",
+        "source",
+        "event",
+        "direction",
+        "client",
+        "server",
+        "method",
+        "target",
+        "command",
+        "device_id",
+        "device_type",
+        "user",
+        "status",
+        "body_bytes",
+        "content_length",
+        "detail",
+    ),
 }
 
 #: The columns of a table on the screen; CSV and JSON have every field.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from easpcap.report.remedies import remedy_lines
 from easpcap.report.times import rfc3339
 from easpcap.results import LogLine
 
@@ -219,6 +218,8 @@ def _activesync(command: Command) -> Row:
 
 def finding_row(finding: Finding, citer: Citer) -> Row:
     """One finding with its proof."""
+    from easpcap.report.remedies import remedy_lines
+
     return {
         "id": finding.id,
         "rule": finding.rule,

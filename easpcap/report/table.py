@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from easpcap.report.columns import CSV_COLUMNS, TABLE_COLUMNS
 from easpcap.report.escape import cell, is_plain_line, shortened, shown
 from easpcap.report.rows import section_rows
-from easpcap.report.timeline import timeline_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -132,4 +131,8 @@ def _table_value(value: object) -> str | int | None:
 
 
 def _rows(analysis: Analysis, section: str) -> Iterable[Row]:
-    return timeline_rows(analysis) if section == "timeline" else section_rows(analysis, section)
+    if section == "timeline":
+        from easpcap.report.timeline import timeline_rows
+
+        return timeline_rows(analysis)
+    return section_rows(analysis, section)

@@ -23,30 +23,6 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-COLUMNS = (
-    "time",
-    "offset_s",
-    "capture",
-    "frame",
-    "connection",
-    "exchange",
-    "source",
-    "event",
-    "direction",
-    "client",
-    "server",
-    "method",
-    "target",
-    "command",
-    "device_id",
-    "device_type",
-    "user",
-    "status",
-    "body_bytes",
-    "content_length",
-    "detail",
-)
-
 #: The kinds of facts that are events of the timeline, and the event of each.
 FACT_EVENTS = {
     "tcp-open": "tcp-open",

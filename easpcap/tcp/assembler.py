@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from easpcap.tcp.columnar import ColumnarPass
 from easpcap.tcp.connection import TcpConnection, TcpFact
 from easpcap.tcp.reassembler import Event
-from easpcap.tcp.rows import read_rows
 from easpcap.tcp.table import FlowTable
 
 if TYPE_CHECKING:
@@ -51,9 +50,16 @@ class Assembler:
         """Read the next packets. Consume the iterator completely before the capture reads its next batch."""
         self._table.drop_forgotten()
         if len(batch):
-            yield from ColumnarPass(self._table, batch).events() if self._columnar else read_rows(self._table, batch)
+            yield from self._events(batch)
             yield from self._table.expire(int(batch.time_ns.max()))
             yield from self._table.make_room()
+
+    def _events(self, batch: PacketBatch) -> Iterator[tuple[TcpConnection, Event]]:
+        if self._columnar:
+            return ColumnarPass(self._table, batch).events()
+        from easpcap.tcp.rows import read_rows
+
+        return read_rows(self._table, batch)
 
     def finish(self) -> Iterator[tuple[TcpConnection, Event]]:
         """No more packets: declare what is missing as gaps, and end every direction that is still open."""

@@ -8,8 +8,9 @@ import pytest
 
 from easpcap import facts
 from easpcap.pipeline import analyze
+from easpcap.report.columns import CSV_COLUMNS
 from easpcap.report.table import render_csv
-from easpcap.report.timeline import COLUMNS, timeline_rows
+from easpcap.report.timeline import timeline_rows
 from easpcap.results import Analysis, Fact
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from tests.report import builders
@@ -27,7 +28,7 @@ def events(analysis: Analysis, connection: int | None = None) -> list[str]:
 
 
 def test_the_columns_are_those_of_the_contract():
-    assert ",".join(COLUMNS) == CONTRACT
+    assert ",".join(CSV_COLUMNS["timeline"]) == CONTRACT
 
 
 def test_the_deadlock_reads_from_the_first_packet_to_the_last():
