@@ -87,6 +87,16 @@ def test_device_ids_that_are_not_utf8_are_shown_in_hexadecimal_and_stay_differen
     assert shown == [raw.hex() for raw in ids]
 
 
+def test_a_policy_key_that_is_not_four_bytes_long_is_left_out():
+    assert parse(f"{ENDPOINT}?{base64.b64encode(packed(key=b'abc')).decode()}").policy_key is None
+
+
+def test_header_fields_take_precedence_over_the_query():
+    target = f"{ENDPOINT}?{base64.b64encode(packed(version=121, key=(77).to_bytes(4, 'little'))).decode()}"
+    command = parse(target, ms_asprotocolversion="14.1", x_ms_policykey="78")
+    assert (command.protocol_version, command.policy_key) == ("14.1", "78")
+
+
 def test_a_torn_base64_query_says_what_it_says_up_to_there():
     query = packed((8, b"anna"))
     torn = parse(f"{ENDPOINT}?{base64.b64encode(query[:14]).decode()}")

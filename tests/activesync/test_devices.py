@@ -55,3 +55,8 @@ def test_the_tables_are_whole():
     assert len(MODELS) == 47
     assert len(VERSIONS) + len(VERSION_PREFIXES) == 182
     assert not set(VERSIONS) & set(VERSION_PREFIXES)
+
+
+def test_digits_that_are_no_suffix_stay_part_of_a_build():
+    assert apple_build("803.100000") == "8C100000"
+    assert apple_build("803.14800001") == "8C148a"

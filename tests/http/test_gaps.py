@@ -164,3 +164,19 @@ def test_a_direction_never_captured_leaves_the_other_readable():
     assert len(talk.http.anomalies) <= 100
     assert exchanges[0].outcome == "interrupted"
     assert exchanges[-1].outcome == "open"
+
+
+def test_above_tls_a_gap_at_the_end_of_a_body_may_hide_the_next_message():
+    talk = Talk().say(C, get(b"/1") + get(b"/2")).say(S, reply(BODY)[:-50]).lose(S, 50, 70)
+    talk.say(S, b"rest of a response that began in the gap")
+    assert talk.http.anomalies == []
+    assert [(e.outcome, e.gap_before_response) for e in talk.finish()] == [
+        ("interrupted", False),
+        ("interrupted", True),
+    ]
+
+
+def test_above_tls_a_gap_of_least_length_0_still_leaves_a_body_until_close_incomplete():
+    talk = Talk().say(C, get()).say(S, b"HTTP/1.0 200 OK\r\n\r\nabc").lose(S, 0, 30).say(S, b"def").end(S, "fin")
+    (exchange,) = talk.finish()
+    assert (exchange.response.complete, exchange.outcome) == (False, "interrupted")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_HTTP_GUESSES, MAX_HTTP_HEAD, MAX_PIPELINED
+from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_HTTP_GUESSES, MAX_HTTP_HEAD, MAX_HTTP_START_LINE, MAX_PIPELINED
 from tests.http.talk import C, S, Talk, chunked, get, post, reply
 from tests.http.test_conversation import STORIES
 
@@ -146,3 +146,18 @@ def test_no_anomaly_repeats_bytes_of_a_body():
         talk.finish()
         assert [a.code for a in talk.http.anomalies] in (["http-not-a-message"], ["http-bad-chunk"])
         assert "SE" not in talk.http.anomalies[0].detail
+
+
+def test_a_trailer_larger_than_any_head_breaks_the_framing():
+    talk = Talk(piece=1000).say(C, get()).say(S, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    talk.say(S, b"a: b\r\n" * (MAX_HTTP_HEAD // 6 + 1))
+    assert [(a.code, a.detail) for a in talk.http.anomalies] == [
+        ("http-bad-chunk", "the trailer is larger than any head")
+    ]
+
+
+def test_a_request_line_that_does_not_end_is_a_head_only_with_a_known_method():
+    target = b" /" + b"a" * MAX_HTTP_START_LINE
+    known, unknown = (Talk().say(C, method + target) for method in (b"GET", b"XGET"))
+    assert known.http.keep_from(C) == 0, "the head is collected"
+    assert unknown.http.keep_from(C) == unknown.offsets[C] - 1, "nothing is collected"

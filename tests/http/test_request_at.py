@@ -89,3 +89,8 @@ def test_what_is_no_http_has_no_places():
     talk = Talk().say(C, b"SSH-2.0-x\r\n").say(S, b"SSH-2.0-y\r\n")
     assert place(talk, 5) is None
     assert talk.finish() == []
+
+
+def test_lost_bytes_of_a_chunk_count_for_the_offset():
+    talk = Talk().say(C, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n" + b"x" * 10).lose(C, 20)
+    assert place(talk, talk.offsets[C]) == (0, False, 30, False)
