@@ -205,6 +205,7 @@ class Remedy(NamedTuple):
     undo: tuple[str, ...] = ()
     beware: tuple[str, ...] = ()  # side effects
     documented: bool = True  # False: reported from practice, in no vendor's documentation
+    stop_gap: bool = False  # helps for a while, or at a price; the fault stays
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -261,6 +261,7 @@ def _remedy(remedy: Remedy) -> Row:
         "beware": list(remedy.beware),
         "source": remedy.source,
         "documented": remedy.documented,
+        "stop_gap": remedy.stop_gap,
     }
 
 
