@@ -43,6 +43,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/lint-imports --no-logo >$(VENV)/import-contracts.txt || { cat $(VENV)/import-contracts.txt; exit 1; }
 	$(BIN)/python .ci/module_length.py
 	$(BIN)/python .ci/function_length.py
+	$(BIN)/python .ci/import_circles.py
 
 test: lint oracle
 	$(BIN)/pytest -n $(JOBS) -r s

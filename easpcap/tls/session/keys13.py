@@ -15,8 +15,7 @@ from easpcap.tls import codepoints as cp
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE, EncryptedHandshake13
 from easpcap.tls.protection.tls13 import Tls13Protection
-from easpcap.tls.session.direction import Mode
-from easpcap.tls.session.epoch_keys import Content
+from easpcap.tls.session.direction import Content, Mode
 from easpcap.tls.session.epochs13 import (
     EARLY_LABEL,
     DirectionEpochs,
@@ -40,8 +39,7 @@ if TYPE_CHECKING:
     from easpcap.tls.record.joiner import Message
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.record.records import Record
-    from easpcap.tls.session.direction import Direction
-    from easpcap.tls.session.epoch_keys import EpochKeys
+    from easpcap.tls.session.direction import Direction, EpochKeys
     from easpcap.tls.session.output import SessionOutput
 
 #: Content types that a session handles.

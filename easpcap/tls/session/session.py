@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.secrets.keyring import KeyRing
-    from easpcap.tls.session.epoch_keys import Content
+    from easpcap.tls.session.direction import Content
     from easpcap.tls.session.keys13 import Tls13Keys
 
 __all__ = ["Records", "Seen", "SessionCache", "TlsEvent", "TlsSession", "looks_like_tls"]
