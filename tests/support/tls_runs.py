@@ -74,16 +74,17 @@ class Outcome:
 def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None, at=(0, 0)):
     """Feed flights in order; ``step`` cuts them into pieces of so many bytes (0: not at all).
 
-    ``lost`` = (direction, start, end) leaves those stream bytes out and tells of it by a Gap. ``at`` are the offsets at
-    which TLS begins.
+    ``lost`` = (direction, start, end), or a list of such, leaves those stream bytes out, and feeds Gaps instead.
+    ``at`` are the offsets at which TLS begins.
     """
+    losses = [lost] if isinstance(lost, tuple) else lost or []
     keyring = ring_with_key() if keyring is None else keyring
     outcome = Outcome(TlsSession(keyring, SessionCache() if cache is None else cache, SERVER, at))
     offsets = [*at]
     for direction, flight in flights:
         for begin in range(0, len(flight), step or len(flight) or 1):
             piece = flight[begin : begin + step] if step else flight
-            for event in _without(lost, Data(direction, offsets[direction], piece)):
+            for event in _without_all(losses, Data(direction, offsets[direction], piece)):
                 outcome.events += outcome.session.feed(event)
             offsets[direction] += len(piece)
     for direction in (0, 1):
@@ -91,10 +92,18 @@ def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None, at
     return outcome
 
 
+def _without_all(losses, event):
+    """The event's bytes outside of all lost runs, which are in order and apart, and the Gaps."""
+    events = [event]
+    for lost in losses:
+        events = [part for each in events for part in (_without(lost, each) if isinstance(each, Data) else [each])]
+    return events
+
+
 def _without(lost, event):
     """The event's bytes outside the lost run, and the Gap where that ends."""
     direction, start, stop = event.direction, event.offset, event.offset + len(event.data)
-    if not lost or lost[0] != direction or stop <= lost[1] or start >= lost[2]:
+    if lost[0] != direction or stop <= lost[1] or start >= lost[2]:
         return [event]
     events = []
     if start < lost[1]:

@@ -1,0 +1,129 @@
+"""What a TLS session says about bytes that the capture lacks, where handshakes and changes of keys are among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from easpcap.stream import TO_CLIENT, TO_SERVER
+from tests.support.tls13_script import LABELS, Tls13Script
+from tests.support.tls_runs import ring_with_log, run
+from tests.support.tls_script import TlsScript
+
+HEADER = 5
+
+
+def read13(script, lost):
+    return run(script.flights, ring_with_log(script.key_log()), lost=lost)
+
+
+def lines(count, letter):
+    return [letter * 100 for _ in range(count)]
+
+
+# -- up to TLS 1.2 ----------------------------------------------------------------------------------------------------
+
+
+def test_after_a_gap_in_a_split_handshake_message_the_next_message_is_read_by_itself():
+    script = TlsScript()
+    script.fragment_size = 400  # the Certificate needs two records
+    script.full(ask_certificate=True)
+    hello, certificate, *_ = [flight for direction, flight in script.flights if direction == TO_CLIENT]
+    assert 400 + HEADER < len(certificate) < 2 * (400 + HEADER)
+    end = len(hello) + len(certificate)
+    outcome = run(script.flights, lost=(TO_CLIENT, len(hello) + 400 + HEADER, end))
+    assert outcome.kinds[:4] == ["client-hello", "server-hello", "certificate-request", "client-certificate"]
+    asked = outcome.seen[2]
+    assert (asked.direction, asked.offset) == (TO_CLIENT, end)
+    assert "tls-broken-message" not in outcome.codes
+
+
+@pytest.mark.parametrize("lost_records", [1, 2])
+def test_a_gap_during_a_renegotiation_may_hold_no_data_at_all(lost_records):
+    script = TlsScript()
+    script.full()
+    script.data(TO_SERVER, b"before")
+    steps = script.full_steps()
+    next(steps)  # the ClientHello of the renegotiation
+    start = script.offsets[TO_SERVER]
+    for line in lines(lost_records, b"l"):
+        script.data(TO_SERVER, line)
+    stop = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"after")
+    for _ in steps:
+        pass
+    (gap, *_) = run(script.flights, lost=(TO_SERVER, start, stop)).gaps
+    assert (gap.offset, gap.length) == (len(b"before"), 0)
+    assert gap.most >= 100 * lost_records
+
+
+def test_a_gap_outside_of_a_renegotiation_has_its_least_length():
+    script = TlsScript(suite_value=0x009C)  # GCM: no padding, so that both bounds are exact
+    script.full()
+    script.data(TO_SERVER, b"before")
+    start = script.data(TO_SERVER, b"l" * 100)
+    stop = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"after")
+    (gap,) = run(script.flights, lost=(TO_SERVER, start, stop)).gaps
+    assert (gap.offset, gap.length, gap.most) == (6, 100, 100)
+
+
+# -- TLS 1.3 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_a_gap_over_a_change_of_keys_has_no_least_length_and_the_right_most(direction):
+    script = Tls13Script().handshake()
+    script.data(direction, b"before")
+    start = script.data(direction, b"x" * 300)
+    script.key_update(direction)
+    script.data(direction, b"y" * 200)
+    stop = script.offsets[direction]
+    script.data(direction, b"after")
+    outcome = read13(script, (direction, start, stop))
+    (gap,) = outcome.gaps
+    # One record of the new epoch is known to be lost, so one header, tag and type are no data. What else the bytes
+    # were, records of the old epoch and the KeyUpdate, nobody knows.
+    assert (gap.offset, gap.length, gap.most) == (6, 0, stop - start - (HEADER + 16 + 1))
+    assert outcome.plaintext[direction] == b"beforeafter"
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_a_hidden_finished_and_key_update_and_then_another_hidden_key_update_are_recovered(direction):
+    script = Tls13Script()
+    script.client_hello().server_hello()
+    marks = []
+    if direction == TO_CLIENT:
+        marks.append(script.offsets[TO_CLIENT])
+    script.server_flight()
+    if direction == TO_SERVER:
+        marks.append(script.offsets[TO_SERVER])
+    script.client_flight()
+    script.key_update(direction)
+    marks.append(script.offsets[direction])
+    script.data(direction, b"in the second generation")
+    start = script.key_update(direction)
+    script.data(direction, b"!")  # what proves the present keys is not the update itself
+    stop = script.offsets[direction]
+    script.data(direction, b" and the third")
+    outcome = read13(script, [(direction, *marks), (direction, start, stop)])
+    assert outcome.plaintext[direction] == b"in the second generation and the third"
+
+
+def test_after_a_lost_key_update_the_next_update_follows_from_the_new_keys():
+    script = Tls13Script().handshake()
+    start = script.key_update(TO_SERVER)
+    stop = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"one ")
+    script.key_update(TO_SERVER)
+    script.data(TO_SERVER, b"two")
+    assert read13(script, (TO_SERVER, start, stop)).plaintext[TO_SERVER] == b"one two"
+
+
+def test_without_the_handshake_secret_a_lost_finished_does_not_matter():
+    script = Tls13Script().client_hello().server_hello().server_flight()
+    start = script.offsets[TO_SERVER]
+    script.client_flight()
+    stop = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"request")
+    log = ring_with_log(script.key_log(LABELS[TO_SERVER][0]))
+    assert run(script.flights, log, lost=(TO_SERVER, start, stop)).plaintext[TO_SERVER] == b"request"
