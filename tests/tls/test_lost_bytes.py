@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from easpcap.limits import MAX_LOST_KEY_UPDATES
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from tests.support.tls13_script import LABELS, Tls13Script
 from tests.support.tls_runs import ring_with_log, run
@@ -88,25 +89,43 @@ def test_a_gap_over_a_change_of_keys_has_no_least_length_and_the_right_most(dire
 
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
-def test_a_hidden_finished_and_key_update_and_then_another_hidden_key_update_are_recovered(direction):
-    script = Tls13Script()
-    script.client_hello().server_hello()
-    marks = []
-    if direction == TO_CLIENT:
-        marks.append(script.offsets[TO_CLIENT])
-    script.server_flight()
+def test_a_hidden_finished_and_key_update_and_then_more_hidden_key_updates_are_recovered(direction):
+    script = Tls13Script().client_hello().server_hello()
     if direction == TO_SERVER:
-        marks.append(script.offsets[TO_SERVER])
+        script.server_flight()
+    start = script.offsets[direction]
+    if direction == TO_CLIENT:
+        script.server_flight()
     script.client_flight()
     script.key_update(direction)
-    marks.append(script.offsets[direction])
-    script.data(direction, b"in the second generation")
-    start = script.key_update(direction)
-    script.data(direction, b"!")  # what proves the present keys is not the update itself
-    stop = script.offsets[direction]
-    script.data(direction, b" and the third")
-    outcome = read13(script, [(direction, *marks), (direction, start, stop)])
-    assert outcome.plaintext[direction] == b"in the second generation and the third"
+    losses = [(direction, start, script.offsets[direction])]
+    script.data(direction, b"2")
+    for generation in range(3, MAX_LOST_KEY_UPDATES + 4):  # one after the other, they may be more than in one gap
+        start = script.key_update(direction)
+        losses.append((direction, start, script.offsets[direction]))
+        script.data(direction, b"%d" % generation)
+    outcome = read13(script, losses)
+    assert outcome.plaintext[direction] == bytes(script.plaintext[direction])
+    assert "tls-lost" not in outcome.codes
+
+
+@pytest.mark.parametrize("lost_data", [0, 300])
+def test_lost_records_of_the_handshake_hold_no_application_data(lost_data):
+    script = Tls13Script().client_hello().server_hello().server_flight()
+    start = script.offsets[TO_SERVER]
+    script.client_flight()
+    if lost_data:
+        script.data(TO_SERVER, b"l" * lost_data)
+    stop = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"request")
+    outcome = read13(script, (TO_SERVER, start, stop))
+    assert outcome.plaintext[TO_SERVER] == b"request"
+    if not lost_data:  # the first record of the epoch was captured: no application data can be missing
+        assert outcome.gaps == []
+    else:
+        (gap,) = outcome.gaps
+        assert (gap.offset, gap.length) == (0, 0)
+        assert lost_data <= gap.most < stop - start
 
 
 def test_after_a_lost_key_update_the_next_update_follows_from_the_new_keys():
