@@ -75,6 +75,18 @@ def raise_read_ahead(wanted: int) -> Remedy:
     )
 
 
+def raise_body_limit(wanted: int) -> Remedy:
+    """The limit that is not about certificates. There is nothing to type: its default differs between releases."""
+    return Remedy(
+        f"Look for LimitRequestBody, and raise a value below {wanted:,} bytes",
+        where="Apache",
+        takes_effect=_RELOAD,
+        source="https://httpd.apache.org/docs/2.4/mod/core.html#limitrequestbody",
+        verify=(_CHECKED, "The refused request is answered."),
+        undo=("Write the value from before.",),
+    )
+
+
 def accept_instead_of_require() -> Remedy:
     """Let clients in that have a password and no certificate."""
     return Remedy(

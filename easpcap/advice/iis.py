@@ -188,7 +188,7 @@ def raise_read_ahead(site: Site, wanted: int) -> list[Remedy]:
         found.append(_server_runtime(wanted))
     if wanted <= READ_AHEAD_MOST_IIS6 and not site.tls13:
         found.append(_metabase_read_ahead(wanted))
-    return found
+    return found[::-1] if iis_version(site) == 6 else found  # IIS 6 has no appcmd
 
 
 _BYTES = (

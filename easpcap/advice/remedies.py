@@ -92,12 +92,14 @@ def room_for(size: int | None) -> int:
 def raise_other_limit(site: Site, size: int | None) -> list[Remedy]:
     """Find and raise the limit that is not the read-ahead."""
     wanted = room_for(size)
+    if is_apache(site):
+        return [apache.raise_read_ahead(wanted), apache.raise_body_limit(wanted), _gateway_limit()]
     proxy = proxy_name(site.software)
+    entity, exchange = [iis.unlimited_entity(), *iis.raise_filtering(wanted)], [_exchange_limit(wanted)]
+    above_exchange = (size or 0) > 10 * MEBIBYTE  # as shipped
     return [
         *([_proxy_limit(proxy, wanted)] if proxy else []),
-        iis.unlimited_entity(),
-        *iis.raise_filtering(wanted),
-        _exchange_limit(wanted),
+        *(exchange + entity if above_exchange else entity + exchange),
         _gateway_limit(),
     ]
 

@@ -27,7 +27,8 @@ def remedy_lines(remedies: Sequence[Remedy]) -> list[str]:
 def _line(remedy: Remedy) -> str:
     how = f": {'; '.join(remedy.commands)}" if remedy.commands else f". {' '.join(remedy.notes)}".rstrip()
     effect = f"   ({'; '.join(_effect(remedy))})" if _effect(remedy) else ""
-    return f"{remedy.where}: {remedy.action}{how}{effect}"
+    kind = "stop-gap: " if remedy.stop_gap else ""
+    return f"{remedy.where}: {kind}{remedy.action}{how}{effect}"
 
 
 def place(remedy: Remedy) -> str:

@@ -163,6 +163,21 @@ def test_no_value_beyond_what_iis_takes_is_offered():
     assert values(remedies.raise_other_limit(PLAIN, 2**32), "maxAllowedContentLength:") == []
 
 
+def test_iis_6_is_given_the_metabase_first():
+    found = remedies.raise_read_ahead(Site(None, 443, "Microsoft-IIS/6.0"), 300_000)
+    assert [remedy.where for remedy in found[:2]] == ["IIS 6", "IIS 7 and later"]
+
+
+def test_the_limit_of_exchange_comes_first_for_a_body_above_it():
+    small, large = (remedies.raise_other_limit(PLAIN, size)[0].where for size in (300_000, 11_000_000))
+    assert (small, large) == ("IIS 7 and later", "Exchange")
+
+
+def test_apache_is_given_its_own_limits():
+    found = remedies.raise_other_limit(Site(None, 443, "Apache/2.4.57"), 300_000)
+    assert [remedy.where.split()[0] for remedy in found] == ["Apache", "Apache", "Gateways"]
+
+
 def test_a_proxy_is_cured_in_its_configuration():
     nginx, haproxy = (remedies.raise_other_limit(Site(None, 443, name), 2_000_000)[0] for name in ("nginx", "HAProxy"))
     assert (nginx.where, nginx.commands) == ("nginx", ("client_max_body_size 10m;",))

@@ -45,6 +45,7 @@ def test_the_remedy_asks_in_the_first_handshake_or_leaves_tls13_and_says_what_th
     remedy = cures(only(RULE, refused(upload(), 500, "0x80070032")))
     assert "hostnameport=mail.contoso.com:443 certhash=HASH appid={GUID} certstorename=MY disabletls13=enable" in remedy
     assert "clientcertnegotiation=enable" in remedy
+    assert "stop-gap: Switch TLS 1.3 off" in remedy
     assert "Beware: Without TLS 1.3 the server asks for the certificate by renegotiation again" in remedy
     assert "IIS 6" not in remedy  # it and IIS 7 do not speak TLS 1.3
     assert "IIS 7 to 8.5" not in remedy

@@ -60,6 +60,8 @@ def test_the_deadlock_tells_its_story_in_causal_order():
 def test_a_client_hello_that_the_server_never_reads_is_a_deadlock_too():
     story = Story().request(10_000_000).body(20_000).hello_request(20_000).at(1).client_hello().at(8_000)
     finding = only("renegotiation-deadlock", story.close("server-rst"))
+    assert "The client answered with a ClientHello" in finding.detail
+    assert "will not answer" not in finding.detail
     assert "the client's ClientHello; the server never answers it" in [item.what for item in finding.evidence]
 
 
@@ -71,6 +73,7 @@ def test_the_client_may_be_the_one_who_gives_up():
 def test_a_whole_body_that_nobody_reads_is_a_deadlock():
     story = Story().request(30_000).hello_request(0).body(30_000).at(120_000).close("server-fin")
     assert "renegotiation-deadlock" in rules(story)
+    assert "The client sent its whole body but no ClientHello" in only("renegotiation-deadlock", story).detail
 
 
 def test_a_chunked_body_counts_until_its_last_chunk():

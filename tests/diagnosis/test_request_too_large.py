@@ -108,7 +108,7 @@ def test_a_larger_request_that_passed_speaks_against_a_late_certificate_for_a_sm
 def test_a_certificate_asked_in_the_first_handshake_points_to_another_limit():
     story = Story().first_handshake_asks(presented=True).request(300_000).body(300_000).response(413)
     finding = only(RULE, story)
-    assert "Cause: another limit" in finding.detail
+    assert "Likely cause: another limit" in finding.detail
     assert "maxRequestLength" in cures(finding)
     assert "clientcertnegotiation" not in cures(finding)
 
@@ -180,6 +180,31 @@ def test_how_the_connection_ended_is_told():
 def test_apache_comes_first_where_apache_answers():
     story = Story().request(300_000).body(131_072).response(413, headers=[("server", "Apache/2.4.57 (Debian)")])
     assert only(RULE, story).remedies[0].where.startswith("Apache")
+
+
+def test_apache_that_asked_first_may_still_buffer_for_a_stricter_location():
+    story = Story().first_handshake_asks(presented=True).request(300_000).body(300_000)
+    finding = only(RULE, story.response(413, headers=[("server", "Apache/2.4.57 (Debian)")]))
+    assert "Likely cause: another limit" in finding.detail
+    assert "SSLRenegBufferSize" in finding.detail
+    assert "SSLRenegBufferSize" in cures(finding)
+    assert "appcmd" not in cures(finding)
+
+
+@pytest.mark.parametrize(
+    ("server", "named", "unnamed"),
+    [("Apache/2.4.57", "Apache reads", "IIS reads"), ("Microsoft-IIS/10.0", "IIS", "Apache")],
+)
+def test_only_the_limit_of_the_server_that_was_seen_is_named(server, named, unnamed):
+    detail = only(RULE, Story().request(300_000).body(300_000).response(413, headers=[("server", server)])).detail
+    assert named in detail
+    assert unnamed not in detail
+
+
+def test_no_remedy_is_given_twice():
+    story = refused(headers=[("authorization", "Basic (redacted)")])
+    found = only(RULE, story).remedies
+    assert len(found) == len(set(found))
 
 
 def test_missing_bytes_are_told():

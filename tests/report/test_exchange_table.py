@@ -41,7 +41,7 @@ def test_a_response_with_an_error_status_is_not_called_completed(status, ended):
 def test_an_abandoned_request_that_was_answered_later_says_so():
     analysis = builders.quiet()
     analysis.exchanges[0].outcome, analysis.exchanges[0].too_late = "abandoned-by-client", True
-    assert last_rows(analysis)[-1].endswith("client gave up, answered too late")
+    assert last_rows(analysis)[-1].endswith("client gave up, answered late")
 
 
 def test_exchanges_of_critical_findings_are_shown_before_all_others():

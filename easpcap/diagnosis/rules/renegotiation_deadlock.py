@@ -50,9 +50,8 @@ def _proven(
         connection,
         exchange,
         title=TITLE,
-        detail=f"The server asks for the certificate {evidence.way(connection)}. The client will not answer until it "
-        "has sent the whole body, and the server will not read the body until the client answers. "
-        f"{_waited(how)}",
+        detail=f"The server asks for the certificate {evidence.way(connection)}. "
+        f"{_why(connection, renegotiation, how)} {_waited(how)}",
         evidence=[
             *evidence.request_begins(index, exchange),
             evidence.asked(connection, renegotiation),
@@ -63,6 +62,21 @@ def _proven(
         ],
         against=_against(index, connection, renegotiation, how),
         remedies=_cures(index, connection),
+    )
+
+
+def _why(connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome) -> str:
+    """Why both sides wait, as far as this capture shows it."""
+    request = renegotiation.exchange.request if renegotiation.exchange else None
+    if how.refusal is not None:
+        return "The client refused (no_renegotiation), and the server did not go on."
+    if renegotiation.client_hello is not None:
+        return "The client answered with a ClientHello in the middle of its upload, and the server did not go on."
+    if request is not None and request.complete:
+        return f"The client sent its whole body but no {evidence.reply(connection)}, and the server did not go on."
+    return (
+        "The client will not answer until it has sent the whole body, and the server will not read the body until the "
+        "client answers."
     )
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.advice import remedies
-from easpcap.advice.site import proxy_name
+from easpcap.advice.site import iis_version, is_apache, proxy_name
 from easpcap.diagnosis import evidence
 from easpcap.diagnosis import renegotiation_outcome as outcome
 from easpcap.fields import Fields
@@ -15,6 +15,7 @@ from easpcap.results import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from easpcap.advice.site import Site
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Finding, Renegotiation
@@ -24,9 +25,14 @@ RULE = ("request-too-large", "critical")
 TOO_LARGE = 413  # RFC 9110 section 15.5.14
 FIRST_ERROR = 400
 
-KNOWN_LIMITS = (
-    (remedies.READ_AHEAD_DEFAULT, "IIS reads 49,152 bytes ahead unless uploadReadAheadSize says otherwise"),
-    (remedies.APACHE_BUFFER_DEFAULT, "Apache reads 131,072 bytes ahead unless SSLRenegBufferSize says otherwise"),
+IIS_LIMIT = (remedies.READ_AHEAD_DEFAULT, "IIS reads 49,152 bytes ahead unless uploadReadAheadSize says otherwise")
+APACHE_LIMIT = (
+    remedies.APACHE_BUFFER_DEFAULT,
+    "Apache reads 131,072 bytes ahead unless SSLRenegBufferSize says otherwise",
+)
+STRICTER_LATER = (
+    " Apache also buffers the body, up to SSLRenegBufferSize (131,072 bytes unless changed), where a <Location> is "
+    "stricter than the virtual host (SSLVerifyClient, SSLCipherSuite)."
 )
 
 
@@ -44,6 +50,7 @@ class Grounds(Fields):
     encrypted: bool
     authorization: bool
     proxy: str | None
+    server: str | None = None  # "apache", "iis", or None where the Server header names neither
 
 
 class Passed(Fields):
@@ -89,7 +96,14 @@ def _grounds(index: AnalysisIndex, exchange: Exchange, passed: Passed) -> Ground
         asked_first=connection.tls is not None and connection.tls.certificate_requested == "first-handshake",
         authorization=request is not None and request.header("authorization") is not None,
         proxy=proxy_name(exchange.response.header("server") if exchange.response else None),
+        server=_product(index.site(connection)),
     )
+
+
+def _product(site: Site) -> str | None:
+    if is_apache(site):
+        return "apache"
+    return "iis" if iis_version(site) is not None else None
 
 
 def _settled(exchange: Exchange, renegotiation: Renegotiation) -> str | None:
@@ -129,7 +143,8 @@ def _finding(index: AnalysisIndex, exchange: Exchange, grounds: Grounds) -> Find
     site = index.site(connection)
     cures = remedies.raise_other_limit(site, grounds.size) if verdict.other_limit else []
     if verdict.late_certificate:
-        cures = remedies.ask_in_first_handshake(site, *remedies.raise_read_ahead(site, grounds.size), *cures)
+        others = dict.fromkeys([*remedies.raise_read_ahead(site, grounds.size), *cures])
+        cures = remedies.ask_in_first_handshake(site, *others)
     return evidence.finding(
         index,
         RULE,
@@ -184,12 +199,12 @@ def _judge(grounds: Grounds) -> Verdict:
             f". For requests of the same kind of up to {largest:,} bytes it asked by renegotiation and then accepted "
             "the request"
         )
-        return _late("Likely", accepted, _limit_between(largest, grounds.size))
+        return _late("Likely", accepted, _limit_between(largest, grounds.size, grounds.server))
     if grounds.proxy:
         return Verdict(f"Likely cause: the limit of a proxy in front ({grounds.proxy} by its Server header).")
     if grounds.asked_first:
-        why = "the server asked for the certificate in the first handshake, so it need not ask late"
-        return Verdict(f"Cause: another limit; {why}.")
+        why = "the server asked for the certificate in the first handshake"
+        return Verdict(f"Likely cause: another limit; {why}.{STRICTER_LATER if grounds.server == 'apache' else ''}")
     if not grounds.encrypted:
         return Verdict("Cause: another limit; the connection is not encrypted, so no certificate was wanted.")
     if grounds.larger_accepted is not None:
@@ -198,7 +213,7 @@ def _judge(grounds: Grounds) -> Verdict:
     if grounds.authorization and grounds.size <= remedies.READ_AHEAD_DEFAULT:
         why = "the body is smaller than what servers buffer before they ask for a certificate late"
         return Verdict(f"Likely cause: another limit; {why}.")
-    return _possible(grounds, _limit_between(grounds.accepted or 0, grounds.size))
+    return _possible(grounds, _limit_between(grounds.accepted or 0, grounds.size, grounds.server))
 
 
 def _possible(grounds: Grounds, limits: str) -> Verdict:
@@ -216,12 +231,13 @@ def _late(how_sure: str, grounds: str, limits: str = "") -> Verdict:
     return Verdict(f"{how_sure} cause: {LATE}{grounds}.{limits}", late_certificate=True, other_limit=False)
 
 
-def _limit_between(accepted: int, refused: int) -> str:
-    """Known limits that lie between what was accepted and what was refused."""
-    found = [text for limit, text in KNOWN_LIMITS if accepted <= limit < refused]
+def _limit_between(accepted: int, refused: int, server: str | None = None) -> str:
+    """Known limits of this product that lie between what was accepted and what was refused."""
+    known = {"apache": [APACHE_LIMIT], "iis": [IIS_LIMIT], None: [IIS_LIMIT, APACHE_LIMIT]}[server]
+    found = [text for limit, text in known if accepted <= limit < refused]
     if found:
         return f" {'; '.join(found)}."
-    if 0 < refused <= remedies.READ_AHEAD_DEFAULT:
+    if 0 < refused <= remedies.READ_AHEAD_DEFAULT and server != "apache":
         return (
             " That is below the default of IIS. The unit of its setting is bytes: a site set to 200, meant as KB, "
             "refuses 201 bytes."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shown
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from easpcap.results import Remedy
 
 _ACTIONS_SHOWN = 3
-_BEWARES_SHOWN = 3
+_BEWARES_SHOWN = 4
 _PRODUCTS_NAMED = 4
 
 
@@ -34,7 +35,7 @@ def cure_lines(remedies: Sequence[Remedy], layout: Layout, *, indent: int, label
     for label, texts in (
         ("Verify", list(remedies[0].verify)),
         ("Undo", list(remedies[0].undo)),
-        ("Beware", distinct(remedy.beware for remedy in visible)[:_BEWARES_SHOWN]),
+        ("Beware", _side_effects(visible)),
         ("More", _left_out([remedy for remedy in remedies if remedy not in visible])),
     ):
         yield from layout.paragraphs(label, [shown(t) for t in texts], indent=indent, label_width=label_width)
@@ -69,6 +70,13 @@ def _details(remedy: Remedy, layout: Layout, margin: int) -> Iterator[str]:
         yield f"{' ' * (margin + 2)}{shown(command)}\n"
     notes = [shown(" ".join(remedy.notes))] if remedy.notes else []
     yield from layout.paragraphs("", notes, indent=margin, label_width=0)
+
+
+def _side_effects(remedies: Sequence[Remedy]) -> list[str]:
+    """The most important of each remedy before the others of any."""
+    first_of_each = distinct(zip_longest(*(remedy.beware for remedy in remedies), fillvalue=""))
+    chosen = [text for text in first_of_each if text][:_BEWARES_SHOWN]
+    return [text for text in distinct(remedy.beware for remedy in remedies) if text in chosen]
 
 
 def _left_out(remedies: list[Remedy]) -> list[str]:

@@ -110,7 +110,7 @@ def _ended(exchange: Exchange) -> str:
     status = exchange.response.status if exchange.response is not None else 0
     if exchange.outcome == "completed" and 400 <= status < 600:  # error statuses, RFC 9110 section 15
         return f"refused ({status})" if status < 500 else f"failed ({status})"
-    return _OUTCOMES.get(exchange.outcome, exchange.outcome) + (", answered too late" if exchange.too_late else "")
+    return _OUTCOMES.get(exchange.outcome, exchange.outcome) + (", answered late" if exchange.too_late else "")
 
 
 def _body(request: Request) -> str:
