@@ -92,7 +92,7 @@ class CipherSuite(NamedTuple):
     def rsa_key_transport(self) -> bool:
         """Whether the client encrypts the premaster secret, and nothing else goes into it (not RSA_PSK).
 
-        An export suite may encrypt it with a short-lived key: see Negotiation.opened_by_private_key.
+        An export suite may encrypt it with a short-lived key: see Negotiation.private_key_suffices.
         """
         return self.key_exchange in _RSA_TRANSPORT
 
