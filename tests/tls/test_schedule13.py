@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.protection.tls13 import inner_protection
+from easpcap.tls.protection.tls13 import tls13_protection
 from easpcap.tls.secrets.schedule13 import finished_contents, next_secret, traffic_keys
 from easpcap.tls.suites.suite import suite
 from tests.support import rfc8448
@@ -54,7 +54,7 @@ def records_of(script, direction):
 
 
 def protection(script, direction=TO_SERVER):
-    return inner_protection(suite(script.suite), script.present[direction], script.draft)
+    return tls13_protection(suite(script.suite), script.present[direction], script.draft)
 
 
 @pytest.mark.parametrize("draft", [0, 18, 25])
