@@ -1,4 +1,4 @@
-"""Which secrets a handshake is offered: by its key exchange, by the session that it resumes, by a key log."""
+"""Which secrets are found for a handshake: by its key exchange, by the session that it resumes, by a key log."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def test_the_private_key_gives_one_master_secret_with_its_source():
     assert [(len(each.master), each.source) for each in found.candidates] == [(48, 0)]
 
 
-def test_the_private_key_opens_no_handshake_with_an_ephemeral_key():
+def test_the_private_key_gives_no_secret_for_a_handshake_with_an_ephemeral_key():
     for found in (negotiation(suite=ECDHE), negotiation()):
         found.ephemeral_key = True  # as export suites do
         finder(ring_with_key()).find_by_key_exchange(found, key_exchange())
         assert found.candidates == []
 
 
-def test_a_key_log_is_asked_first():
+def test_a_key_log_is_used_before_a_private_key():
     found = negotiation()
     log = ring_with_log(f"CLIENT_RANDOM {CLIENT_RANDOM.hex()} {'ab' * 48}")
     log.add_private_key(server_private_key(), 0)
@@ -123,7 +123,7 @@ def test_a_session_id_that_the_server_echoes_resumes_its_session():
     assert found.origin is ONE
 
 
-def test_a_session_id_that_was_not_echoed_is_no_resumption():
+def test_a_session_id_that_the_server_does_not_echo_resumes_no_session():
     found = negotiation(session_id=b"the id", echo=False)
     assert finder(cache=cache_with(session_id=ONE)).find_by_resumption(found) is None
     assert found.candidates == []
@@ -136,7 +136,7 @@ def test_a_session_of_another_server_gives_no_secret():
     assert found.candidates == []
 
 
-def test_a_known_ticket_goes_before_a_known_session_id():
+def test_a_known_ticket_takes_precedence_over_a_known_session_id():
     found = negotiation(session_id=b"the id", ticket=b"the ticket")
     assert finder(cache=cache_with(session_id=ONE, ticket=TWO)).find_by_resumption(found) == "ticket"
     assert found.candidates == [Candidate(TWO.master, 2), Candidate(ONE.master, 1)]
@@ -172,7 +172,7 @@ def test_a_session_whose_key_was_not_found_is_remembered_with_the_reason():
     assert cache.by_id("server", b"the id") == Origin(None, None, "forward-secrecy")
 
 
-def test_a_resumed_session_whose_key_was_not_found_says_nothing_about_its_id():
+def test_a_resumed_session_whose_key_was_not_found_does_not_replace_the_session_of_its_id():
     cache, found = SessionCache(), negotiation(session_id=b"the id")
     found.abbreviated = True
     finder(cache=cache).remember(found)
