@@ -2,7 +2,7 @@
 
 ``kind`` is the stable name of a class in the timeline and in the rules. Where and when a thing happened is not stored
 here: ``tls.events.Seen`` and ``results.Fact`` add the place. The sentences for people are in ``report.fact_text``.
-Unknown is None. Nobody changes a fact after it was made.
+Unknown is None. A fact is never changed after it was made.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class TlsBegin(Fields):
 
 
 class ClientHello(Fields):
-    """``version`` is the field of the message: TLS 1.3 says 0x0303 there (RFC 8446 section 4.1.2)."""
+    """``version`` is the field legacy_version, which is 0x0303 in TLS 1.3 (RFC 8446 section 4.1.2)."""
 
     kind = "client-hello"
     server_name: str | None
@@ -157,14 +157,14 @@ class ServerHello(Fields):
 
 
 class ServerCertificate(Fields):
-    """``count`` is None where the message is compressed in a way that is not read here."""
+    """``count`` is None if the message is compressed with an algorithm that is not supported."""
 
     kind = "certificate"
     count: int | None
 
 
 class CertificateRequest(Fields):
-    """``post_handshake``: by the means of TLS 1.3 (RFC 8446 section 4.6.2); by renegotiation it is only "later"."""
+    """``post_handshake``: TLS 1.3 post-handshake authentication (RFC 8446 section 4.6.2), not a renegotiation."""
 
     kind = "certificate-request"
     when: Literal["first-handshake", "later"]
@@ -172,7 +172,7 @@ class CertificateRequest(Fields):
 
 
 class ClientCertificate(Fields):
-    """``count`` is 0 where the client has no certificate to present."""
+    """``count`` is 0 if the client has no certificate to present."""
 
     kind = "client-certificate"
     count: int
@@ -195,8 +195,8 @@ class ChangeCipherSpec(_WithoutFields):
 class HandshakeDone(Fields):
     """The last Finished of a handshake.
 
-    ``number`` counts the handshakes of a connection from 0. ``verified``: both Finished fit the messages before them.
-    ``post_handshake``: it only ends the client's answer to a CertificateRequest after a TLS 1.3 handshake.
+    ``number`` counts the handshakes of a connection from 0. ``verified``: both Finished match the messages before
+    them. ``post_handshake``: it ends the client's answer to a CertificateRequest after a TLS 1.3 handshake.
     """
 
     kind = "handshake-done"
@@ -215,7 +215,7 @@ class HelloRequest(_WithoutFields):
 
 
 class Alert(Fields):
-    """Any alert but close_notify, by its two code points (RFC 5246 section 7.2)."""
+    """Any alert except close_notify; the fields are its code points (RFC 5246 section 7.2)."""
 
     kind = "alert"
     level: int
@@ -223,7 +223,7 @@ class Alert(Fields):
 
     @property
     def name(self) -> str:
-        """Its name in the RFC; "alert 200" where it has none."""
+        """Its name in the RFC, or, for example, "alert 200" if it has none."""
         return ALERT_NAMES.get(self.description, f"alert {self.description}")
 
     @property
@@ -233,13 +233,13 @@ class Alert(Fields):
 
 
 class CloseNotify(_WithoutFields):
-    """The alert that ends a direction in order (RFC 5246 section 7.2.1)."""
+    """The alert that closes a direction properly (RFC 5246 section 7.2.1)."""
 
     __slots__ = ()
     kind = "close-notify"
 
 
-#: What happens around TLS.
+#: What happens on a connection outside of TLS.
 ConnectionOccurrence = TcpOpen | ZeroWindow | Fin | Rst | MissingBytes | CaptureEnd | TlsBegin
 
 #: What a TLS session sees.
@@ -257,5 +257,5 @@ TlsOccurrence = (
     | CloseNotify
 )
 
-#: All of them. A ``match`` over this type that forgets one is an error of the type checker.
+#: Every kind of fact. mypy reports a ``match`` over this type that omits one.
 Occurrence = ConnectionOccurrence | TlsOccurrence

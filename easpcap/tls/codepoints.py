@@ -1,10 +1,10 @@
-"""The numbers of the TLS protocol that more than one module needs: the IANA registries and the RFCs named below."""
+"""Numbers of the TLS protocol that several modules need, from the IANA registries and the RFCs named below."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# -- versions (RFC 8446 section 4.1.2 and its predecessors; SSL 2.0 by its own draft) ----------------------------------
+# -- versions (RFC 8446 section 4.1.2 and its predecessors; SSL 2.0: see below) ----------------------------------------
 
 SSL2: Final = 0x0002
 SSL3: Final = 0x0300
@@ -77,12 +77,12 @@ MESSAGE_NAMES: Final[dict[int, str]] = {
     CHANNEL_ID: "ChannelID",
 }
 
-#: Messages that only TLS 1.3 has, and only under encryption (RFC 8446 section 4).
+#: Messages that only TLS 1.3 has, where they are always encrypted (RFC 8446 section 4).
 ALWAYS_ENCRYPTED: Final = frozenset({END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS, KEY_UPDATE, COMPRESSED_CERTIFICATE})
 
-#: Messages of SSL 2.0, which has numbers of its own (K. Hickman, "The SSL Protocol", 1995).
+#: Messages of SSL 2.0, whose numbers differ from those of TLS (K. Hickman, "The SSL Protocol", 1995).
 SSL2_CLIENT_HELLO: Final = 1
 SSL2_CLIENT_MASTER_KEY: Final = 2
 SSL2_SERVER_HELLO: Final = 4
 
-# The numbers of alerts are in easpcap.facts, where their names are.
+# The numbers of alerts are in easpcap.facts, next to their names.

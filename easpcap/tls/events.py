@@ -1,4 +1,4 @@
-"""What a TLS session yields beside plaintext: facts of the handshake layer, and the outline of opaque records."""
+"""What a TLS session yields besides plaintext: facts, and type and size of the records it could not decrypt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """A fact of the TLS layer and its place.
+    """A fact of the TLS layer, and where it happened.
 
     ``offset`` and ``end`` are the TCP stream offsets of the record or records that hold it. ``plain_offset`` counts the
     application bytes of its direction before it.
@@ -31,7 +31,7 @@ class Seen(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Consecutive records of one type that could not be decrypted: all that an opaque connection shows.
+    """Consecutive records of one type that could not be decrypted.
 
     ``offset`` and ``end`` are TCP stream offsets; ``bytes`` sums the fragments, without headers.
     """
@@ -40,7 +40,7 @@ class Records(NamedTuple):
     direction: int
     offset: int
     end: int
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls on these
+    count: int  # type: ignore[assignment]  # hides tuple.count, which is never called on these
     bytes: int
     last_fragment_size: int
     version: int

@@ -1,4 +1,4 @@
-"""The writing side of record protection, from the RFCs and `cryptography` alone, to hold the reading side against.
+"""Protects records, written from the RFCs and `cryptography` alone, so that decryption can be checked against it.
 
 writer = RecordWriter(0x0303, suite(0x002F), keys)
 wire = writer.record(23, b"application data")

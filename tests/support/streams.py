@@ -1,4 +1,4 @@
-"""What an Assembler tells, gathered so that tests can look at it."""
+"""The events of an Assembler, collected by connection for tests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Told:
-    """The events of one connection. ``story`` has them with bytes that follow each other joined."""
+class ConnectionEvents:
+    """The events of one connection. ``story`` lists them, with consecutive bytes joined."""
 
     connection: TcpConnection
     data: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
@@ -65,14 +65,14 @@ class Told:
         return [item[0] for item in self.story if type(item) is tuple]
 
 
-def read(packets: Sequence[Packet], *, columnar: bool, sizes: Iterable[int] = ()) -> dict[int, Told]:
-    """All that is told of ``packets``, by connection; ``sizes`` are those of the batches, the rest is the last one."""
+def read(packets: Sequence[Packet], *, columnar: bool, sizes: Iterable[int] = ()) -> dict[int, ConnectionEvents]:
+    """All events of ``packets`` by connection id; ``sizes`` are those of the batches, the rest is the last one."""
     assembler = Assembler(columnar=columnar)
-    told: dict[int, Told] = {}
+    collected: dict[int, ConnectionEvents] = {}
 
     def take(events: Iterable[Any]) -> None:
         for connection, event in events:
-            told.setdefault(connection.id, Told(connection)).take(event)
+            collected.setdefault(connection.id, ConnectionEvents(connection)).take(event)
 
     start = 0
     for size in (*sizes, len(packets)):
@@ -80,5 +80,5 @@ def read(packets: Sequence[Packet], *, columnar: bool, sizes: Iterable[int] = ()
         start += size
     take(assembler.finish())
     for connection in assembler.connections:
-        told.setdefault(connection.id, Told(connection))
-    return told
+        collected.setdefault(connection.id, ConnectionEvents(connection))
+    return collected

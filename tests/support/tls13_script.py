@@ -1,7 +1,7 @@
-"""A TLS 1.3 connection written by hand, message by message, for what no library does on demand.
+"""A TLS 1.3 connection written message by message, for what no library does on demand.
 
 The secrets are random numbers, written to the key log; only what is derived from them (keys, Finished, the secrets
-behind a KeyUpdate) is computed, with HKDF of `cryptography`. It plays both ends; `flights` has the bytes.
+after a KeyUpdate) is computed, with HKDF of `cryptography`. It plays both ends; `flights` has the bytes.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Tls13Script:
         return self
 
     def early_data(self, content):
-        """Data before the server has spoken; counts as sent only where the server accepts it."""
+        """Data before the ServerHello; it counts as sent only if the server accepts it."""
         if self.present[TO_SERVER] is None:
             self.under(TO_SERVER, self.secrets[EARLY])
         self.send(TO_SERVER, APPLICATION_DATA, content)
@@ -183,7 +183,7 @@ class Tls13Script:
         self.under(direction, self.secrets[LABELS[direction][1]])
 
     def handshake(self, **options):
-        """A whole one."""
+        """A whole handshake."""
         certificates = options.pop("certificates", None)
         ask = certificates is not None
         return (
@@ -201,7 +201,7 @@ class Tls13Script:
         return start
 
     def ask_late(self):
-        """Post-handshake authentication: the server's question."""
+        """The CertificateRequest of post-handshake authentication."""
         body = vector(1, b"late") + vector(2, extension(13, vector(2, b"\x08\x04")))
         return self.message(TO_CLIENT, 13, body, recorded=False)
 

@@ -1,7 +1,7 @@
-"""Real TLS bytes without a network: OpenSSL (Python's ssl) and tlslite-ng speak to themselves and are recorded.
+"""Real TLS bytes without a network: recorded connections of OpenSSL (Python's ssl) and of tlslite-ng with themselves.
 
-`TlsPeer` gives what OpenSSL speaks today, TLS 1.0 to 1.3; `record_tlslite` what it no longer does: SSL 3.0, RC4, 3DES,
-NULL. Both give a `Recording`, whose flights stand in causal order.
+`TlsPeer` gives what OpenSSL supports today, TLS 1.0 to 1.3; `record_tlslite` what it dropped: SSL 3.0, RC4, 3DES,
+NULL. Both give a `Recording`, whose flights are in causal order.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def server_private_key():
 
 @dataclass
 class Recording:
-    """What one connection put on the wire, and what its ends said of it."""
+    """What one connection put on the wire, and what its ends know about it."""
 
     flights: list[tuple[int, bytes]]  # (direction, bytes) in the order they were sent
     plaintext: tuple[bytes, bytes]  # application data to the server, to the client
@@ -206,7 +206,7 @@ class _Connection:
 
     @contextlib.contextmanager
     def _tap(self, direction: int) -> Iterator[None]:
-        """Note what an end writes, and leave it on the wire, behind what is not read yet."""
+        """Record what an end writes, and leave it on the wire after what is not read yet."""
         wire = self._wires[direction]
         before = wire.pending
         try:

@@ -1,4 +1,4 @@
-"""A TLS connection written by hand, message by message, for what no library does on demand: renegotiation at any byte.
+"""A TLS connection written message by message, for what no library does on demand: renegotiation at any byte.
 
 It is built on `schedule` for the secrets and on `RecordWriter` for the records, and plays both ends. Every step
 appends to `flights`; between any two steps a test may send application data, alerts, HelloRequests.
@@ -89,7 +89,7 @@ class TlsScript:
         return self
 
     def full_steps(self, *, ask_certificate=False, client_certificates=1, session_id=b"", ticket=b""):
-        """A full handshake, one step an iteration; the names of the steps are yielded."""
+        """A full handshake, one step per iteration; yields the names of the steps."""
         self._client_hello(offer_ticket=b"")
         yield "client-hello"
         self._server_hello(session_id, ticket=bool(ticket))
@@ -123,7 +123,7 @@ class TlsScript:
         return self
 
     def abbreviated_steps(self, master, *, session_id=b"", ticket=b"", new_ticket=b"", echo=True):
-        """An abbreviated handshake by id or ticket, one step an iteration."""
+        """An abbreviated handshake by id or ticket, one step per iteration."""
         made_up = session_id or os.urandom(32)
         self._client_hello(session_id=made_up, offer_ticket=ticket)
         yield "client-hello"
@@ -195,7 +195,7 @@ class TlsScript:
 
 
 def _rsa_parameters(key):
-    """A ServerKeyExchange with an RSA key (RFC 2246 section 7.4.3); the signature is of no use to anybody."""
+    """A ServerKeyExchange with an RSA key (RFC 2246 section 7.4.3); its signature is not valid."""
     numbers = key.public_key().public_numbers()
     modulus, exponent = (n.to_bytes((n.bit_length() + 7) // 8, "big") for n in (numbers.n, numbers.e))
     return _vector(2, modulus) + _vector(2, exponent) + _vector(2, bytes(256))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from easpcap.batch import ACK, FIN, RST, SYN
 from easpcap.stream import Data
 from tests.support.batches import Packet, Script
-from tests.support.streams import Told, read
+from tests.support.streams import ConnectionEvents, read
 
 #: Fewer packets than the patience for gaps, so that only what was really lost can be missing.
 MOST_PACKETS = 60
@@ -85,12 +85,12 @@ def conversations(*, loss: bool):
 batch_sizes = st.lists(st.integers(0, 9), max_size=8)
 
 
-def one(told: dict[int, Told]) -> Told:
+def one(told: dict[int, ConnectionEvents]) -> ConnectionEvents:
     assert len(told) == 1
     return told[0]
 
 
-def both_paths(packets: list[Packet], sizes: list[int]) -> Told:
+def both_paths(packets: list[Packet], sizes: list[int]) -> ConnectionEvents:
     """Reads by both paths, which must agree in everything but how bytes are cut into pieces."""
     fast, reference = one(read(packets, columnar=True, sizes=sizes)), one(read(packets, columnar=False, sizes=sizes))
     agree(fast, reference)
@@ -99,7 +99,7 @@ def both_paths(packets: list[Packet], sizes: list[int]) -> Told:
     return fast
 
 
-def agree(fast: Told, reference: Told) -> None:
+def agree(fast: ConnectionEvents, reference: ConnectionEvents) -> None:
     assert fast.story == reference.story
     for name in SAME:
         assert getattr(fast.connection, name) == getattr(reference.connection, name), name

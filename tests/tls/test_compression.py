@@ -1,4 +1,4 @@
-"""DEFLATE inside of TLS: one history over all records of an epoch, and bombs that do not go off."""
+"""DEFLATE inside TLS: one compression history for all records of an epoch, and a limit for what a record expands to."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_compressed_records_are_expanded_in_both_directions(version, suite, step
     assert done.what.verified
 
 
-def test_the_history_begins_anew_with_every_handshake():
+def test_every_handshake_starts_a_new_compression_history():
     script = talk()
     script.full()
     script.data(TO_SERVER, LINE * 3)
     assert run(script.flights).plaintext[TO_SERVER] == bytes(script.plaintext[TO_SERVER])
 
 
-def test_after_lost_bytes_the_history_is_gone_and_the_rest_is_said_to_be_lost():
+def test_after_lost_bytes_the_rest_of_a_compressed_direction_is_reported_as_lost():
     script = talk()
     begin = script.offsets[TO_SERVER]
     for _ in range(20):
@@ -64,7 +64,7 @@ def expand(protection, data):
     return protection.open(APPLICATION_DATA, VERSION, data)
 
 
-def test_a_record_may_expand_to_the_limit_and_no_further():
+def test_a_record_may_expand_up_to_the_limit_only():
     deflate = zlib.compressobj()
     full = deflate.compress(bytes(MAX_PLAINTEXT)) + deflate.flush(zlib.Z_SYNC_FLUSH)
     again = deflate.compress(bytes(MAX_PLAINTEXT)) + deflate.flush(zlib.Z_SYNC_FLUSH)
@@ -74,7 +74,7 @@ def test_a_record_may_expand_to_the_limit_and_no_further():
     assert expand(protection, more) is None
 
 
-def test_a_bomb_takes_no_memory():
+def test_a_compression_bomb_does_not_fill_memory():
     bomb = zlib.compress(bytes(50_000_000), 9)
     protection = reader()
     for _ in range(5):
@@ -83,7 +83,7 @@ def test_a_bomb_takes_no_memory():
     assert len(held.unconsumed_tail) + len(held.unused_data) <= len(bomb)
 
 
-def test_nothing_piles_up_behind_the_end_of_a_stream():
+def test_data_after_the_end_of_the_compressed_stream_is_not_kept():
     protection = reader()
     assert expand(protection, zlib.compress(LINE)) == LINE
     for _ in range(100):
@@ -92,7 +92,7 @@ def test_nothing_piles_up_behind_the_end_of_a_stream():
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"\x78\x9c\xff\xff", zlib.compress(LINE)[:20]])
-def test_what_does_not_expand_is_nothing(data):
+def test_data_that_cannot_be_decompressed_gives_no_false_plaintext(data):
     protection = reader()
     assert LINE.startswith(expand(protection, data) or b"")
     assert protection.reopen(APPLICATION_DATA, VERSION, data, b"", 10, 10) is None

@@ -1,4 +1,4 @@
-"""Export suites: keys cut short and expanded again, and a server key that may be thrown away after the handshake."""
+"""Export suites: keys cut short and expanded again, and server keys that exist for one handshake only."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def talk(version, value, *, short_lived=False):
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("value", RSA_EXPORT)
-def test_the_servers_key_opens_an_export_suite_without_another_key(version, value):
+def test_the_server_key_decrypts_an_export_suite_without_a_short_lived_key(version, value):
     outcome = run(talk(version, value).flights)
     assert outcome.plaintext == (SENT[0] + b"more", SENT[1])
     assert outcome.session.suite.name == RSA_EXPORT[value]
@@ -60,14 +60,14 @@ def test_the_servers_key_opens_an_export_suite_without_another_key(version, valu
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("value", [*RSA_EXPORT, *OTHER_EXPORT])
-def test_a_key_log_opens_every_export_suite(version, value):
+def test_a_key_log_decrypts_every_export_suite(version, value):
     script = talk(version, value, short_lived=value in RSA_EXPORT)
     outcome = run(script.flights, ring_with_log(script.key_log))
     assert outcome.plaintext == (SENT[0] + b"more", SENT[1])
 
 
 @pytest.mark.parametrize("value", [0x0003, 0x0008, 0x0060])
-def test_a_short_lived_key_is_beyond_the_servers_key(value):
+def test_the_server_key_does_not_decrypt_a_handshake_with_a_short_lived_key(value):
     script = talk(0x0301, value, short_lived=True)
     outcome = run(script.flights)
     assert outcome.plaintext == (b"", b"")
@@ -77,7 +77,7 @@ def test_a_short_lived_key_is_beyond_the_servers_key(value):
 
 
 @pytest.mark.parametrize("value", [0x0003, 0x0008, 0x0060])
-def test_a_logged_premaster_secret_opens_a_short_lived_key(value):
+def test_a_logged_premaster_secret_decrypts_a_handshake_with_a_short_lived_key(value):
     script = talk(0x0301, value, short_lived=True)
     keyring = ring_with_key_and_log(script.premaster_line)
     outcome = run(script.flights, keyring)
@@ -92,7 +92,7 @@ def ring_with_key_and_log(text):
     return keyring
 
 
-def test_the_keys_of_ssl_3_are_those_of_the_rfc():
+def test_ssl_3_export_keys_are_derived_as_in_rfc_6101():
     """RFC 6101 section 6.2.2.1, computed step by step for RC2_CBC_40 and DES40."""
     master, client, server = b"m" * 48, b"c" * 32, b"s" * 32
     for value, mac, size in ((0x0006, 16, 16), (0x0008, 20, 8)):
@@ -109,7 +109,7 @@ def test_the_keys_of_ssl_3_are_those_of_the_rfc():
 @pytest.mark.parametrize(
     ("value", "mac", "cut", "size"), [(0x0006, 16, 5, 16), (0x0061, 16, 7, 16), (0x0062, 20, 8, 8)]
 )
-def test_the_keys_of_tls_1_0_are_those_of_the_rfc(value, mac, cut, size):
+def test_tls_1_0_export_keys_are_derived_as_in_rfc_2246(value, mac, cut, size):
     """RFC 2246 section 6.3.1."""
     master, client, server = b"m" * 48, b"c" * 32, b"s" * 32
     block = bytes(PRF(bytearray(master), b"key expansion", bytearray(server + client), 2 * (mac + cut + 8)))

@@ -1,4 +1,4 @@
-"""Handshake messages: cut out of records, read, and refused politely where they are broken."""
+"""Handshake messages: joined from records, parsed, and refused if they are broken."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_messages_are_the_same_however_they_are_packed_into_records(sizes):
     assert len(joiner) == 0
 
 
-def test_a_message_knows_the_first_and_last_record_that_hold_it():
+def test_a_message_has_the_offsets_of_its_first_and_last_record():
     joiner = MessageJoiner()
     stream = raw(1, b"a" * 20)
     assert list(joiner.feed(stream[:10], 0, 15)) == []
@@ -102,15 +102,15 @@ def test_the_challenge_of_an_sslv2_hello_is_the_client_random_right_aligned():
 
 
 @pytest.mark.parametrize("size", [1, 16, 31, 32, 33, 48])
-def test_of_a_challenge_the_last_32_bytes_count(size):
-    """RFC 5246 appendix E.2: a shorter one is filled with zero bytes from the left, of a longer one the end is used."""
+def test_the_last_32_bytes_of_a_challenge_are_the_client_random(size):
+    """RFC 5246 appendix E.2: zero bytes are put before a shorter one; of a longer one the last 32 bytes are used."""
     challenge = bytes(range(100, 100 + size))
     body = b"\1\3\1" + b"\0\3\0\0" + size.to_bytes(2, "big") + b"\0\0\x2f" + challenge
     assert parse_ssl2_client_hello(body).random == (bytes(32) + challenge)[-32:]
 
 
 @pytest.mark.parametrize(("version", "body"), [(0x0300, b"\0\2xx"), (0x0301, b"xxxx")])
-def test_an_encrypted_premaster_may_stand_without_its_length(version, body):
+def test_an_encrypted_premaster_may_come_without_its_length(version, body):
     assert encrypted_premaster(body, version) == body
 
 
@@ -132,7 +132,7 @@ PARSERS = [
 
 
 def contents(parsed):
-    """The bytes that a parser took out of a message, piece by piece."""
+    """The byte strings that a parser returned."""
     if isinstance(parsed, bytes):
         return [parsed]
     if isinstance(parsed, dict):
@@ -144,7 +144,7 @@ def contents(parsed):
 
 @pytest.mark.parametrize("parse", PARSERS)
 @given(body=st.binary(max_size=120))
-def test_of_any_bytes_a_parser_only_gives_what_is_in_them_or_calls_them_broken(parse, body):
+def test_a_parser_returns_only_bytes_of_its_input_or_raises_decode_error(parse, body):
     try:
         pieces = contents(parse(body))
     except DecodeError:
@@ -156,7 +156,7 @@ def test_of_any_bytes_a_parser_only_gives_what_is_in_them_or_calls_them_broken(p
 
 
 @given(body=st.binary(max_size=60), cut=st.integers(1, 20))
-def test_a_hello_that_is_cut_is_broken(body, cut):
+def test_a_truncated_hello_is_broken(body, cut):
     whole = b"\3\3" + b"r" * 32 + b"\1" + body[:1].ljust(1) + b"\0\2\0\x2f" + b"\1\0"
     assert parse_client_hello(whole).session_id == whole[35:36]
     with pytest.raises(DecodeError):
@@ -193,7 +193,7 @@ def test_a_broken_server_name_is_none(data):
     assert name is None or name.isascii()
 
 
-def test_of_an_extension_that_comes_twice_the_first_one_counts():
+def test_the_first_of_two_extensions_of_one_type_counts():
     twice = b"".join(b"\0\x23" + len(ticket).to_bytes(2, "big") + ticket for ticket in (b"first", b"second"))
     assert ext.parse_extensions(Reader(len(twice).to_bytes(2, "big") + twice)) == {ext.SESSION_TICKET: b"first"}
 

@@ -1,4 +1,4 @@
-"""Which secrets a handshake is offered: by its key exchange, by the session that it resumes, by a key log."""
+"""Which secrets are found for a handshake: by its key exchange, by the session that it resumes, by a key log."""
 
 from __future__ import annotations
 
@@ -69,29 +69,29 @@ def test_an_extension_is_used_only_where_it_is_offered_and_echoed(extension, fie
 def test_the_private_key_gives_one_master_secret_with_its_source():
     found = negotiation()
     found.certificate = server_certificate_der()
-    finder(ring_with_key()).by_key_exchange(found, key_exchange())
+    finder(ring_with_key()).find_by_key_exchange(found, key_exchange())
     assert [(len(each.master), each.source) for each in found.candidates] == [(48, 0)]
 
 
-def test_the_private_key_opens_no_handshake_with_an_ephemeral_key():
+def test_the_private_key_gives_no_secret_for_a_handshake_with_an_ephemeral_key():
     for found in (negotiation(suite=ECDHE), negotiation()):
         found.ephemeral_key = True  # as export suites do
-        finder(ring_with_key()).by_key_exchange(found, key_exchange())
+        finder(ring_with_key()).find_by_key_exchange(found, key_exchange())
         assert found.candidates == []
 
 
-def test_a_key_log_is_asked_first():
+def test_a_key_log_is_used_before_a_private_key():
     found = negotiation()
     log = ring_with_log(f"CLIENT_RANDOM {CLIENT_RANDOM.hex()} {'ab' * 48}")
     log.add_private_key(server_private_key(), 0)
-    finder(log).by_key_exchange(found, key_exchange())
+    finder(log).find_by_key_exchange(found, key_exchange())
     assert found.candidates == [Candidate(b"\xab" * 48, 7)]
 
 
 def test_a_key_log_may_give_the_premaster_secret_of_any_key_exchange():
     found = negotiation(suite=ECDHE)
     log = ring_with_log(f"PMS_CLIENT_RANDOM {CLIENT_RANDOM.hex()} {'ab' * 32}")
-    finder(log).by_key_exchange(found, b"")
+    finder(log).find_by_key_exchange(found, b"")
     assert [each.source for each in found.candidates] == [7]
 
 
@@ -102,14 +102,14 @@ def test_an_extended_master_secret_needs_every_message_of_the_handshake():
         found.record(Message(1, b"\1\0\0\0", 0, 9))
     broken.break_transcript()
     for found in (whole, broken):
-        finder(ring_with_key()).by_key_exchange(found, key_exchange())
+        finder(ring_with_key()).find_by_key_exchange(found, key_exchange())
     assert (len(whole.candidates), len(broken.candidates)) == (1, 0)
 
 
 def test_without_the_client_hello_no_secret_can_be_derived():
     found = Negotiation(0, renegotiation=False)
     found.agree(ServerHello(0x0303, SERVER_RANDOM, b"", RSA, 0, {}))
-    finder(ring_with_key()).by_key_exchange(found, key_exchange())
+    finder(ring_with_key()).find_by_key_exchange(found, key_exchange())
     assert found.candidates == []
 
 
@@ -118,27 +118,27 @@ def test_without_the_client_hello_no_secret_can_be_derived():
 
 def test_a_session_id_that_the_server_echoes_resumes_its_session():
     found = negotiation(session_id=b"the id")
-    assert finder(cache=cache_with(session_id=ONE)).by_resumption(found) == "session-id"
+    assert finder(cache=cache_with(session_id=ONE)).find_by_resumption(found) == "session-id"
     assert found.candidates == [Candidate(ONE.master, ONE.source)]
     assert found.origin is ONE
 
 
-def test_a_session_id_that_was_not_echoed_is_no_resumption():
+def test_a_session_id_that_the_server_does_not_echo_resumes_no_session():
     found = negotiation(session_id=b"the id", echo=False)
-    assert finder(cache=cache_with(session_id=ONE)).by_resumption(found) is None
+    assert finder(cache=cache_with(session_id=ONE)).find_by_resumption(found) is None
     assert found.candidates == []
     assert found.origin is None
 
 
 def test_a_session_of_another_server_gives_no_secret():
     found = negotiation(session_id=b"the id")
-    assert finder(cache=cache_with(session_id=ONE), server="another").by_resumption(found) == "session-id"
+    assert finder(cache=cache_with(session_id=ONE), server="another").find_by_resumption(found) == "session-id"
     assert found.candidates == []
 
 
-def test_a_known_ticket_goes_before_a_known_session_id():
+def test_a_known_ticket_takes_precedence_over_a_known_session_id():
     found = negotiation(session_id=b"the id", ticket=b"the ticket")
-    assert finder(cache=cache_with(session_id=ONE, ticket=TWO)).by_resumption(found) == "ticket"
+    assert finder(cache=cache_with(session_id=ONE, ticket=TWO)).find_by_resumption(found) == "ticket"
     assert found.candidates == [Candidate(TWO.master, 2), Candidate(ONE.master, 1)]
     assert found.origin is TWO
 
@@ -146,12 +146,12 @@ def test_a_known_ticket_goes_before_a_known_session_id():
 @pytest.mark.parametrize(("known", "how"), [(None, "ticket"), (ONE, "session-id")])
 def test_an_unknown_ticket_counts_unless_the_session_id_is_known(known, how):
     found = negotiation(session_id=b"the id", ticket=b"an unknown ticket")
-    assert finder(cache=cache_with(session_id=known)).by_resumption(found) == how
+    assert finder(cache=cache_with(session_id=known)).find_by_resumption(found) == how
 
 
 def test_without_the_client_hello_it_is_not_known_how_a_session_was_resumed():
     found = Negotiation(0, renegotiation=False)
-    assert finder().by_resumption(found) is None
+    assert finder().find_by_resumption(found) is None
     assert found.abbreviated
 
 
@@ -172,7 +172,7 @@ def test_a_session_whose_key_was_not_found_is_remembered_with_the_reason():
     assert cache.by_id("server", b"the id") == Origin(None, None, "forward-secrecy")
 
 
-def test_a_resumed_session_whose_key_was_not_found_says_nothing_about_its_id():
+def test_a_resumed_session_whose_key_was_not_found_does_not_replace_the_session_of_its_id():
     cache, found = SessionCache(), negotiation(session_id=b"the id")
     found.abbreviated = True
     finder(cache=cache).remember(found)
@@ -195,5 +195,5 @@ def test_a_resumed_session_whose_key_was_not_found_says_nothing_about_its_id():
 )
 def test_a_key_log_knows_a_tls13_connection_by_any_secret_of_its_records(label, known):
     log = ring_with_log(f"{label} {CLIENT_RANDOM.hex()} {'ab' * 32}")
-    assert finder(log).logged(CLIENT_RANDOM) is known
-    assert not finder(log).logged(SERVER_RANDOM)
+    assert finder(log).has_traffic_secret(CLIENT_RANDOM) is known
+    assert not finder(log).has_traffic_secret(SERVER_RANDOM)

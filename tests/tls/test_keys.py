@@ -1,4 +1,4 @@
-"""Secrets found by what a connection shows: certificate, encrypted premaster, client random, session id."""
+"""Secrets found by what a connection shows: certificate, encrypted premaster secret, client random, session id."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def test_the_key_of_the_certificate_decrypts_the_premaster_secret(ring):
     assert ring.premasters(encrypted(KEY), server_certificate_der()) == [(PREMASTER, 7)]
 
 
-def test_a_key_that_fits_no_certificate_is_not_tried(ring, other_key):
+def test_a_key_that_does_not_match_the_certificate_is_not_tried(ring, other_key):
     assert ring.premasters(encrypted(other_key), certificate(other_key)) == []
 
 
-def test_among_several_keys_the_certificate_chooses(ring, other_key):
+def test_the_certificate_selects_among_several_keys(ring, other_key):
     ring.add_private_key(other_key, 8)
     assert ring.premasters(encrypted(other_key), certificate(other_key)) == [(PREMASTER, 8)]
     assert ring.premasters(encrypted(KEY), server_certificate_der()) == [(PREMASTER, 7)]
@@ -85,7 +85,7 @@ def test_leading_zero_bytes_of_the_ciphertext_may_be_missing(ring):
 
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=300), st.one_of(st.none(), st.binary(max_size=80)))
-def test_no_bytes_make_a_ring_raise(ciphertext, certificate_bytes):
+def test_a_key_ring_never_raises_on_any_bytes(ciphertext, certificate_bytes):
     ring = KeyRing()
     ring.add_private_key(KEY, 0)
     ring.premasters(ciphertext, certificate_bytes)
@@ -163,7 +163,7 @@ def test_a_certificates_numbers_are_read(other_key):
     assert (found.modulus, found.exponent) == (numbers.n, numbers.e)
 
 
-def test_a_certificate_of_another_kind_of_key_fits_no_rsa_key(ring):
+def test_a_certificate_without_an_rsa_key_matches_no_rsa_key(ring):
     der = certificate(ec.generate_private_key(ec.SECP256R1()))
     assert certificate_public_key(der).modulus == 0
     assert ring.source_for_certificate(der) is None
@@ -179,14 +179,14 @@ def test_a_version_1_certificate_is_read():
     assert certificate_public_key(rebuilt).modulus == KEY.public_key().public_numbers().n
 
 
-def test_a_certificate_cut_anywhere_is_none():
+def test_a_truncated_certificate_is_none():
     der = server_certificate_der()
     assert all(certificate_public_key(der[:size]) is None for size in range(len(der)))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_a_changed_certificate_is_none_or_has_a_key_that_only_fits_if_it_is_the_same(data):
+def test_a_changed_certificate_matches_a_key_only_if_its_public_key_is_unchanged(data):
     original = certificate_public_key(server_certificate_der())
     der = bytearray(server_certificate_der())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -223,7 +223,7 @@ def test_a_real_key_log_of_tls_1_3_is_kept_by_label():
     assert ring.secrets(bytes(32), "SOMETHING_ELSE") is None
 
 
-def test_every_form_of_line_is_understood():
+def test_every_form_of_key_log_line_is_accepted():
     ring = KeyRing()
     lines = [
         f"CLIENT_RANDOM {RANDOM} {MASTER}",
@@ -240,7 +240,7 @@ def test_every_form_of_line_is_understood():
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
-def test_text_encodings_and_line_ends_of_any_system(encoding, newline):
+def test_text_encodings_and_line_ends_of_any_system_are_accepted(encoding, newline):
     text = newline.join(["# comment", "", f"  CLIENT_RANDOM {RANDOM.upper()} {MASTER}  ", ""])
     data = text.encode(encoding)
     ring = KeyRing()
@@ -266,13 +266,13 @@ def test_an_unusable_line_is_named_by_its_number_and_not_quoted(line):
     assert "SOMETHING" not in reason
 
 
-def test_a_secret_logged_again_counts_as_last_written():
+def test_the_last_line_of_a_secret_that_was_logged_twice_counts():
     ring = KeyRing()
     ring.add_key_log(f"CLIENT_RANDOM {RANDOM} {MASTER}\nCLIENT_RANDOM {RANDOM} {'00' * 48}".encode(), 0)
     assert ring.master_secret(b"\xa1" * 32) == (bytes(48), 0)
 
 
-def test_complaints_are_bounded():
+def test_the_number_of_reported_lines_is_limited():
     _, bad = KeyRing().add_key_log(b"nonsense\n" * (limits.MAX_KEY_LOG_COMPLAINTS + 50), 0)
     assert len(bad) == limits.MAX_KEY_LOG_COMPLAINTS
 
@@ -298,14 +298,14 @@ def test_a_good_line_is_usable_whatever_lines_are_around_it():
         assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 4)
 
 
-def test_a_ring_knows_what_it_was_given(ring):
+def test_a_key_ring_says_which_kinds_of_key_it_has(ring):
     assert (KeyRing().has_private_keys, KeyRing().has_key_log) == (False, False)
     assert (ring.has_private_keys, ring.has_key_log) == (True, False)
     ring.add_key_log(b"", 0)
     assert ring.has_key_log
 
 
-def test_no_secret_shows_in_a_representation(ring):
+def test_no_repr_shows_a_secret(ring):
     ring.add_key_log(f"CLIENT_RANDOM {RANDOM} {MASTER}".encode(), 0)
     assert repr(ring) == "KeyRing(1 private keys, 1 secrets)"
     assert MASTER not in repr(vars(ring)["_private"])

@@ -1,4 +1,4 @@
-"""Handshakes followed message by message: what a connection says at each step, and what does not change its state."""
+"""Handshakes message by message: the facts of each step, and messages that do not change the state."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_no_certificate_counts_only_from_the_client_and_as_a_warning():
 
 
 @pytest.mark.parametrize("level", [1, 2])
-def test_close_notify_is_no_alert_whatever_its_level(level):
+def test_close_notify_of_any_level_is_a_close_notify_fact(level):
     script = TlsScript().full()
     script.alert(TO_SERVER, level, 0)
     assert [seen.what for seen in run(script.flights).seen][-1] is facts.CloseNotify()
@@ -81,7 +81,7 @@ def test_a_second_finished_is_an_anomaly_and_ends_no_handshake_again():
     assert outcome.kinds.count("handshake-done") == 1
 
 
-def test_a_transcript_is_kept_up_to_its_limit_and_not_beyond(monkeypatch):
+def test_a_transcript_beyond_its_limit_is_dropped(monkeypatch):
     monkeypatch.setattr("easpcap.tls.handshake.negotiation.MAX_TRANSCRIPT_BYTES", 100)
     negotiation = Negotiation(0, renegotiation=False)
     negotiation.record(Message(1, bytes(60), 0, 0))
@@ -91,7 +91,7 @@ def test_a_transcript_is_kept_up_to_its_limit_and_not_beyond(monkeypatch):
     assert (negotiation.transcript, negotiation.intact) == (b"", False)
 
 
-def test_a_hello_request_is_in_no_transcript():
+def test_a_transcript_contains_no_hello_request():
     negotiation = Negotiation(0, renegotiation=False)
     negotiation.record(Message(0, b"\0\0\0\0", 0, 0))
     assert negotiation.transcript == b""

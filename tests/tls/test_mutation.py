@@ -1,4 +1,4 @@
-"""Small sessions of every kind with any byte changed, or cut anywhere: nothing raises, nothing untrue comes out.
+"""Small sessions of every kind with any byte changed, or cut anywhere: nothing raises, no false plaintext comes out.
 
 Exhaustive, not random: every byte of every protected record. What a MAC or tag covers is always noticed.
 """
@@ -72,9 +72,9 @@ def true_pieces(session, outcome):
 
 
 def beyond_the_mac(kind, record, at):
-    """Bytes that SSL 3.0 protects by nothing: the version of a record, and its padding but for the length byte.
+    """Whether SSL 3.0 does not protect a byte: the version of a record, or its padding except the length byte.
 
-    RFC 6101 section 5.2.3.1 leaves the version out of the MAC, section 5.2.3.2 the padding. Under CBC a byte of the
+    RFC 6101 section 5.2.3.1 leaves the version out of the MAC, section 5.2.3.2 the padding. In CBC a byte of the
     last block but one changes a byte of padding and garbles its own block, which the MAC covers.
     """
     _, start, end, _ = record
@@ -132,7 +132,7 @@ def test_what_ssl_3_does_not_protect_changes_no_plaintext(kind):
 
 
 @pytest.mark.parametrize("kind", [KINDS[1], KINDS[6], KINDS[11]], ids=["ssl3", "tls10-etm", "gcm"])
-def test_any_byte_of_a_handshake_may_change(kind):
+def test_a_changed_byte_in_a_handshake_never_raises_and_gives_no_false_plaintext(kind):
     session = recorded(kind)
     before = max(end for direction, _, end, content_type in session.records if content_type == HANDSHAKE)
     certificate = range(150, before, 7)  # most bytes are of the certificate, of which few mean anything here
@@ -143,7 +143,7 @@ def test_any_byte_of_a_handshake_may_change(kind):
 
 
 @kinds
-def test_a_session_may_be_cut_at_any_byte(kind):
+def test_a_session_cut_at_any_byte_never_raises_and_gives_no_false_plaintext(kind):
     session = recorded(kind)
     sizes = [len(flight) for _, flight in session.flights]
     total = sum(sizes)

@@ -1,4 +1,4 @@
-"""Where TLS begins behind clear text: events in, the place out; whole, byte by byte, with bytes missing, refused."""
+"""Where TLS begins after clear text: given whole, byte by byte, with bytes missing, or refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def handshake():
 
 
 class Watch:
-    """A prologue that is fed a story, and what it passed on."""
+    """A prologue, and the events it has passed on."""
 
     def __init__(self, **options):
         self.prologue = Prologue(**options)
@@ -79,8 +79,8 @@ SMTP_LENGTHS = lengths(AGREED["SMTP STARTTLS"])
 CLEAR_LENGTHS = lengths(AGREED["clear text"])
 
 
-def begins_behind(watch, story):
-    """TLS begins exactly behind the story; all of the rest is held, nothing is told twice."""
+def assert_begins_after(watch, story):
+    """TLS begins exactly after the story; all the rest is held, and nothing is passed on twice."""
     assert watch.begins.direction == C
     assert watch.begins.starts == lengths(story)
     for direction, (said, hello) in enumerate(zip((C, S), hellos(), strict=True)):
@@ -89,16 +89,16 @@ def begins_behind(watch, story):
         assert watch.text(watch.prologue.held, direction) == hello
 
 
-#: HTTP is read by another layer, which opens a tunnel: here only the handshake speaks.
+#: Another layer reads HTTP and opens the tunnel: here only the handshake itself shows TLS.
 UNANNOUNCED = {"clear text", "HTTP CONNECT", "HTTP upgrade"}
 
 
 @every_protocol
 @pytest.mark.parametrize("step", [None, 1, 7])
-def test_tls_begins_behind_what_announced_it(name, step):
+def test_tls_begins_directly_after_its_announcement(name, step):
     story = AGREED[name]
     watch = Watch().say(story + handshake(), step)
-    begins_behind(watch, story)
+    assert_begins_after(watch, story)
     assert watch.begins.after == ("" if name in UNANNOUNCED else name)
 
 
@@ -116,7 +116,7 @@ def test_a_handshake_that_nothing_announced_waits_for_its_answer():
     watch.say([(S, server[:43])])
     assert watch.begins is None
     watch.say([(S, server[43:])])
-    begins_behind(watch, AGREED["clear text"])
+    assert_begins_after(watch, AGREED["clear text"])
 
 
 def test_an_alert_answers_a_handshake_too():
@@ -134,7 +134,7 @@ def test_a_hello_in_sslv2_format_begins_tls(step):
     assert watch.begins.after == "SMTP STARTTLS"
 
 
-def test_ssl3_begins_behind_clear_text_too():
+def test_ssl_3_is_found_after_clear_text():
     flights = record_tlslite(0x0300, "rc4", "md5").flights
     watch = Watch().say([*AGREED["clear text"], *flights[:2]])
     assert watch.begins is not None
@@ -156,14 +156,14 @@ def test_lost_clear_text_does_not_hide_the_handshake(step):
         assert not [event for event in watch.prologue.held if type(event) is Gap]
 
 
-def test_where_the_answer_is_lost_too_the_command_is_enough():
+def test_if_the_answer_is_lost_the_command_is_enough():
     story, (client, server) = AGREED["SMTP STARTTLS"], hellos()
     watch = Watch().say(story[:-1]).lose(*story[-1]).say([(C, client)]).lose(S, server)
     assert watch.begins.after == "STARTTLS"
     assert watch.begins.starts == SMTP_LENGTHS
 
 
-def test_where_the_client_hello_is_lost_what_was_agreed_decides():
+def test_if_the_client_hello_is_lost_the_agreement_decides():
     story, (client, server) = AGREED["SMTP STARTTLS"], hellos()
     watch = Watch().say(story).lose(C, client).say([(S, server)])
     assert watch.begins.starts == SMTP_LENGTHS
@@ -171,7 +171,7 @@ def test_where_the_client_hello_is_lost_what_was_agreed_decides():
 
 
 @pytest.mark.parametrize("step", [None, 1])
-def test_where_all_from_the_command_on_is_lost_the_server_hello_decides(step):
+def test_if_everything_after_the_command_is_lost_the_server_hello_decides(step):
     story, (client, server) = AGREED["SMTP STARTTLS"], hellos()
     watch = Watch().say(story[:3], step).lose(*story[3]).say(story[4:], step)
     watch.lose(C, client[:60]).say([(C, client[60:]), (S, server)], step)
@@ -189,7 +189,7 @@ def test_a_handshake_cut_in_the_middle_begins_where_it_began():
 @pytest.mark.parametrize(
     "name", ["SMTP STARTTLS", "IMAP STARTTLS", "FTP AUTH TLS", "PostgreSQL SSLRequest", "MySQL SSLRequest"]
 )
-def test_of_the_client_alone_the_command_is_enough(name, step):
+def test_if_only_the_client_was_captured_the_command_is_enough(name, step):
     client, _ = hellos()
     said = [(to, data) for to, data in AGREED[name] if to == C]
     watch = Watch().say([*said, (C, client)], step).finish()
@@ -203,8 +203,8 @@ def stays_clear(watch):
     watch.finish()
     assert watch.begins is None
     for direction in (C, S):
-        told = watch.text(watch.clear, direction)
-        assert len(told) == watch.offsets[direction]
+        clear = watch.text(watch.clear, direction)
+        assert len(clear) == watch.offsets[direction]
     offsets = [0, 0]
     for event in watch.clear:
         assert event.offset == offsets[event.direction]
@@ -231,13 +231,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("step", [None, 1])
 @pytest.mark.parametrize("name", REFUSED)
-def test_where_the_server_refuses_all_stays_clear(name, step):
+def test_if_the_server_refuses_everything_stays_clear_text(name, step):
     stays_clear(Watch().say(REFUSED[name], step))
 
 
 @pytest.mark.parametrize("step", [None, 1])
 @pytest.mark.parametrize("name", AGREED)
-def test_a_client_that_goes_on_in_the_clear_is_believed(name, step):
+def test_a_client_that_continues_in_the_clear_sends_clear_text(name, step):
     stays_clear(
         Watch().say([*AGREED[name], (C, b"NOOP\r\n"), (S, b"250 well\r\n"), (C, b"\x16\r\n"), (S, b"\x15\r\n")], step)
     )
@@ -266,7 +266,7 @@ def test_a_handshake_that_is_downloaded_stays_clear():
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 5, 9, 43])
-def test_every_field_of_a_hello_has_to_fit(at):
+def test_every_field_of_a_hello_must_have_a_valid_value(at):
     client, server = hellos()
     damaged = bytes(0x7F if place == at else byte for place, byte in enumerate(client))
     assert begins_client_hello(client) is True
@@ -280,7 +280,7 @@ def test_every_field_of_a_hello_has_to_fit(at):
 # ---------------------------------------------------------------------- tunnels, roles, bounds
 
 
-def test_the_first_byte_of_a_tunnel_may_be_tls():
+def test_tls_may_begin_at_the_first_byte_of_a_tunnel():
     client, _ = hellos()
     watch = Watch(starts=(100, 50), tunnel="HTTP CONNECT").take(Data(C, 100, client))
     assert watch.begins.starts == (100, 50)
@@ -292,19 +292,19 @@ def test_a_tunnel_may_hold_clear_text_before_tls():
     assert watch.begins.after == "HTTP CONNECT, SMTP STARTTLS"
 
 
-def test_lost_bytes_alone_make_no_tls_of_a_tunnel():
+def test_lost_bytes_alone_do_not_begin_tls_in_a_tunnel():
     watch = Watch(tunnel="HTTP CONNECT").lose(C, b"0123456789").say([(S, b"220 hi\r\n"), (C, b"EHLO\r\n")]).finish()
     assert watch.begins is None
 
 
-def test_where_the_roles_were_guessed_wrongly_tls_is_found_all_the_same():
+def test_tls_is_found_even_if_the_roles_are_wrong():
     turned = [(1 - to, data) for to, data in AGREED["SMTP STARTTLS"] + handshake()]
     watch = Watch().say(turned)
     assert watch.begins.direction == TO_CLIENT
     assert watch.begins.starts == SMTP_LENGTHS[::-1]
 
 
-def test_what_is_held_has_a_bound():
+def test_held_bytes_are_limited():
     client, _ = hellos()
     watch = Watch().say([*AGREED["clear text"], (C, client)])
     watch.say([(C, bytes(1000))] * (limits.MAX_PROLOGUE_HELD_BYTES // 1000 + 1))
@@ -312,14 +312,14 @@ def test_what_is_held_has_a_bound():
     stays_clear(watch)
 
 
-def test_lost_bytes_without_end_are_held_within_the_same_bound():
+def test_held_gaps_are_limited_as_well():
     watch = Watch().say([(C, b"x")])
     for _ in range(3000):
         watch.lose(C, b"0123456789")
         assert len(watch.prologue.held) < 1100
 
 
-def test_the_watch_comes_to_an_end():
+def test_the_search_ends_after_enough_clear_text():
     watch = Watch()
     for _ in range(limits.MAX_PROLOGUE_BYTES // 2000):
         assert not watch.prologue.over
@@ -339,7 +339,7 @@ def test_ends_are_passed_on_in_their_place():
 
 
 def any_story(chance):
-    """Turns of what matters here, in any order, whole or in part; None for lost bytes."""
+    """Random turns of requests, answers and hellos, whole or in part; the last field: whether the bytes are lost."""
     client, server = hellos()
     words = [data for story in AGREED.values() for _, data in story]
     words += [
@@ -360,7 +360,7 @@ def any_story(chance):
     return story
 
 
-def told(story, chance=None):
+def watched(story, chance=None):
     watch = Watch()
     for direction, data, lost in story:
         if lost:
@@ -372,10 +372,10 @@ def told(story, chance=None):
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_whatever_is_said_nothing_is_lost_and_pieces_change_nothing(seed):
+def test_any_conversation_is_passed_on_completely_however_it_is_cut_into_pieces(seed):
     chance = random.Random(seed)
     story = any_story(chance)
-    whole, cut = told(story), told(story, chance)
+    whole, cut = watched(story), watched(story, chance)
     assert whole.begins == cut.begins
     for watch in (whole, cut):
         for direction in (C, S):

@@ -1,4 +1,4 @@
-"""Records opened: every cipher, nothing but what was written, and the way back after lost records."""
+"""Records decrypted: every cipher, exactly what was written, and the first record after lost ones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_records_of_every_size_open_in_order(case):
 
 
 @cases
-def test_a_record_out_of_its_place_does_not_open(case):
+def test_a_record_out_of_order_is_not_opened(case):
     writer, reader = pair(case)
     writer.fragment(APPLICATION_DATA, b"lost")
     assert reader.open(APPLICATION_DATA, case[0], writer.fragment(APPLICATION_DATA, b"found")) is None
@@ -80,7 +80,7 @@ def test_the_version_is_authenticated_from_tls_1_0_on(case):
 @cases
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_a_flipped_bit_anywhere_gives_nothing(case, data):
+def test_a_record_with_a_flipped_bit_is_not_opened(case, data):
     writer, reader = pair(case)
     fragment = bytearray(writer.fragment(APPLICATION_DATA, data.draw(st.binary(max_size=60))))
     bit = data.draw(st.integers(0, len(fragment) * 8 - 1))
@@ -94,14 +94,14 @@ def test_a_flipped_bit_anywhere_gives_nothing(case, data):
 @cases
 @settings(max_examples=25, deadline=None)
 @given(fragment=st.binary(max_size=100), kind=st.integers(0, 255), version=st.integers(0, 0xFFFF))
-def test_no_bytes_make_a_reader_raise(case, fragment, kind, version):
+def test_a_protection_never_raises_on_any_bytes(case, fragment, kind, version):
     _, reader = pair(case)
     assert reader.open(kind, version, fragment) is None
     assert reader.reopen(kind, version, fragment, b"x" * 64, 500, 100) is None
 
 
 @cases
-def test_a_fragment_cut_anywhere_gives_nothing(case):
+def test_a_truncated_fragment_is_not_opened(case):
     fragment = pair(case)[0].fragment(APPLICATION_DATA, b"application data")
     for size in range(len(fragment)):
         _, reader = pair(case)
@@ -148,7 +148,7 @@ def lose(writer, sizes):
 
 @cases
 @pytest.mark.parametrize("sizes", [[5], [0], [100, 200], [1] * 30, [16384, 16384, 7], [0, 1460] * 20])
-def test_reading_goes_on_behind_lost_records(case, sizes):
+def test_reading_continues_after_lost_records(case, sizes):
     writer, reader = pair(case)
     assert reader.open(APPLICATION_DATA, case[0], writer.fragment(APPLICATION_DATA, b"before")) == b"before"
     lost, context = lose(writer, sizes)
@@ -169,7 +169,7 @@ def test_a_reader_survives_several_gaps(case):
 
 
 @cases
-def test_a_record_that_does_not_fit_leaves_the_state_for_the_next_one(case):
+def test_a_record_that_cannot_be_reopened_leaves_the_state_unchanged(case):
     writer, reader = pair(case)
     lost, context = lose(writer, [700, 300])
     damaged = bytearray(writer.record(APPLICATION_DATA, bytes(50)))
@@ -191,7 +191,7 @@ def test_a_failed_search_can_be_followed_by_plain_reading(case):
     assert reader.open(APPLICATION_DATA, case[0], writer.fragment(APPLICATION_DATA, b"three")) == b"three"
 
 
-def test_no_more_sequence_numbers_are_tried_than_asked_for():
+def test_no_more_sequence_numbers_are_tried_than_the_caller_allows():
     case = (0x0303, 0x002F, False)
     for tries, found in ((10, None), (11, b"found")):
         writer, reader = pair(case)
@@ -211,7 +211,7 @@ def test_no_more_sequence_numbers_are_tried_than_the_limit_allows(monkeypatch):
 
 
 @pytest.mark.parametrize("case", [(0x0301, 0x002F, False), (0x0300, 0x000A, False), (0x0301, 0x002F, True)])
-def test_a_chained_record_without_the_block_before_it_stays_closed(case):
+def test_a_chained_record_without_the_previous_block_is_not_opened(case):
     writer, reader = pair(case)
     lost, context = lose(writer, [100])
     found = writer.fragment(APPLICATION_DATA, b"found")
@@ -219,7 +219,7 @@ def test_a_chained_record_without_the_block_before_it_stays_closed(case):
     assert reader.reopen(APPLICATION_DATA, case[0], found, context, lost, 4096) == b"found"
 
 
-def test_a_keystream_is_not_followed_without_bound():
+def test_a_keystream_is_not_generated_beyond_its_limit():
     _, reader = pair((0x0301, 0x0005, False))
     assert reader.reopen(APPLICATION_DATA, 0x0301, bytes(100), b"", limits.MAX_RESYNC_KEYSTREAM + 1, 4096) is None
 
@@ -230,13 +230,13 @@ WRONG_PADDING = pytest.mark.parametrize(
 
 
 @WRONG_PADDING
-def test_a_right_mac_does_not_excuse_wrong_padding(case):
+def test_wrong_padding_is_refused_even_with_a_right_mac(case):
     writer, reader = pair(case, padding=1, wrong_padding=True)
     assert reader.open(APPLICATION_DATA, case[0], writer.fragment(APPLICATION_DATA, b"data")) is None
 
 
 @WRONG_PADDING
-def test_a_right_mac_does_not_excuse_wrong_padding_after_a_gap(case):
+def test_wrong_padding_after_a_gap_is_refused_even_with_a_right_mac(case):
     writer, reader = pair(case, padding=1, wrong_padding=True)
     lost, context = lose(writer, [100])
     found = writer.fragment(APPLICATION_DATA, b"found")
@@ -262,13 +262,13 @@ def test_ssl_3_allows_no_whole_block_of_padding_after_a_gap_either():
         (0x0304, 0x1301), (0x0002, 0x0004),
     ],
 )  # fmt: skip
-def test_what_cannot_be_opened_says_so(version, value):
+def test_an_unsupported_suite_is_refused_by_name(version, value):
     keys, _ = epoch_keys(0x0303, suite(0x002F), bytes(48), bytes(32), bytes(32))
     with pytest.raises(UnsupportedSuite, match=suite(value).name):
         protection(version, suite(value), keys)
 
 
-def test_the_null_suite_of_every_connections_beginning_passes_bytes_through():
+def test_the_null_suite_passes_bytes_through():
     _, reader = pair((0x0303, 0x0000, False))
     assert reader.open(22, 0x0301, b"hello") == b"hello"
     assert reader.sequence == 1

@@ -1,4 +1,4 @@
-"""Sessions remembered: by id for their server, by ticket for anybody, and not for ever."""
+"""Sessions remembered by id for their server and by ticket for any server, up to a limit."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def test_a_session_id_belongs_to_its_server():
     assert cache.by_id("two", b"id") is None
 
 
-def test_an_empty_id_or_ticket_is_no_session():
+def test_an_empty_id_or_ticket_identifies_no_session():
     cache = SessionCache()
     cache.store_id("one", b"", KNOWN)
     cache.store_ticket(b"", KNOWN)
     assert cache.by_id("one", b"") is cache.by_ticket(b"") is None
 
 
-def test_a_known_session_is_not_replaced_by_an_opaque_one():
+def test_a_session_with_a_known_secret_is_not_replaced_by_one_without():
     cache = SessionCache()
     cache.store_ticket(b"t", KNOWN)
     cache.store_ticket(b"t", OPAQUE)
     assert cache.by_ticket(b"t") is KNOWN
 
 
-def test_the_longest_unused_session_is_forgotten_first():
+def test_the_least_recently_used_session_is_dropped_first():
     cache = SessionCache(limit=2)
     for ticket in (b"1", b"2"):
         cache.store_ticket(ticket, KNOWN)
@@ -46,7 +46,7 @@ def test_the_longest_unused_session_is_forgotten_first():
     assert cache.by_ticket(b"1") is cache.by_ticket(b"3") is KNOWN
 
 
-def test_merged_caches_know_what_either_knew():
+def test_a_merged_cache_has_the_sessions_of_both():
     one, two = SessionCache(), SessionCache()
     one.store_ticket(b"1", KNOWN)
     two.store_ticket(b"2", KNOWN)
@@ -54,13 +54,13 @@ def test_merged_caches_know_what_either_knew():
     assert one.by_ticket(b"1") is one.by_ticket(b"2") is KNOWN
 
 
-def test_secrets_show_in_no_repr():
+def test_no_repr_shows_the_secret_of_a_session():
     assert "mmm" not in repr(KNOWN)
 
 
 @pytest.mark.parametrize("tickets", [True, False])
 @pytest.mark.parametrize("version", [0x0301, 0x0303])
-def test_a_session_resumed_on_another_connection_is_opened(version, tickets):
+def test_a_session_resumed_on_another_connection_is_decrypted(version, tickets):
     peer = TlsPeer(version, tickets=tickets)
     cache = SessionCache()
     first = run(peer.record(SMALL_SCRIPT).flights, cache=cache)
@@ -75,7 +75,7 @@ def test_a_session_resumed_on_another_connection_is_opened(version, tickets):
     assert done.what.verified
 
 
-def test_a_resumed_session_whose_origin_was_not_seen_says_so():
+def test_a_resumed_session_whose_origin_was_not_seen_has_this_as_its_reason():
     peer = TlsPeer()
     peer.record(SMALL_SCRIPT)
     outcome = run(peer.record(SMALL_SCRIPT, resume=True).flights)
@@ -83,14 +83,14 @@ def test_a_resumed_session_whose_origin_was_not_seen_says_so():
     assert outcome.plaintext == (b"", b"")
 
 
-def test_a_resumed_session_whose_origin_was_opaque_has_its_reason():
+def test_a_resumed_session_has_the_reason_of_its_undecrypted_origin():
     peer, cache, nothing = TlsPeer(), SessionCache(), KeyRing()
     run(peer.record(SMALL_SCRIPT).flights, nothing, cache=cache)
     outcome = run(peer.record(SMALL_SCRIPT, resume=True).flights, nothing, cache=cache)
     assert outcome.verdict(keys=False)[:2] == ("opaque", "no-key")
 
 
-def test_a_key_log_opens_a_resumed_session_without_its_origin():
+def test_a_key_log_decrypts_a_resumed_session_without_its_origin():
     peer = TlsPeer(ciphers="ECDHE-RSA-AES128-GCM-SHA256")
     peer.record(SMALL_SCRIPT)
     recording = peer.record(SMALL_SCRIPT, resume=True)
@@ -114,7 +114,7 @@ def test_a_ticket_is_accepted_with_and_without_an_echo_of_the_made_up_id(echo):
     assert run(third.flights, cache=cache).plaintext[1] == b"again"
 
 
-def test_a_ticket_that_came_encrypted_resumes_on_another_connection():
+def test_a_ticket_sent_encrypted_resumes_its_session_on_another_connection():
     cache = SessionCache()
     first = TlsScript().full()
     first.full(ticket=b"in the dark")

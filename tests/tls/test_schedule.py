@@ -1,4 +1,4 @@
-"""From premaster secret to keys and Finished: known answers, another implementation, and real handshakes."""
+"""From premaster secret to keys and Finished, checked by known answers, another implementation and real handshakes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_master_secret_is_bound_to_both_randoms():
     assert len(results) == 9
 
 
-def test_the_key_block_is_cut_in_the_order_of_the_rfc():
+def test_the_key_block_is_divided_in_the_order_of_the_rfc():
     master, client, server = b"m" * 48, b"c" * 32, b"s" * 32
     block = bytes(PRF(master, b"key expansion", server + client, 2 * (20 + 16 + 16)))
     client_keys, server_keys = epoch_keys(0x0301, suite(0x002F), master, client, server)
@@ -98,7 +98,7 @@ def test_the_key_block_is_cut_in_the_order_of_the_rfc():
         (0x0300, 0x0004, (16, 16, 0)),
         (0x0300, 0x000A, (20, 24, 8)),
         (0x0301, 0x0035, (20, 32, 16)),
-        (0x0302, 0x0035, (20, 32, 0)),  # RFC 4346: the IV stands in the record
+        (0x0302, 0x0035, (20, 32, 0)),  # RFC 4346: each record carries the IV
         (0x0303, 0x003D, (32, 32, 0)),
         (0x0303, 0x009C, (0, 16, 4)),
         (0x0303, 0xCCA8, (0, 32, 12)),
@@ -111,12 +111,12 @@ def test_keys_have_the_sizes_of_suite_and_version(version, value, sizes):
 
 
 @pytest.mark.parametrize("value", [0xC0FE, 0xC050])
-def test_a_suite_that_cannot_be_opened_is_named(value):
+def test_epoch_keys_refuses_an_unsupported_suite_by_name(value):
     with pytest.raises(UnsupportedSuite, match=suite(value).name):
         epoch_keys(0x0303, suite(value), bytes(48), bytes(32), bytes(32))
 
 
-def test_keys_never_show_themselves():
+def test_no_repr_shows_keys():
     assert repr(EpochKeys(b"m", b"k", b"i")) == "EpochKeys(...)"
 
 
@@ -237,7 +237,7 @@ def test_extended_master_secret_and_encrypt_then_mac_in_all_combinations(version
         (0x0303, "null", "md5"), (0x0303, "3des", "sha"), (0x0303, "aes128ccm_8", "aead"),
     ],
 )  # fmt: skip
-def test_a_real_handshake_of_what_openssl_no_longer_speaks(version, cipher, mac):
+def test_a_real_handshake_with_a_suite_that_openssl_dropped_finishes_as_computed(version, cipher, mac):
     walk = check(record_tlslite(version, cipher, mac, SCRIPT))
     assert walk.version == version
 

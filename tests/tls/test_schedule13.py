@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.protection.tls13 import inner_protection
+from easpcap.tls.protection.tls13 import tls13_protection
 from easpcap.tls.secrets.schedule13 import finished_contents, next_secret, traffic_keys
 from easpcap.tls.suites.suite import suite
 from tests.support import rfc8448
@@ -16,12 +16,12 @@ AES_128 = suite(0x1301)
 
 
 @pytest.mark.parametrize("label", list(rfc8448.SECRETS))
-def test_keys_under_the_secrets_of_the_rfc(label):
+def test_the_traffic_keys_are_those_of_rfc_8448(label):
     keys = traffic_keys(AES_128, bytes.fromhex(rfc8448.SECRETS[label]))
     assert (keys.key.hex(), keys.iv.hex()) == rfc8448.KEYS[label]
 
 
-def test_the_clients_finished_of_the_rfc():
+def test_the_client_finished_is_that_of_rfc_8448():
     secret = bytes.fromhex(rfc8448.SECRETS["CLIENT_HANDSHAKE_TRAFFIC_SECRET"])
     contents = finished_contents(AES_128, secret, bytes.fromhex(rfc8448.TRANSCRIPT_HASH))
     assert contents.hex() == rfc8448.CLIENT_FINISHED
@@ -29,7 +29,7 @@ def test_the_clients_finished_of_the_rfc():
 
 @pytest.mark.parametrize("draft", [0, 18, 19, 20, 28])
 @pytest.mark.parametrize("value", [0x1301, 0x1302])
-def test_the_secret_behind_a_key_update_and_keys_are_those_of_hkdf(value, draft):
+def test_the_secret_after_a_key_update_is_derived_with_hkdf(value, draft):
     script = Tls13Script(value, draft=draft)
     secret = script.secrets["CLIENT_TRAFFIC_SECRET_0"]
     label = b"application traffic secret" if draft in {18, 19} else b"traffic upd"
@@ -39,7 +39,7 @@ def test_the_secret_behind_a_key_update_and_keys_are_those_of_hkdf(value, draft)
 
 
 @pytest.mark.parametrize("step", [0, 1])
-def test_the_whole_trace_of_the_rfc_is_read(step):
+def test_the_whole_trace_of_rfc_8448_is_decrypted(step):
     outcome = run(rfc8448.FLIGHTS, ring_with_log(rfc8448.key_log()), step=step)
     assert outcome.plaintext == (rfc8448.PAYLOAD, rfc8448.PAYLOAD)
     assert outcome.codes == []
@@ -54,12 +54,12 @@ def records_of(script, direction):
 
 
 def protection(script, direction=TO_SERVER):
-    return inner_protection(suite(script.suite), script.present[direction], script.draft)
+    return tls13_protection(suite(script.suite), script.present[direction], script.draft)
 
 
 @pytest.mark.parametrize("draft", [0, 18, 25])
 @pytest.mark.parametrize("value", list(SUITES))
-def test_every_suite_is_opened_and_a_changed_byte_is_not(value, draft):
+def test_every_suite_is_decrypted_but_not_a_record_with_a_changed_byte(value, draft):
     script = Tls13Script(value, draft=draft)
     script.under(TO_SERVER, script.secrets["CLIENT_TRAFFIC_SECRET_0"])
     script.data(TO_SERVER, b"first")
@@ -90,7 +90,7 @@ def test_padding_hides_neither_type_nor_content(padding):
     assert reading.other_content[0] == 22
 
 
-def test_a_record_of_nothing_but_padding_is_no_record():
+def test_a_record_of_padding_only_gives_no_content():
     script = Tls13Script()
     script.under(TO_SERVER, script.secrets["CLIENT_TRAFFIC_SECRET_0"])
     script.padding = 9
@@ -109,7 +109,7 @@ def test_a_fragment_shorter_than_its_tag_is_not_opened(size):
     assert reading.sequence == 1
 
 
-def test_a_record_behind_lost_ones_is_found_by_its_number():
+def test_a_record_after_lost_ones_is_found_by_its_sequence_number():
     script = Tls13Script()
     script.under(TO_SERVER, script.secrets["CLIENT_TRAFFIC_SECRET_0"])
     for number in range(5):

@@ -1,4 +1,4 @@
-"""What the number of a cipher suite says."""
+"""What the value of a cipher suite says about it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from easpcap.tls.suites.suite import CIPHERS, EXPORT_KEYS, MAC_SIZES, suite
         (0xC050, "TLS_RSA_WITH_ARIA_128_GCM_SHA256", "RSA", "ARIA_128_GCM", "AEAD", "sha256"),
     ],
 )
-def test_a_name_is_taken_apart(value, name, key_exchange, cipher, mac, prf_hash):
+def test_a_suite_name_is_split_into_its_parts(value, name, key_exchange, cipher, mac, prf_hash):
     found = suite(value)
     assert (found.value, found.name) == (value, name)
     assert (found.key_exchange, found.cipher, found.mac, found.prf_hash) == (key_exchange, cipher, mac, prf_hash)
@@ -44,16 +44,16 @@ def test_an_unknown_value_keeps_its_number_as_name(value):
     assert not found.rsa_key_transport
 
 
-def test_every_value_has_an_answer():
+def test_every_value_gives_a_suite():
     assert all(suite(value).value == value for value in range(0x10000))
 
 
-def test_a_signalling_value_is_no_suite():
+def test_a_signalling_value_is_not_decryptable():
     assert suite(0x00FF).name == "TLS_EMPTY_RENEGOTIATION_INFO_SCSV"
     assert not suite(0x00FF).decryptable
 
 
-def test_only_rsa_key_transport_can_be_opened_by_a_private_key_alone():
+def test_only_rsa_key_transport_can_be_decrypted_with_a_private_key_alone():
     opened = {found.name.partition("_WITH_")[0] for found in map(suite, REGISTERED) if found.rsa_key_transport}
     assert opened == {"TLS_RSA", "TLS_RSA_EXPORT"}
 

@@ -1,4 +1,4 @@
-"""The handshake messages that TLS 1.3 encrypts (RFC 8446 section 4): what each one says."""
+"""Reads the handshake messages that TLS 1.3 encrypts (RFC 8446 section 4)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     HandshakeEvents = list[Seen | Anomaly]
 
-#: The epochs of a direction, in their order; the last one has generations.
+#: The epochs of a direction, in their order. Each KeyUpdate starts a new generation of the last one.
 EARLY, HANDSHAKE, APPLICATION = range(3)
 
 _ZLIB: Final = 1  # RFC 8879 section 3
 
 
 class CertificateList(NamedTuple):
-    """A Certificate message: the context names the request that it answers; empty in the first handshake."""
+    """A Certificate message. ``context`` identifies the request that it answers; it is empty in the first handshake."""
 
     context: bytes
     certificates: list[bytes]
@@ -52,7 +52,7 @@ def parse_certificate_list(body: bytes) -> CertificateList:
 
 
 def expand_certificate(body: bytes) -> bytes | None:
-    """The Certificate in a CompressedCertificate (RFC 8879 section 4); None where it is not zlib's."""
+    """The Certificate in a CompressedCertificate (RFC 8879 section 4); None if the algorithm is not zlib."""
     reader = Reader(body)
     algorithm, size, compressed = reader.uint(2), reader.uint(3), reader.vector(3)
     if algorithm != _ZLIB:
@@ -62,7 +62,7 @@ def expand_certificate(body: bytes) -> bytes | None:
     except zlib.error as error:
         raise DecodeError(str(error)) from error
     if len(expanded) != size:
-        msg = f"a certificate of {size} bytes expands to {len(expanded)}"
+        msg = f"a certificate declared as {size} bytes expands to {len(expanded)}"
         raise DecodeError(msg)
     return expanded
 
@@ -70,7 +70,7 @@ def expand_certificate(body: bytes) -> bytes | None:
 class EncryptedHandshake13:
     """Reads the encrypted messages of one connection.
 
-    ``early_accepted``: whether the server took the client's early data; None while that is not known.
+    ``early_accepted``: whether the server accepted the client's early data; None while that is not known.
     """
 
     __slots__ = ("_finder", "_secrets", "_summary", "early_accepted", "negotiation")
@@ -83,12 +83,12 @@ class EncryptedHandshake13:
         self._secrets: tuple[bytes | None, bytes | None] = (None, None)
 
     def begin(self, negotiation: Negotiation, secrets: tuple[bytes | None, bytes | None]) -> None:
-        """The ServerHello came; ``secrets`` are the handshake traffic secrets by direction."""
+        """Take over what the ServerHello agreed; ``secrets`` are the handshake traffic secrets by direction."""
         self.negotiation = negotiation
         self._secrets = secrets
 
     def take(self, message: Message, place: Place, epoch: int) -> HandshakeEvents:
-        """One message, read under the keys of ``epoch``."""
+        """Process one message that was decrypted with the keys of ``epoch``."""
         negotiation = self.negotiation
         action = self._ACTIONS.get((place.direction, epoch == APPLICATION, message.message_type))
         name = cp.MESSAGE_NAMES.get(message.message_type, f"handshake message of type {message.message_type}")
@@ -98,12 +98,12 @@ class EncryptedHandshake13:
         try:
             events = action(self, negotiation, message, place)
         except DecodeError as error:
-            events = [place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}")]
+            events = [place.anomaly("tls-broken-message", f"the {name} cannot be read: {error}")]
         if epoch != APPLICATION:
             negotiation.record(message)
         return events
 
-    def _pass(self, _negotiation: Negotiation, _message: Message, _place: Place) -> HandshakeEvents:
+    def _ignore(self, _negotiation: Negotiation, _message: Message, _place: Place) -> HandshakeEvents:
         return []
 
     def _extensions(self, _negotiation: Negotiation, message: Message, _place: Place) -> HandshakeEvents:
@@ -124,7 +124,7 @@ class EncryptedHandshake13:
         certificates = _certificates(message)
         if certificates:
             negotiation.certificate = certificates[0]
-            negotiation.key_fits = self._finder.fits(certificates[0])
+            negotiation.key_fits = self._finder.has_key_for(certificates[0])
             self._summary.server_certificate = self._summary.server_certificate or certificates[0]
         count = None if certificates is None else len(certificates)
         return [place.seen(facts.ServerCertificate(count))]
@@ -138,11 +138,11 @@ class EncryptedHandshake13:
     def _finished(self, negotiation: Negotiation, message: Message, place: Place) -> HandshakeEvents:
         events: HandshakeEvents = []
         if self._verify(negotiation, message, place.direction) is False:
-            detail = "the Finished does not fit the handshake messages before it"
+            detail = "the Finished does not match the handshake messages before it"
             events.append(place.anomaly("tls-finished-mismatch", detail))
         negotiation.finished[place.direction] = True
         if place.direction == TO_SERVER:
-            negotiation.break_transcript()  # not asked for any more
+            negotiation.break_transcript()  # no later Finished is verified
             done = facts.HandshakeDone(
                 negotiation.number,
                 abbreviated=self._summary.resumed is not None,
@@ -153,7 +153,7 @@ class EncryptedHandshake13:
         return events
 
     def _verify(self, negotiation: Negotiation, message: Message, direction: int) -> bool | None:
-        """Whether a Finished fits the transcript; None where that cannot be known."""
+        """Whether a Finished matches the transcript; None if the secret or a message is missing."""
         agreement, secret = negotiation.agreement, self._secrets[direction]
         if agreement is None or secret is None or not negotiation.intact:
             return None
@@ -178,26 +178,26 @@ class EncryptedHandshake13:
         (TO_CLIENT, False, cp.CERTIFICATE_REQUEST): _certificate_request,
         (TO_CLIENT, False, cp.CERTIFICATE): _server_certificate,
         (TO_CLIENT, False, cp.COMPRESSED_CERTIFICATE): _server_certificate,
-        (TO_CLIENT, False, cp.CERTIFICATE_VERIFY): _pass,
+        (TO_CLIENT, False, cp.CERTIFICATE_VERIFY): _ignore,
         (TO_CLIENT, False, cp.FINISHED): _finished,
-        (TO_SERVER, False, cp.END_OF_EARLY_DATA): _pass,
+        (TO_SERVER, False, cp.END_OF_EARLY_DATA): _ignore,
         (TO_SERVER, False, cp.CERTIFICATE): _client_certificate,
         (TO_SERVER, False, cp.COMPRESSED_CERTIFICATE): _client_certificate,
-        (TO_SERVER, False, cp.CERTIFICATE_VERIFY): _pass,
+        (TO_SERVER, False, cp.CERTIFICATE_VERIFY): _ignore,
         (TO_SERVER, False, cp.FINISHED): _finished,
-        (TO_CLIENT, True, cp.NEW_SESSION_TICKET): _pass,
+        (TO_CLIENT, True, cp.NEW_SESSION_TICKET): _ignore,
         (TO_CLIENT, True, cp.CERTIFICATE_REQUEST): _late_request,
-        (TO_CLIENT, True, cp.KEY_UPDATE): _pass,
+        (TO_CLIENT, True, cp.KEY_UPDATE): _ignore,
         (TO_SERVER, True, cp.CERTIFICATE): _client_certificate,
         (TO_SERVER, True, cp.COMPRESSED_CERTIFICATE): _client_certificate,
-        (TO_SERVER, True, cp.CERTIFICATE_VERIFY): _pass,
+        (TO_SERVER, True, cp.CERTIFICATE_VERIFY): _ignore,
         (TO_SERVER, True, cp.FINISHED): _late_finished,
-        (TO_SERVER, True, cp.KEY_UPDATE): _pass,
+        (TO_SERVER, True, cp.KEY_UPDATE): _ignore,
     }
 
 
 def _certificates(message: Message) -> list[bytes] | None:
-    """The certificates in a message, compressed or not; None where they cannot be expanded here."""
+    """The certificates in a message, compressed or not; None if the compression algorithm is not supported."""
     body: bytes | None = message.body
     if message.message_type == cp.COMPRESSED_CERTIFICATE:
         body = expand_certificate(message.body)

@@ -23,10 +23,7 @@ _extension_header: Final = Struct(">HH").unpack_from  # type and length
 
 
 def parse_extensions(reader: Reader) -> Extensions:
-    """The extensions at the end of a hello by type, the first of each (RFC 5246 section 7.4.1.4).
-
-    Old hellos have none.
-    """
+    """The extensions of a hello by type (RFC 5246 section 7.4.1.4): the first of each type; none in old hellos."""
     extensions: Extensions = {}
     if len(reader) < 2:
         return extensions
@@ -38,7 +35,7 @@ def parse_extensions(reader: Reader) -> Extensions:
         at = start + length
         extensions.setdefault(kind, block[start:at])
     if at != size:
-        msg = f"an extension ends {abs(size - at)} bytes off the end of its block"
+        msg = f"the last extension ends {abs(size - at)} bytes away from the end of its block"
         raise DecodeError(msg)
     return extensions
 
@@ -62,12 +59,12 @@ def draft_of(version: int) -> int:
 
 
 def offered_versions(extensions: Extensions) -> list[int]:
-    """The versions a client offers (RFC 8446 section 4.2.1); none from a client of TLS 1.2 or less."""
+    """The versions a client offers (RFC 8446 section 4.2.1); empty if it offers TLS 1.2 or lower only."""
     listed = extensions.get(SUPPORTED_VERSIONS, b"")[1:]
     return [int.from_bytes(listed[at : at + 2], "big") for at in range(0, len(listed) - 1, 2)]
 
 
 def chosen_version(extensions: Extensions) -> int | None:
-    """The version a TLS 1.3 server chose (RFC 8446 section 4.2.1), None from a server of TLS 1.2 or less."""
+    """The version a TLS 1.3 server chose (RFC 8446 section 4.2.1); None from a server of TLS 1.2 or lower."""
     data = extensions.get(SUPPORTED_VERSIONS)
     return int.from_bytes(data, "big") if data and len(data) == 2 else None

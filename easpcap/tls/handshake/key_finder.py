@@ -1,4 +1,4 @@
-"""Finds the master secrets that may belong to a handshake. Its first encrypted record proves which one it is."""
+"""Finds the master secrets that may belong to a handshake. Its first encrypted record proves the right one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from easpcap.tls.secrets.keyring import KeyRing
     from easpcap.tls.secrets.session_cache import SessionCache
 
-#: Labels of the secrets that open a TLS 1.3 connection (RFC 9850), without that of early data.
+#: Labels of the secrets that decrypt a TLS 1.3 connection (RFC 9850), except its early data.
 TRAFFIC_SECRETS: Final = (
     "CLIENT_TRAFFIC_SECRET_0",
     "SERVER_TRAFFIC_SECRET_0",
@@ -28,7 +28,7 @@ TRAFFIC_SECRETS: Final = (
 
 
 class KeyFinder:
-    """Searches the keys given, and the sessions seen on all connections, for one connection."""
+    """Searches the given keys, and the sessions seen on all connections, for the secrets of one connection."""
 
     __slots__ = ("_cache", "_keyring", "_server")
 
@@ -37,20 +37,20 @@ class KeyFinder:
         self._cache = cache
         self._server = server
 
-    def fits(self, certificate: bytes) -> bool:
-        """Whether a private key given belongs to this certificate."""
+    def has_key_for(self, certificate: bytes) -> bool:
+        """Whether one of the given private keys belongs to this certificate (DER)."""
         return self._keyring.source_for_certificate(certificate) is not None
 
-    def logged(self, client_random: bytes) -> bool:
-        """Whether the key logs know this TLS 1.3 connection."""
+    def has_traffic_secret(self, client_random: bytes) -> bool:
+        """Whether the key logs have a secret of TRAFFIC_SECRETS for this TLS 1.3 connection."""
         return any(self._keyring.secrets(client_random, label) is not None for label in TRAFFIC_SECRETS)
 
     def traffic_secret(self, client_random: bytes, label: str) -> tuple[bytes, int] | None:
-        """A secret of TLS 1.3 by its label (RFC 9850), and its source."""
+        """The TLS 1.3 secret with this label (RFC 9850), and the number of the key log it came from."""
         return self._keyring.secrets(client_random, label)
 
-    def by_key_exchange(self, negotiation: Negotiation, body: bytes) -> None:
-        """Add the master secrets that a ClientKeyExchange gives; it is already part of the transcript."""
+    def find_by_key_exchange(self, negotiation: Negotiation, body: bytes) -> None:
+        """Add the candidates that a ClientKeyExchange gives; the transcript must already contain the message."""
         self._by_key_log(negotiation)
         agreement = negotiation.agreement
         if agreement is None or negotiation.candidates or agreement.version >= TLS13:
@@ -68,24 +68,27 @@ class KeyFinder:
             negotiation.candidates.append(Candidate(master, source))
 
     def _premasters(self, negotiation: Negotiation, encrypted: bytes) -> list[tuple[bytes, int]]:
-        """What the premaster secret may be; ``encrypted`` only means something where the client encrypted it."""
+        """The possible premaster secrets; ``encrypted`` is used only if the client encrypts the premaster secret."""
         agreement, ring = negotiation.agreement, self._keyring
         logged = ring.premaster_by_random(agreement.client_random) if agreement and agreement.client_random else None
         if logged is not None:
             return [logged]
-        if negotiation.opened_by_private_key:
+        if negotiation.private_key_suffices:
             return ring.premasters(encrypted, negotiation.certificate)
         rsa = agreement is not None and agreement.suite.rsa_key_transport
         return ring.logged_premasters(encrypted) if rsa else []
 
-    def by_resumption(self, negotiation: Negotiation) -> str | None:
-        """Find the session that an abbreviated handshake resumes; returns how it was resumed (None: not known)."""
+    def find_by_resumption(self, negotiation: Negotiation) -> str | None:
+        """Add the candidates of the session that an abbreviated handshake resumes.
+
+        Returns how it was resumed: "ticket", "session-id", or None if that is not known.
+        """
         negotiation.abbreviated = True
         self._by_key_log(negotiation)
         hello = negotiation.client_hello
         if hello is None:
             return None
-        # RFC 5077 section 3.4: a client with a ticket makes up an id; the server echoes it if it accepts the ticket.
+        # RFC 5077 section 3.4: a client with a ticket invents an id; a server that accepts the ticket echoes it.
         echoed = hello.session_id if hello.session_id == negotiation.session_id else b""
         by_id = self._cache.by_id(self._server, echoed)
         by_ticket = self._cache.by_ticket(hello.ticket)
@@ -108,7 +111,7 @@ class KeyFinder:
         negotiation.candidates += [Candidate(*secret) for secret in found if secret]
 
     def remember(self, negotiation: Negotiation) -> None:
-        """Keep the session for connections that resume it: its master secret, or the reason why it is not known."""
+        """Store the session for connections that resume it: its master secret, or the reason why it is unknown."""
         proven = negotiation.proven
         if proven is not None and proven.master:
             origin = Origin(proven.master, proven.source, None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class HandshakeMachine:
-    """The handshakes of a connection, one after the other; ``negotiation`` is the present or latest one."""
+    """The handshakes of a connection, one after the other; ``negotiation`` is the current or latest one."""
 
     __slots__ = ("_finder", "_summary", "negotiation", "retrying", "state")
 
@@ -39,15 +39,15 @@ class HandshakeMachine:
         self._summary = summary
 
     @property
-    def hidden(self) -> bool:
-        """Whether this is TLS 1.3 and its ServerHello has passed."""
-        return self.state is State.HIDDEN
+    def is_tls13(self) -> bool:
+        """Whether a ServerHello has chosen TLS 1.3."""
+        return self.state is State.TLS13
 
     def is_compatibility_ccs(self, direction: int) -> bool:
-        """Whether a ChangeCipherSpec is one of TLS 1.3 here, which only middleboxes want (RFC 8446 appendix D.4)."""
+        """Whether a ChangeCipherSpec here is the one TLS 1.3 sends only for middleboxes (RFC 8446 appendix D.4)."""
         hello = self.negotiation.client_hello
         before_answer = self.state is State.HELLO_SENT and direction == TO_SERVER and hello is not None
-        return self.hidden or (before_answer and hello is not None and ext.SUPPORTED_VERSIONS in hello.extensions)
+        return self.is_tls13 or (before_answer and hello is not None and ext.SUPPORTED_VERSIONS in hello.extensions)
 
     @property
     def busy(self) -> bool:
@@ -55,7 +55,7 @@ class HandshakeMachine:
         return self.state not in (State.START, State.ESTABLISHED)
 
     def take(self, message: Message, place: Place) -> HandshakeEvents:
-        """One handshake message in the order of the connection."""
+        """Process the next handshake message of the connection."""
         events = self._advance(message.message_type, place)
         action = self._ACTIONS.get((place.direction, message.message_type))
         try:
@@ -65,45 +65,45 @@ class HandshakeMachine:
                 events += action(self, message, place)
         except DecodeError as error:
             name = cp.MESSAGE_NAMES.get(message.message_type, "handshake message")
-            events.append(place.anomaly("tls-broken-message", f"a {name} that cannot be read: {error}"))
+            events.append(place.anomaly("tls-broken-message", f"the {name} cannot be read: {error}"))
             self.negotiation.record(message)
         return events
 
     def take_ssl2_hello(self, body: bytes, place: Place) -> HandshakeEvents:
-        """A ClientHello in SSLv2 format; the transcript has it without its record header (RFC 5246 appendix E.2)."""
+        """Process a ClientHello in SSLv2 format; the transcript omits its record header (RFC 5246 appendix E.2)."""
         events = self._advance(cp.CLIENT_HELLO, place)
         message = Message(cp.CLIENT_HELLO, body, place.offset, place.end)
         return events + self._begin(hs.parse_ssl2_client_hello(body), message, place)
 
     def change_cipher_spec(self, place: Place) -> HandshakeEvents:
-        """A ChangeCipherSpec: from here on this direction is under the keys of the present negotiation."""
+        """Process a ChangeCipherSpec: from here on this direction uses the keys of the current negotiation."""
         events = self._advance(CHANGE_CIPHER_SPEC, place)
         events.append(place.seen(facts.ChangeCipherSpec()))
         self.negotiation.changed[place.direction] = True
         return events
 
-    def take_hidden(self, place: Place) -> HandshakeEvents:
-        """The first handshake record under keys that were not found: it holds the Finished (RFC 5246 section 7.4.9)."""
+    def take_undecrypted_finished(self, place: Place) -> HandshakeEvents:
+        """Process the first handshake record that was not decrypted: it is the Finished (RFC 5246 section 7.4.9)."""
         self._advance(cp.FINISHED, place)
         return self._finish(place)
 
     def take_alert(self, level: int, description: int, place: Place) -> HandshakeEvents:
-        """An alert; a handshake that is refused is over, and the connection goes on as before."""
+        """Process an alert. A refused renegotiation is over, and the connection continues with its old keys."""
         alert = facts.CloseNotify() if description == facts.CLOSE_NOTIFY else facts.Alert(level, description)
         events: HandshakeEvents = [place.seen(alert)]
-        if description == facts.NO_RENEGOTIATION and self.negotiation.renegotiation and self.busy and not self.hidden:
+        if description == facts.NO_RENEGOTIATION and self.negotiation.renegotiation and self.busy and not self.is_tls13:
             self.state = State.ESTABLISHED
         elif description == facts.NO_CERTIFICATE and place.direction == TO_SERVER and level != facts.FATAL:
             events.append(self._certificates_presented(0, place))  # RFC 6101 section 5.6.6
         return events
 
     def lose(self) -> None:
-        """Bytes are missing: messages of a handshake under way may be among them."""
+        """Note that bytes are missing, which may contain messages of the current handshake."""
         if self.busy:
             self.negotiation.break_transcript()
 
     def _advance(self, message_type: int, place: Place) -> HandshakeEvents:
-        """Go on to the next state. A message that has no place here is an anomaly and does not change the state."""
+        """Go to the next state. An unexpected message is an anomaly and does not change the state."""
         state = TRANSITIONS.get((self.state, place.direction, message_type))
         if state is None:
             name = cp.MESSAGE_NAMES.get(message_type, f"handshake message of type {message_type}")
@@ -112,7 +112,7 @@ class HandshakeMachine:
             return [place.anomaly("tls-unexpected-message", detail)]
         self.state = state
         if state in RESUMING and not self.negotiation.abbreviated:
-            resumed = self._finder.by_resumption(self.negotiation)
+            resumed = self._finder.find_by_resumption(self.negotiation)
             if self.negotiation.number == 0:
                 self._summary.resumed = resumed
         return []
@@ -122,7 +122,7 @@ class HandshakeMachine:
         return [place.seen(facts.HelloRequest())]
 
     def _client_hello(self, message: Message, place: Place) -> HandshakeEvents:
-        if self.hidden:  # the second one, after a HelloRetryRequest
+        if self.is_tls13:  # the second one, after a HelloRetryRequest
             self.negotiation.record(message)
             return []
         return self._begin(hs.parse_client_hello(message.body), message, place)
@@ -131,7 +131,7 @@ class HandshakeMachine:
         summary = self._summary
         renegotiation = summary.server_hello_seen or place.encrypted
         summary.client_hello_seen = True
-        self.state = State.HELLO_SENT  # also where it had no place: a new handshake begins
+        self.state = State.HELLO_SENT  # even if it was unexpected: a new handshake begins
         self.negotiation = Negotiation(summary.handshakes, renegotiation=renegotiation)
         self.negotiation.client_hello = hello
         self.negotiation.record(message)
@@ -142,18 +142,20 @@ class HandshakeMachine:
 
     def _server_hello(self, message: Message, place: Place) -> HandshakeEvents:
         hello, summary = hs.parse_server_hello(message.body), self._summary
-        if self.state is not State.SERVER_CHOSE and not self.hidden:  # the ClientHello was not seen
+        if self.state is not State.SERVER_CHOSE and not self.is_tls13:  # the ClientHello was not seen
             self.negotiation = Negotiation(summary.handshakes, renegotiation=summary.server_hello_seen)
             self.negotiation.break_transcript()
             self.state = State.SERVER_CHOSE
         agreement = self.negotiation.agree(hello)
         if hello.is_retry:
-            self.negotiation.fold_transcript()
+            self.negotiation.hash_first_hello()
         self.negotiation.record(message)
         if not summary.server_hello_seen:
             summary.server_hello_seen = True
             summary.version, summary.suite = agreement.version, agreement.suite
-        summary.handshakes += not self.hidden  # the ServerHello after a HelloRetryRequest is of the same handshake
+        summary.handshakes += (
+            not self.is_tls13
+        )  # the ServerHello after a HelloRetryRequest belongs to the same handshake
         if agreement.version >= cp.TLS13:
             self._enter_tls13(hello, agreement.client_random)
         what = facts.ServerHello(agreement.version, agreement.suite.name, hello.is_retry)
@@ -164,10 +166,10 @@ class HandshakeMachine:
 
     def _enter_tls13(self, hello: ServerHello, client_random: bytes | None) -> None:
         """Everything after this hello is encrypted; only a HelloRetryRequest is followed by hellos."""
-        self.state = State.HIDDEN
+        self.state = State.TLS13
         self.retrying = hello.is_retry
         self._summary.resumed = "psk" if ext.PRE_SHARED_KEY in hello.extensions else None
-        if client_random is None or not self._finder.logged(client_random):
+        if client_random is None or not self._finder.has_traffic_secret(client_random):
             self._summary.unopened = self.negotiation
 
     def _server_certificate(self, message: Message, place: Place) -> HandshakeEvents:
@@ -175,7 +177,7 @@ class HandshakeMachine:
         certificates = hs.parse_certificates(message.body)
         if certificates:
             self.negotiation.certificate = certificates[0]
-            self.negotiation.key_fits = self._finder.fits(certificates[0])
+            self.negotiation.key_fits = self._finder.has_key_for(certificates[0])
             self._summary.server_certificate = self._summary.server_certificate or certificates[0]
         return [place.seen(facts.ServerCertificate(len(certificates)))]
 
@@ -211,19 +213,19 @@ class HandshakeMachine:
     def _client_key_exchange(self, message: Message, place: Place) -> HandshakeEvents:
         self.negotiation.record(message)
         self.negotiation.keyed = True
-        self._finder.by_key_exchange(self.negotiation, message.body)
+        self._finder.find_by_key_exchange(self.negotiation, message.body)
         return [place.seen(facts.ClientKeyExchange())]
 
     def _finished(self, message: Message, place: Place) -> HandshakeEvents:
         events: HandshakeEvents = []
         if self.negotiation.verify(place.direction, message.body) is False:
-            detail = "the Finished does not fit the handshake messages before it"
+            detail = "the Finished does not match the handshake messages before it"
             events.append(place.anomaly("tls-finished-mismatch", detail))
         self.negotiation.record(message)
         return events + self._finish(place)
 
     def _finish(self, place: Place) -> HandshakeEvents:
-        """One Finished passed; with the second one the handshake is done."""
+        """Note a Finished; the second one completes the handshake."""
         negotiation = self.negotiation
         already = all(negotiation.finished)
         negotiation.finished[place.direction] = True

@@ -1,4 +1,4 @@
-"""Handshake messages: reading those that matter."""
+"""Parsers of handshake messages: hellos, Certificate, NewSessionTicket, ClientKeyExchange."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easpcap.wire import Reader
 if TYPE_CHECKING:
     from easpcap.tls.handshake.extensions import Extensions
 
-#: The first draft of TLS 1.3 that can be read: before it the keys were derived in another way.
+#: The oldest draft of TLS 1.3 that easpcap can decrypt: earlier ones derive keys differently.
 OLDEST_DRAFT: Final = 18
 
 #: The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3).
@@ -32,12 +32,12 @@ class ClientHello(NamedTuple):
 
     @property
     def ticket(self) -> bytes:
-        """The session ticket offered; empty where none is."""
+        """The session ticket that the client offers; empty if it offers none."""
         return self.extensions.get(ext.SESSION_TICKET, b"")
 
 
 class ServerHello(NamedTuple):
-    """What the server chose (RFC 5246 section 7.4.1.3). ``version`` is the one that holds, also for TLS 1.3."""
+    """What the server chose (RFC 5246 section 7.4.1.3). ``version`` is the negotiated one, also in TLS 1.3."""
 
     version: int
     random: bytes
@@ -45,11 +45,11 @@ class ServerHello(NamedTuple):
     suite: int
     compression: int
     extensions: Extensions
-    draft: int = 0  # of TLS 1.3, where it is one
+    draft: int = 0  # number of the TLS 1.3 draft; 0: no draft
 
     @property
     def is_retry(self) -> bool:
-        """Whether it asks for another ClientHello (RFC 8446 section 4.1.4)."""
+        """Whether this is a HelloRetryRequest (RFC 8446 section 4.1.4)."""
         return self.random == RETRY_RANDOM
 
 

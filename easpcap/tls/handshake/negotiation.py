@@ -1,4 +1,4 @@
-"""One handshake of a connection: what it agreed, the secrets that may belong to it, and whether they proved right."""
+"""One handshake of a connection: what was agreed, which secrets may belong to it, and which one was proven."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Candidate(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """What both hellos agreed on; exists once the ServerHello was seen."""
+    """What both hellos agreed on; known once the ServerHello was seen."""
 
     version: int
     suite: CipherSuite
@@ -47,7 +47,7 @@ class Agreement(NamedTuple):
     server_random: bytes
     encrypt_then_mac: bool
     extended_master: bool
-    draft: int = 0  # of TLS 1.3, where it is one
+    draft: int = 0  # number of the TLS 1.3 draft; 0: no draft
 
 
 class Negotiation:
@@ -83,35 +83,35 @@ class Negotiation:
         self.renegotiation = renegotiation
         self.client_hello: ClientHello | None = None
         self.agreement: Agreement | None = None
-        self.session_id = b""  # the one the server named
-        self.ticket = b""  # the one the server issued in this handshake
+        self.session_id = b""  # chosen by the server
+        self.ticket = b""  # issued by the server in this handshake
         self.certificate: bytes | None = None
         self.ephemeral_key = False  # a ServerKeyExchange was seen
         self.keyed = False  # a ClientKeyExchange was seen
         self.abbreviated = False
         self.origin: Origin | None = None  # of the session that it resumes
         self.candidates: list[Candidate] = []
-        self.key_fits: bool | None = None  # whether a private key given fits the certificate; None: no certificate seen
+        self.key_fits: bool | None = None  # whether a given key belongs to the certificate; None: no certificate seen
         self.proven: Candidate | None = None
-        self.unsupported = False  # secrets are known, but not how such records are opened
-        self.failed = False  # candidates were tried, and none opened the first record
+        self.unsupported = False  # secrets are known, but the cipher suite is not supported
+        self.failed = False  # candidates were tried, and none decrypted the first record
         self.changed = [False, False]
         self.finished = [False, False]
         self.verified = [False, False]
         self._keys: dict[Candidate, tuple[EpochKeys, EpochKeys]] = {}
         self._transcript = bytearray()
-        self.intact = True  # the transcript is whole
+        self.intact = True  # no message is missing in the transcript
 
     @property
-    def opened_by_private_key(self) -> bool:
-        """Whether the server's private key is what opens this handshake.
+    def private_key_suffices(self) -> bool:
+        """Whether the server's private key alone decrypts the premaster secret.
 
-        Not where a ServerKeyExchange brought another RSA key, as export suites do (RFC 2246 section 7.4.3).
+        It does not if a ServerKeyExchange brought another RSA key, as in export suites (RFC 2246 section 7.4.3).
         """
         return self.agreement is not None and self.agreement.suite.rsa_key_transport and not self.ephemeral_key
 
     def agree(self, hello: ServerHello) -> Agreement:
-        """Settle version, suite and randoms by the ServerHello."""
+        """Combine ClientHello and ServerHello into the agreement, and return it."""
         offered = self.client_hello.extensions if self.client_hello else hello.extensions
         self.session_id = hello.session_id
         self.agreement = Agreement(
@@ -127,7 +127,7 @@ class Negotiation:
         return self.agreement
 
     def record(self, message: Message) -> None:
-        """Add a message to the transcript; a HelloRequest belongs to none (RFC 5246 section 7.4.1.1)."""
+        """Add a message to the transcript, unless it is a HelloRequest (RFC 5246 section 7.4.1.1)."""
         if message.message_type == HELLO_REQUEST:
             return
         if len(self._transcript) + len(message.raw) > MAX_TRANSCRIPT_BYTES:
@@ -136,12 +136,12 @@ class Negotiation:
             self._transcript += message.raw
 
     def break_transcript(self) -> None:
-        """Messages are missing: Finished cannot be proven, and no extended master secret be derived."""
+        """Drop the transcript, because a message is missing: no Finished or extended master secret can be computed."""
         self.intact = False
         self._transcript.clear()
 
-    def fold_transcript(self) -> None:
-        """Before a HelloRetryRequest: the ClientHello counts by its hash only (RFC 8446 section 4.4.1)."""
+    def hash_first_hello(self) -> None:
+        """Replace the ClientHello in the transcript by its hash, for a HelloRetryRequest (RFC 8446 section 4.4.1)."""
         if self.agreement is not None and self.intact:
             hashed = hash_state(self.agreement.suite.prf_hash, self.transcript).digest()
             self._transcript[:] = b"\xfe\0\0" + bytes([len(hashed)]) + hashed
@@ -152,7 +152,7 @@ class Negotiation:
         return bytes(self._transcript)
 
     def verify(self, direction: int, contents: bytes) -> bool | None:
-        """Whether a Finished fits the transcript before it; None where that cannot be known."""
+        """Whether a Finished matches the transcript before it; None if the secret or a message is missing."""
         agreement, proven = self.agreement, self.proven
         if agreement is None or proven is None or not proven.master or not self.intact:
             return None
@@ -163,7 +163,7 @@ class Negotiation:
         return self.verified[direction]
 
     def protections(self, direction: int) -> list[tuple[Candidate, Protection]]:
-        """How the records of ``direction`` may be opened under this handshake's keys, one way for each candidate."""
+        """The protections that may open the records of ``direction`` in the next epoch, one per candidate."""
         agreement = self.agreement
         if agreement is None or agreement.version >= TLS13:
             return []

@@ -1,4 +1,4 @@
-"""What a TLS connection was like in all: the counts and facts that outlive its events."""
+"""The summary of a TLS connection: counts and facts that are kept when its events are gone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Summary:
 
     ``version`` and ``suite`` are those of the first ServerHello (0x0002: SSL 2.0). ``handshakes`` counts ServerHellos.
     ``resumed``: None, session-id, ticket, psk. ``certificate_requested``: None, first-handshake, later.
-    ``certificate_presented``: False where an empty Certificate came. ``key_sources``: KeyRing sources that opened it.
-    ``application_bytes`` and ``application_records`` count what was opened, ``opaque_records`` and ``opaque_bytes``
-    the application data records that were not.
+    ``certificate_presented``: False if the client sent an empty Certificate. ``key_sources``: numbers of the keys and
+    key logs that decrypted it. ``application_bytes`` and ``application_records`` count decrypted application data,
+    ``opaque_records`` and ``opaque_bytes`` the application data records that were not decrypted.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Summary:
         self.bytes_after_close = [0, 0]
         self.client_hello_seen = False
         self.server_hello_seen = False
-        self.gap_in_handshake = False  # bytes are missing where the handshake was still in the clear
-        self.gap_in_data = False  # bytes are missing after it
+        self.gap_in_handshake = False  # bytes are missing before encryption began
+        self.gap_in_data = False  # bytes are missing after encryption began
         self.unopened: Negotiation | None = None  # the first handshake whose keys were not found
-        self.missing_secrets: list[str] = []  # labels a key log lacks of a TLS 1.3 connection it otherwise knows
+        self.missing_secrets: list[str] = []  # TLS 1.3: labels that the key log lacks, if it has others

@@ -1,7 +1,7 @@
-"""Whether bytes in the midst of other traffic begin a TLS handshake, judged as strictly as the form of hellos allows.
+"""Strict checks whether bytes in the middle of other traffic begin a TLS handshake.
 
-Where a connection begins with TLS a plausible record header is enough (records.looks_like_tls). Behind clear text the
-bytes may be anything, a captured handshake that is being uploaded for one, so every field that is there has to fit.
+At the beginning of a connection a plausible record header is enough (records.looks_like_tls). After clear text the
+bytes may be anything, for example a captured handshake that is being uploaded, so every field must have a valid value.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     Fields = tuple[tuple[int, Container[int]], ...]
 
-#: Bytes that suffice for every answer given here.
+#: The number of bytes that suffices for every check here.
 HELLO_BYTES: Final = 44
 
-_MINOR: Final = range(4)  # SSL 3.0 to TLS 1.2: later versions call their records so too (RFC 8446 section 5.1)
+_MINOR: Final = range(4)  # SSL 3.0 to TLS 1.2, and the records of later versions (RFC 8446 section 5.1)
 
 #: Places and values of a record (RFC 5246 section 6.2.1) that begins with a hello (section 7.4.1): the length of the
 #: message, its version, and the length of the session id, which is at most 32.
@@ -44,17 +44,17 @@ def begins_server_answer(data: bytes) -> bool | None:
     if data[:1] >= b"\x80":
         return looks_like_ssl2(data)
     if data[:1] == bytes([ALERT]):
-        return _fits(data, _ALERT) and (len(data) >= _ALERT_SIZE or None)
+        return _has_values(data, _ALERT) and (len(data) >= _ALERT_SIZE or None)
     return _begins_hello(data, SERVER_HELLO, _LEAST_SERVER_HELLO)
 
 
 def _begins_hello(data: bytes, message_type: int, least: int) -> bool | None:
-    if not _fits(data, ((0, (HANDSHAKE,)), (5, (message_type,)), *_HELLO)):
+    if not _has_values(data, ((0, (HANDSHAKE,)), (5, (message_type,)), *_HELLO)):
         return False
     if len(data) < RECORD_HEADER_SIZE + 4:
         return None
     length, size = int.from_bytes(data[3:5], "big"), int.from_bytes(data[6:9], "big")
-    # A ClientHello waits for its answer, so nothing follows it in its record; it may go on in the next one.
+    # The client waits for the answer, so nothing follows a ClientHello in its record; it may continue in the next one.
     if size < least or length < _LEAST_FRAGMENT or (message_type == CLIENT_HELLO and length > size + 4):
         return False
     return len(data) >= min(HELLO_BYTES, RECORD_HEADER_SIZE + length) or None
@@ -73,7 +73,7 @@ def _begins_ssl2_hello(data: bytes) -> bool | None:
     return whole and suites > 0 and suites % 3 == 0 and session_id in (0, 16, 32) and challenge in range(16, 33)
 
 
-def _fits(data: bytes, fields: Fields) -> bool:
-    """Whether the bytes that are there have values that they may have."""
+def _has_values(data: bytes, fields: Fields) -> bool:
+    """Whether every field has one of its allowed values; fields beyond the end of the data are not checked."""
     size = len(data)
     return all(at >= size or data[at] in allowed for at, allowed in fields)

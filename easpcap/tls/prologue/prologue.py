@@ -1,10 +1,10 @@
-"""Prologue: watches the clear text of a connection for the place where TLS begins.
+"""Prologue: searches the clear text of a connection for the place where TLS begins.
 
-A ClientHello is looked for only where its sender has its turn: where the other side has spoken since, after a command
-that asks for TLS, and after lost bytes. It is believed where both sides agreed on TLS in the clear (see starttls),
-else when the other side answers it with a ServerHello or an alert. So a captured handshake that is uploaded or mailed
-stays clear text, and protocols that nobody listed are found all the same. Either end of the TCP connection may be the
-client: where a capture begins in mid-connection, it may be guessed wrongly which one is.
+It looks for a ClientHello where a side begins to send after the other one, after a command that asks for TLS, and
+after lost bytes. It accepts the ClientHello if both sides agreed on TLS in the clear (see starttls), or else when the
+other side answers with a ServerHello or an alert. So a captured handshake that is uploaded or mailed stays clear text,
+and TLS is found in unknown protocols too. Either end of the TCP connection may be the client, because the roles may be
+wrong if the capture begins in mid-connection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Prologue:
 
     Args:
         starts: the TCP stream offsets of both directions at which the clear text begins.
-        tunnel: what opened the tunnel that this is the content of: its first byte may be one of TLS.
+        tunnel: the protocol that opened the tunnel whose content this is ("": none); TLS may begin at its first byte.
     """
 
     __slots__ = (
@@ -46,19 +46,19 @@ class Prologue:
         self.held: list[Event] = []  # once TLS begins: its first events
         self.tunnel = tunnel
         self._reached = [*starts]
-        self._words = [b"", b""]  # the last ones of each direction, since the other one spoke
+        self._words = [b"", b""]  # the last bytes of each direction since the other one sent
         self._speaker: int | None = None
-        self._asked = False  # the last byte ended a command that asks for TLS
+        self._asked = False  # the last byte completed a command that asks for TLS
         self._left = MAX_PROLOGUE_BYTES
-        self._trial: _Trial | None = None  # of what is held
+        self._trial: _Trial | None = None  # whether the held events are TLS
 
     @property
     def over(self) -> bool:
-        """Whether enough clear text was seen."""
+        """Whether the search has ended, because enough clear text was seen."""
         return self._left <= 0 and self._trial is None
 
     def feed(self, event: Event) -> list[Event]:
-        """The next event; those that are clear text now. Once ``begins`` is set, feed no more."""
+        """Take the next event; returns the events found to be clear text. Once ``begins`` is set, feed no more."""
         if self._trial is not None:
             self.held.append(event)
             return self._try(self._trial, event)
@@ -69,7 +69,7 @@ class Prologue:
         return [event]
 
     def finish(self) -> list[Event]:
-        """No more events: what is held is TLS or clear text."""
+        """Decide about the held events, because no more come; returns those found to be clear text."""
         clear: list[Event] = []
         while self._trial is not None and self.begins is None:
             clear += self._unanswered(self._trial)
@@ -94,7 +94,7 @@ class Prologue:
             turn, offset, data = False, offset + here, data[here:]
 
     def _note(self, event: Event) -> None:
-        """Clear text has passed."""
+        """Update the state with an event of clear text."""
         direction, offset = event[0], event[1]
         if isinstance(event, Data):
             said = self._words[direction] if direction == self._speaker else b""
@@ -105,12 +105,12 @@ class Prologue:
         elif isinstance(event, Gap):
             self._words[direction] = b""
             self._reached[direction] = offset + event[2]
-            self._speaker = None  # whoever speaks next may have been spoken to
+            self._speaker = None  # the other side may have sent the lost bytes' answer
 
     # ------------------------------------------------------------------ what may be TLS
 
     def _suspect(self, trial: _Trial, event: Data | Gap) -> list[Event]:
-        """From this event on it may be TLS: hold it back."""
+        """Hold back events from this one on, because it may begin TLS."""
         direction, other = trial.direction, 1 - trial.direction
         trial.other = self._reached[other]
         if self.tunnel and not any(self._words):
@@ -124,10 +124,10 @@ class Prologue:
         return self._try(trial, event)
 
     def _try(self, trial: _Trial, event: Event) -> list[Event]:
-        """What the newest of the events held says of them."""
+        """Decide about the held events, as far as their newest one allows it."""
         level = trial.announcement.level
         if event[0] != trial.direction:
-            verdict = trial.answered(event[2]) if isinstance(event, Data) else None
+            verdict = trial.add_answer(event[2]) if isinstance(event, Data) else None
             if verdict:
                 return self._begin(trial)
             if verdict is False:
@@ -135,7 +135,7 @@ class Prologue:
             if not isinstance(event, Data):
                 return self._unanswered(trial)
         elif isinstance(event, Data):
-            verdict = trial.greeted(event[1], event[2])
+            verdict = trial.add_hello(event[1], event[2])
             if verdict and level >= TUNNEL:
                 return self._begin(trial)
             if verdict is False and not trial.lost:
@@ -147,14 +147,14 @@ class Prologue:
         return self._unanswered(trial) if trial.room <= 0 else []
 
     def _unanswered(self, trial: _Trial) -> list[Event]:
-        """The other side's answer will not be seen: what was said in the clear decides."""
+        """Decide by the clear text before, because the other side's answer will not be seen."""
         level = trial.announcement.level
         if level == AGREED or (level >= ASKED and begins_client_hello(trial.hello)):
             return self._begin(trial)
         return self._release()
 
     def _begin(self, trial: _Trial) -> list[Event]:
-        """TLS begins; lost bytes before the ClientHello are clear text."""
+        """Set ``begins``; lost bytes before the ClientHello are clear text."""
         direction = trial.direction
         at = trial.hello_at if begins_client_hello(trial.hello) else trial.at
         starts = (trial.other, at) if direction else (at, trial.other)
@@ -167,7 +167,7 @@ class Prologue:
         return clear
 
     def _release(self) -> list[Event]:
-        """What is held is clear text, but what the last speaker said may begin something new."""
+        """Release the held events as clear text; only the last sender's bytes may begin TLS again."""
         held, self.held = self.held, []
         self._trial = None
         last = held[-1]
@@ -185,7 +185,7 @@ class Prologue:
 
 
 class _Trial:
-    """What is known of bytes that may be TLS."""
+    """What is known about bytes that may be TLS."""
 
     __slots__ = ("_answer", "announcement", "at", "direction", "hello", "hello_at", "lost", "other", "room")
 
@@ -194,27 +194,27 @@ class _Trial:
         self.at = at  # offset of the first byte held
         self.other = 0  # offset that the other direction had reached
         self.announcement = Announcement("", NOTHING)
-        self.hello = b""  # as much of it as is looked at
+        self.hello = b""  # its first HELLO_BYTES bytes
         self.hello_at = at
         self.lost = lost  # bytes of the ClientHello may be missing
         self.room = MAX_PROLOGUE_HELD_BYTES
         self._answer = b""
 
-    def greeted(self, offset: int, data: bytes) -> bool | None:
-        """More bytes of the ClientHello's side: whether they are one."""
+    def add_hello(self, offset: int, data: bytes) -> bool | None:
+        """Take bytes of the ClientHello's side; whether they are a ClientHello (None: too few to decide)."""
         self.room -= len(data)
         if offset == self.hello_at + len(self.hello):
             self.hello += data[: HELLO_BYTES - len(self.hello)]
         return begins_client_hello(self.hello)
 
-    def answered(self, data: bytes) -> bool | None:
-        """More bytes of the other side: whether they answer a ClientHello."""
+    def add_answer(self, data: bytes) -> bool | None:
+        """Take bytes of the other side; whether they answer a ClientHello (None: too few to decide)."""
         self.room -= len(data)
         self._answer += data[: HELLO_BYTES - len(self._answer)]
         return begins_server_answer(self._answer)
 
     def lose(self, end: int) -> None:
-        """Bytes up to ``end`` are missing on the ClientHello's side."""
+        """Note that bytes up to ``end`` are missing on the ClientHello's side."""
         self.room -= _GAP_COST
         self.lost = True
         if not self.hello:

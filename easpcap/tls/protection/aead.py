@@ -24,7 +24,7 @@ _additional_data: Final = Struct(">QBHH").pack  # RFC 5246 section 6.2.3.3
 
 
 def aead_protection(cipher: str, shape: CipherShape, keys: EpochKeys) -> Protection:
-    """The reading state of an AEAD suite in TLS 1.2."""
+    """The Protection of an AEAD suite in TLS 1.2."""
     if cipher == "CHACHA20_POLY1305":
         return ImplicitNonce(aead.ChaCha20Poly1305(keys.key).decrypt, keys.iv)
     if "_CCM" in cipher:
@@ -33,7 +33,7 @@ def aead_protection(cipher: str, shape: CipherShape, keys: EpochKeys) -> Protect
 
 
 class _Aead:
-    """What both ways to form a nonce share: the search after a gap."""
+    """The search after a gap, which is the same for both forms of nonce."""
 
     __slots__ = ("_decrypt", "_overhead", "sequence")
 
@@ -55,7 +55,7 @@ class _Aead:
         lost_bytes: int,
         tries: int,
     ) -> bytes | None:
-        """See Protection. Only the tag can tell: the record is opened with each possible number."""
+        """See Protection. Only the tag proves a sequence number, so each possible one is tried."""
         first = self.sequence
         if len(fragment) <= MAX_FRAGMENT:
             for sequence in lost_records(first, lost_bytes, self._overhead, tries):

@@ -1,8 +1,8 @@
 """Records under CBC block ciphers: MAC then encrypt, or encrypt then MAC.
 
-CBC decryption needs nothing but the ciphertext block before. One context therefore serves all records of an epoch:
-up to TLS 1.0 the records are one chain (RFC 2246 section 6.2.3.2); from TLS 1.1 on each record brings its IV, which is
-decrypted like any block and thrown away (RFC 5246 section 6.2.3.2).
+CBC decryption needs only the previous ciphertext block. One context therefore serves all records of an epoch: up to
+TLS 1.0 the records are one chain (RFC 2246 section 6.2.3.2); from TLS 1.1 on each record carries its IV, which is
+decrypted like any block and dropped (RFC 5246 section 6.2.3.2).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _ALGORITHMS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
     "AES_128_CBC": algorithms.AES,
     "AES_256_CBC": algorithms.AES,
     "3DES_EDE_CBC": legacy.TripleDES,
-    "DES_CBC": lambda key: legacy.TripleDES(key * 3),  # EDE with one key thrice is DES
+    "DES_CBC": lambda key: legacy.TripleDES(key * 3),  # EDE with the same key three times is DES
     "DES40_CBC": lambda key: legacy.TripleDES(key * 3),
     "DES_CBC_40": lambda key: legacy.TripleDES(key * 3),
-    "RC2_CBC_40": legacy.RC2,  # 128 effective bits: only the secret that the key is made of is short
+    "RC2_CBC_40": legacy.RC2,  # 128 effective bits: only the secret that the key is derived from is short
     "RC2_CBC_56": legacy.RC2,
     "IDEA_CBC": legacy.IDEA,
     "SEED_CBC": legacy.SEED,
@@ -47,7 +47,7 @@ _ALGORITHMS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
 
 
 def block_protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_then_mac: bool) -> Protection:
-    """The reading state of a CBC suite; ``version`` 0x0300 to 0x0303."""
+    """The Protection of a CBC suite; ``version`` is 0x0300 to 0x0303."""
     cipher = _BlockCipher(suite.cipher, keys.key, keys.iv, chained=version < TLS11)
     mac = RecordMac(version, suite.mac, keys.mac_key)
     if encrypt_then_mac:
@@ -56,7 +56,7 @@ def block_protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encry
 
 
 class _BlockCipher:
-    """One direction's CBC decryption. ``explicit``: bytes of IV in each record, 0 where the records are ``chained``."""
+    """One direction's CBC decryption. ``explicit``: bytes of IV in each record, 0 if the records are ``chained``."""
 
     __slots__ = ("_algorithm", "block", "chained", "decrypt_into", "explicit")
 
@@ -68,7 +68,7 @@ class _BlockCipher:
         self.decrypt_into: Decrypt = self.decryptor_after(iv if chained else bytes(self.block))
 
     def decryptor_after(self, block: bytes) -> Decrypt:
-        """The decryption of what follows this ciphertext block."""
+        """A decryption function for the data that follows this ciphertext block."""
         return Cipher(self._algorithm, modes.CBC(block)).decryptor().update_into
 
 
@@ -115,7 +115,7 @@ class MacThenEncrypt:
         buffer = self._buffer
         stop = PLAIN + size
         padding = buffer[stop - 1]
-        end = stop - 1 - padding  # the same as _content_end, which would cost a call a record
+        end = stop - 1 - padding  # as in _content_end, which would cost one call per record
         if self._strict:
             if not buffer.startswith(_PADDINGS[padding], end):
                 return None
@@ -152,7 +152,7 @@ class MacThenEncrypt:
         return self._view[start:end].tobytes()
 
     def _content_end(self, size: int) -> int:
-        """Where the content of a decrypted fragment ends in the buffer; 0 where its padding is wrong."""
+        """Where the content of a decrypted fragment ends in the buffer; 0 if its padding is wrong."""
         buffer = self._buffer
         stop = PLAIN + size
         padding = buffer[stop - 1]
@@ -200,7 +200,7 @@ class EncryptThenMac:
         cipher, mac = self._cipher, self._mac
         last_block = bytes(
             before[: max(len(before) - mac.size, 0)][-cipher.block :]
-        )  # the record before ends with its MAC
+        )  # the previous record ends with its MAC
         if cipher.chained and len(last_block) < cipher.block:
             return None
         sequences = lost_records(self.sequence, lost_bytes, self._least, tries)
@@ -213,7 +213,7 @@ class EncryptThenMac:
         return self._decrypt(fragment, end)
 
     def _place(self, fragment: bytes | memoryview) -> int:
-        """Put a fragment into the buffer; where its ciphertext ends there, 0 for an impossible size."""
+        """Copy a fragment into the buffer; returns where its ciphertext ends there, 0 for an impossible size."""
         size = len(fragment)
         encrypted = size - self._mac.size
         if encrypted % self._block or not self._least <= size <= MAX_FRAGMENT:

@@ -1,4 +1,4 @@
-"""Chooses the record protection of a cipher suite; each module of ciphers is loaded when it is first needed."""
+"""Chooses the Protection for a cipher suite; each module of ciphers is loaded when it is first needed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["UnsupportedSuite", "protection"]
 
 
 def protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_then_mac: bool = False) -> Protection:
-    """The state for reading records under ``keys``; ``version`` is 0x0300 to 0x0303.
+    """The Protection that decrypts records with ``keys``; ``version`` is 0x0300 to 0x0303.
 
     ``encrypt_then_mac``: the extension of RFC 7366 was agreed; it changes block ciphers only.
-    Raises UnsupportedSuite where this suite cannot be opened, or not in this version.
+    Raises UnsupportedSuite if easpcap cannot decrypt this suite, or not in this version.
     """
     shape = CIPHERS.get(suite.cipher)
     if shape is None or not suite.decryptable or not SSL3 <= version <= TLS12:

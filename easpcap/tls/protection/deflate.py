@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from easpcap.tls.protection.record_protection import Protection
 
-#: RFC 5246 section 6.2.2: no record may expand to more than 2^14 bytes; the bound on hostile ones.
+#: RFC 5246 section 6.2.2: no record may expand to more than 2^14 bytes. This also limits hostile ones.
 MAX_PLAINTEXT: Final = 2**14
 
 
 def inflating(inner: Protection) -> Protection:
-    """The reading state of records that were compressed before they were protected."""
+    """A Protection that also decompresses the records that ``inner`` decrypts."""
     return _Inflating(inner)
 
 
 class _Inflating:
-    """A Protection (see there) that expands what another one opened."""
+    """A Protection that decompresses what another one decrypted."""
 
     __slots__ = ("_inflate", "_inner")
 
@@ -36,9 +36,9 @@ class _Inflating:
         self._inner.sequence = value
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview, /) -> bytes | None:
-        """The plaintext of the next record; None also where it does not expand."""
+        """The plaintext of the next record; None also if it cannot be decompressed."""
         compressed = self._inner.open(content_type, version, fragment)
-        if compressed is None or self._inflate.eof:  # after its end zlib would only keep what it is given
+        if compressed is None or self._inflate.eof:  # after the end of the stream zlib would only collect its input
             return None
         try:
             plain = self._inflate.decompress(compressed, MAX_PLAINTEXT + 1)
@@ -56,5 +56,5 @@ class _Inflating:
         _tries: int,
         /,
     ) -> bytes | None:
-        """Nothing: the history is lost with the bytes."""
+        """None, because the compression history is lost with the missing bytes."""
         return None

@@ -1,7 +1,7 @@
-"""The MAC of records, the scratch buffer it is computed in, and the search for a sequence number after a gap.
+"""The MAC of records, its scratch buffer, and the search for the sequence number after a gap.
 
 HMAC (RFC 2104) and the MAC of SSL 3.0 (RFC 6101 section 5.2.3.1) have one form: hash(outer + hash(inner + header +
-content)), with two key-dependent prefixes. Hashing states with the prefixes already in them are kept and copied.
+content)), with two key-dependent prefixes. Hash states that have processed the prefixes are kept and copied.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HASHES: Final = {"MD5": "md5", "SHA": "sha1", "SHA256": "sha256", "SHA384": "sh
 
 
 class _Scratch(threading.local):
-    """One buffer a thread for all its records: warm memory, however many connections are alive."""
+    """One buffer per thread for all its records: it stays in the processor's cache with any number of connections."""
 
     def __init__(self) -> None:
         buffer = bytearray(PLAIN + MAX_FRAGMENT + 32)
@@ -43,7 +43,7 @@ _scratch = _Scratch()
 def scratch_buffer() -> tuple[bytearray, memoryview, memoryview]:
     """This thread's buffer, PLAIN + MAX_FRAGMENT + 32 bytes long: itself, a view of it, and one from PLAIN on.
 
-    What it holds is lost at the next record.
+    The next record overwrites it.
     """
     return _scratch.parts
 
@@ -73,7 +73,7 @@ class RecordMac:
         inner.update(self._view[begin:end])
         outer = self._outer()
         outer.update(inner.digest())
-        return buffer.startswith(outer.digest(), end)  # not in constant time: there is no peer to learn from it
+        return buffer.startswith(outer.digest(), end)  # constant time is not needed: no peer can measure it
 
     def find(self, sequences: range, content_type: int, version: int, start: int, end: int) -> int | None:
         """The first of ``sequences`` whose MAC of the buffer's [start, end) follows at ``end``."""

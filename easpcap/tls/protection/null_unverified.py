@@ -1,4 +1,4 @@
-"""Records of the NULL cipher where no key is at hand: their content is in the clear, only the MAC cannot be proven."""
+"""Records of the NULL cipher without a key: their content is in the clear, but their MAC cannot be verified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST: Final = frozenset({FINISHED, NEXT_PROTOCOL, CHANNEL_ID})
 
 
 def may_begin_epoch(content_type: int, content: bytes) -> bool:
-    """Whether this is how an epoch begins: with a Finished, a message that may come before it, or an alert."""
+    """Whether an epoch may begin with this content: a Finished, a message that may precede it, or an alert."""
     if content_type == ALERT:
         return len(content) == 2
     if content_type != HANDSHAKE or len(content) < MESSAGE_HEADER_SIZE:
@@ -24,7 +24,7 @@ def may_begin_epoch(content_type: int, content: bytes) -> bool:
 
 
 class UnverifiedNull:
-    """A Protection (see there) that only cuts the MAC off. The first record must be what it has to be: a Finished."""
+    """A Protection that removes the MAC without verifying it. The first record must be able to begin an epoch."""
 
     __slots__ = ("_mac_size", "sequence")
 
@@ -33,13 +33,13 @@ class UnverifiedNull:
         self._mac_size = MAC_SIZES.get(suite.mac, 0)
 
     def open(self, content_type: int, _version: int, fragment: bytes | memoryview, /) -> bytes | None:
-        """The content, unproven."""
+        """The content without its MAC, which is not verified."""
         self.sequence += 1
         if len(fragment) < self._mac_size:
             return None
         content = bytes(fragment[: len(fragment) - self._mac_size])
         if self.sequence == 1 and not may_begin_epoch(content_type, content):
-            return None  # this is no NULL cipher: the ServerHello was damaged
+            return None  # not the NULL cipher: the ServerHello was damaged
         return content
 
     def reopen(
@@ -52,5 +52,5 @@ class UnverifiedNull:
         _tries: int,
         /,
     ) -> bytes | None:
-        """The same: nothing depends on the records before."""
+        """The same as ``open``, because no record depends on the ones before."""
         return self.open(content_type, version, fragment)

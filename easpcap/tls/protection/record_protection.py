@@ -1,4 +1,4 @@
-"""What every way to protect records has in common: the interface that the record layer reads through."""
+"""The interface through which the record layer decrypts records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Protection(Protocol):
-    """The reading state of one direction in one epoch. It belongs to the thread that made it (scratch buffer).
+    """Decrypts the records of one direction in one epoch. Only the thread that made it may use it (scratch buffer).
 
     ``sequence`` is the number of the next record (RFC 5246 section 6.1).
     """
@@ -14,7 +14,7 @@ class Protection(Protocol):
     sequence: int
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
-        """The plaintext of the next record; None where MAC, tag or padding is wrong or the fragment is too short.
+        """The plaintext of the next record; None if MAC, tag or padding is wrong or the fragment is too short.
 
         ``version`` is the one in the record's header. The sequence number advances in any case.
         """
@@ -29,12 +29,11 @@ class Protection(Protocol):
         tries: int,
         /,
     ) -> bytes | None:
-        """The plaintext of the first record found after a gap; reading goes on after it.
+        """The plaintext of the first record found after a gap; ``open`` then continues with the next one.
 
-        None where no sequence number makes MAC or tag hold: the state is then as before, a later record can be tried.
+        None if MAC or tag is wrong with every sequence number tried: the state is unchanged, try a later record.
         ``lost_bytes``: stream bytes (headers and fragments of the lost records) between the last record opened and
-        this record's header. ``before``: up to limits.RESYNC_CONTEXT_BYTES ciphertext bytes that stand directly
-        before this record's header; SSL 3.0 and TLS 1.0 chain their IV through them (16 suffice unless MACs are
-        outside the encryption). ``tries`` bounds the sequence numbers tried (never more than
-        limits.MAX_RESYNC_TRIES).
+        this record's header. ``before``: up to limits.RESYNC_CONTEXT_BYTES ciphertext bytes directly before this
+        record's header; SSL 3.0 and TLS 1.0 take their IV from them (16 suffice unless MACs are outside the
+        encryption). ``tries`` limits the sequence numbers tried (never more than limits.MAX_RESYNC_TRIES).
         """

@@ -19,7 +19,7 @@ _PIECE: Final = bytes(2**16)
 
 
 def stream_protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encrypt_then_mac: bool) -> Protection:
-    """The reading state of an RC4 or NULL suite. RFC 7366 changes neither, but its MAC makes NULL doubtful."""
+    """The Protection of an RC4 or NULL suite. RFC 7366 changes neither, but makes NULL doubtful (see NullCipher)."""
     if suite.mac == "NULL":
         return Unprotected()
     mac = RecordMac(version, suite.mac, keys.mac_key)
@@ -31,7 +31,7 @@ def stream_protection(version: int, suite: CipherSuite, keys: EpochKeys, *, encr
 
 
 class Unprotected:
-    """TLS_NULL_WITH_NULL_NULL, the state every connection begins in (RFC 5246 section 6.1)."""
+    """TLS_NULL_WITH_NULL_NULL, with which every connection begins (RFC 5246 section 6.1)."""
 
     __slots__ = ("sequence",)
 
@@ -48,7 +48,7 @@ class Unprotected:
         content_type: int,
         version: int,
         fragment: bytes | memoryview,
-        before: bytes,  # noqa: ARG002 (nothing can tell a record's number, and nothing depends on it)
+        before: bytes,  # noqa: ARG002 (a record's number is unknown, and nothing depends on it)
         lost_bytes: int,  # noqa: ARG002 (the same)
         tries: int,  # noqa: ARG002 (the same)
     ) -> bytes | None:
@@ -59,8 +59,8 @@ class Unprotected:
 class NullCipher:
     """Content in the clear, followed by a MAC.
 
-    ``doubtful``: a MAC outside of the encryption was agreed, which holds as well where the ServerHello was damaged and
-    only looks like NULL; then the first record must be in the clear indeed.
+    ``doubtful``: encrypt-then-MAC was agreed. That MAC is also right if the suite is another one and only a damaged
+    ServerHello says NULL; so the first handshake record must be readable.
     """
 
     __slots__ = ("_doubtful", "_mac", "_room", "_view", "sequence")
@@ -104,7 +104,7 @@ class NullCipher:
         return self._view[PLAIN:end].tobytes()
 
     def _place(self, fragment: bytes | memoryview) -> int:
-        """Put a fragment into the buffer; where its content ends there, 0 for an impossible size."""
+        """Copy a fragment into the buffer; returns where its content ends there, 0 for an impossible size."""
         size = len(fragment)
         if not self._mac.size <= size <= MAX_FRAGMENT:
             return 0
@@ -145,7 +145,7 @@ class StreamCipher:
         lost_bytes: int,
         tries: int,
     ) -> bytes | None:
-        """See Protection. Each number of lost records also means another place in the keystream."""
+        """See Protection. Each possible number of lost records implies another position in the keystream."""
         size = len(fragment)
         if not self._mac.size <= size <= MAX_FRAGMENT or lost_bytes > limits.MAX_RESYNC_KEYSTREAM:
             return None
@@ -168,9 +168,9 @@ class StreamCipher:
 
 
 class _Keystream:
-    """An RC4 keystream that is mostly read once, but can be looked at ahead and taken back.
+    """An RC4 keystream that is mostly read forward, but can also be read ahead and rewound.
 
-    ``position``: offset of the next keystream byte to be used; it may be set to any offset.
+    ``position``: offset of the next keystream byte to use; it may be set to any offset.
     """
 
     __slots__ = ("_ahead", "_key", "_made", "_update", "_update_into", "position")
@@ -186,8 +186,8 @@ class _Keystream:
 
         context = Cipher(ARC4(self._key), None).decryptor()
         self._update, self._update_into = context.update, context.update_into
-        self._made = 0  # offset up to which the context has run
-        self._ahead = b""  # keystream made but perhaps not used: [made - len(ahead), made)
+        self._made = 0  # offset up to which the context has generated it
+        self._ahead = b""  # generated keystream that may not be used yet: [made - len(ahead), made)
 
     def decrypt_into(self, fragment: bytes | memoryview, output: memoryview) -> None:
         """Decrypt the next bytes."""
@@ -212,7 +212,7 @@ class _Keystream:
             self._made = end
         kept_from = self._made - len(self._ahead)
         keystream = self._ahead[start - kept_from : end - kept_from]
-        # a record tried next may lie a little before this one, never much (see lost_records)
+        # the record tried next may begin slightly before this one (see lost_records)
         self._ahead = self._ahead[max(0, start - kept_from - 64) :]
         return keystream
 

@@ -1,4 +1,4 @@
-"""Records of TLS 1.3: the header always says application data, the true type is encrypted (RFC 8446 section 5.2)."""
+"""Records of TLS 1.3: the header always says application data, the real type is encrypted (RFC 8446 section 5.2)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     Decrypt = Callable[[bytes, bytes | memoryview, bytes | None], bytes]
 
 _additional_data: Final = Struct(">BHH").pack  # the record's header (RFC 8446 section 5.2)
-_FIRST_WITH_HEADER: Final = 25  # the draft from which it is covered by the tag
+_FIRST_WITH_HEADER: Final = 25  # the first draft whose tag covers it
 _NO_DATA: Final = b""
 
 
-def inner_protection(suite: CipherSuite, secret: bytes, draft: int = 0) -> Tls13Protection:
-    """The reading state under a traffic secret. The suite is one whose cipher is in CIPHERS, and an AEAD."""
+def tls13_protection(suite: CipherSuite, secret: bytes, draft: int = 0) -> Tls13Protection:
+    """The Protection for a traffic secret. The suite's cipher must be an AEAD in CIPHERS."""
     keys = traffic_keys(suite, secret, draft)
     covered = not 0 < draft < _FIRST_WITH_HEADER
     return Tls13Protection(_decrypt(suite, keys), keys.iv, CIPHERS[suite.cipher].tag, header_covered=covered)
@@ -42,11 +42,11 @@ def _decrypt(suite: CipherSuite, keys: EpochKeys) -> Decrypt:
 
 
 class Tls13Protection:
-    """A Protection (see there) whose ``open`` gives application data only.
+    """A Protection whose ``open`` returns application data only.
 
-    A record of another type ends a run of application data as one does that cannot be opened; what tells them apart is
-    ``other_content``: the inner type and the content, or None where the tag is wrong. ``begun``: a record was opened.
-    ``padded``: one had padding, so that the length of others says nothing about their content.
+    It returns None for a record of another type as well as for one that cannot be decrypted; ``other_content`` is then
+    the inner type and the content, or None if the tag is wrong. ``begun``: a record was decrypted. ``padded``: one had
+    padding, so that the lengths of others say nothing about their content.
     """
 
     __slots__ = ("_decrypt", "_header_covered", "_mask", "_overhead", "begun", "other_content", "padded", "sequence")
@@ -63,11 +63,11 @@ class Tls13Protection:
 
     @property
     def overhead(self) -> int:
-        """Bytes of a fragment that are no content: the tag and the inner type."""
+        """Bytes of a fragment that are not content: the tag and the inner type."""
         return self._overhead
 
     def open(self, content_type: int, version: int, fragment: bytes | memoryview) -> bytes | None:
-        """The application data in the next record, else None, and ``other_content`` says what it held."""
+        """The application data in the next record; None if there is none, with ``other_content`` set."""
         sequence = self.sequence
         self.sequence = sequence + 1
         header = _additional_data(content_type, version, len(fragment)) if self._header_covered else _NO_DATA
@@ -85,7 +85,7 @@ class Tls13Protection:
         """A record of another type, or one with padding (RFC 8446 section 5.4)."""
         content = inner.rstrip(b"\0")
         self.other_content = None
-        if not content:  # a peer answers this with unexpected_message
+        if not content:  # the peer must answer with unexpected_message
             return None
         self.padded = self.padded or len(content) < len(inner)
         if content[-1] == APPLICATION_DATA:
@@ -105,7 +105,7 @@ class Tls13Protection:
     ) -> bytes | None:
         """See Protection; b"" for a record of another type, which is in ``other_content``.
 
-        Where no record was opened yet, the lost ones may have been under other keys: then numbers begin with 0.
+        If no record was decrypted yet, the lost ones may have used other keys: then the numbers begin with 0.
         """
         first = self.sequence
         if len(fragment) <= MAX_FRAGMENT:

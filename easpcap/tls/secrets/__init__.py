@@ -1,1 +1,1 @@
-"""Where secrets come from: private keys, key logs, resumed sessions; and the key schedules."""
+"""Sources of secrets (private keys, key logs, resumed sessions), and the key schedules."""

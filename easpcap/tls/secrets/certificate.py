@@ -1,4 +1,4 @@
-"""The public key inside a certificate, read leniently: old and odd certificates must still match their private key."""
+"""The public key in a certificate, parsed leniently: old and odd certificates must still match their private key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RSA_ENCRYPTION: Final = bytes.fromhex("06092a864886f70d010101")  # OID 1.2.840.
 
 
 class PublicKey(NamedTuple):
-    """A certificate's public key. ``modulus`` and ``exponent`` are 0 where the key is no RSA key."""
+    """A certificate's public key. ``modulus`` and ``exponent`` are 0 if it is not an RSA key."""
 
     fingerprint: str  # sha256 of the SubjectPublicKeyInfo, hex
     modulus: int
@@ -25,7 +25,7 @@ class PublicKey(NamedTuple):
 
 
 def certificate_public_key(certificate: bytes) -> PublicKey | None:
-    """The public key of a DER certificate (RFC 5280 section 4.1); None where the bytes are no certificate."""
+    """The public key of a DER certificate (RFC 5280 section 4.1); None if the bytes are not a certificate."""
     try:
         outer = Reader(_element(Reader(certificate), _SEQUENCE))
         fields = Reader(_element(outer, _SEQUENCE))
@@ -41,13 +41,13 @@ def certificate_public_key(certificate: bytes) -> PublicKey | None:
 
 
 def certificate_fingerprint(certificate: bytes) -> str | None:
-    """The sha256 of the certificate's SubjectPublicKeyInfo as hex; None where the bytes are no certificate."""
+    """The sha256 of the certificate's SubjectPublicKeyInfo as hex; None if the bytes are not a certificate."""
     key = certificate_public_key(certificate)
     return key and key.fingerprint
 
 
 def _public_key(body: bytes) -> PublicKey:
-    """The contents of a SubjectPublicKeyInfo."""
+    """The public key in the contents of a SubjectPublicKeyInfo."""
     fingerprint = sha256(_header(_SEQUENCE, len(body)) + body).hexdigest()
     info = Reader(body)
     algorithm = _element(info, _SEQUENCE)
@@ -62,7 +62,7 @@ def _public_key(body: bytes) -> PublicKey:
 def _element(reader: Reader, wanted: int) -> bytes:
     tag, body = _next(reader)
     if tag != wanted:
-        msg = f"DER tag 0x{tag:02x}, not 0x{wanted:02x}"
+        msg = f"the DER tag is 0x{tag:02x} instead of 0x{wanted:02x}"
         raise DecodeError(msg)
     return body
 
@@ -80,7 +80,7 @@ def _next(reader: Reader) -> tuple[int, bytes]:
 
 
 def _header(tag: int, length: int) -> bytes:
-    """Tag and length as DER writes them, whatever the certificate did."""
+    """Tag and length in DER, even if the certificate encodes its own length otherwise."""
     if length < 0x80:
         return bytes([tag, length])
     size = length.to_bytes((length.bit_length() + 7) // 8, "big")

@@ -1,4 +1,4 @@
-"""Key logs: the lines that SSLKEYLOGFILE makes (RFC 9850), and two older forms that Wireshark and OpenSSL know."""
+"""Key logs: the lines that programs write to SSLKEYLOGFILE (RFC 9850), and two older forms of Wireshark and OpenSSL."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What a line gives besides the labels of RFC 9850: premaster by encrypted premaster or by
-#: client random, master secret by session id.
+#: Labels besides those of TLS 1.3: for the premaster secret, found by the encrypted premaster secret or by the client
+#: random, and for the master secret, found by the session id or by the client random.
 PREMASTER: Final = "RSA"
 PREMASTER_BY_RANDOM: Final = "PMS_CLIENT_RANDOM"
 SESSION: Final = "Session-ID"
 MASTER: Final = "CLIENT_RANDOM"
 
-#: RFC 9850 section 2.1, and TLS 1.3 labels older tools wrote.
+#: The labels of RFC 9850 section 2.1, and the TLS 1.3 labels of older tools.
 _TLS13_LABELS: Final = frozenset(
     {
         "CLIENT_EARLY_TRAFFIC_SECRET",
@@ -36,7 +36,7 @@ _SIZES: Final = {MASTER: (32, 48), PREMASTER: (8, 48), PREMASTER_BY_RANDOM: (32,
 
 
 class Secret(NamedTuple):
-    """One usable line: ``secret`` belongs to the connection that ``identifier`` names in the way of ``label``."""
+    """One usable line. ``identifier`` says which connection ``secret`` belongs to; its kind depends on ``label``."""
 
     label: str
     identifier: bytes
@@ -54,7 +54,7 @@ class BadLine(NamedTuple):
 
 
 def parse_key_log(data: bytes) -> Iterator[Secret | BadLine]:
-    """The lines of a key log; comments and blank lines are passed over. UTF-16 as Windows writes it is understood."""
+    """The lines of a key log without comments and blank lines. Text in UTF-16, as Windows writes it, is accepted."""
     for number, line in enumerate(decode_text(data).splitlines(), 1):
         text = line.strip()
         if text and not text.startswith("#"):
@@ -63,7 +63,7 @@ def parse_key_log(data: bytes) -> Iterator[Secret | BadLine]:
 
 
 def decode_text(data: bytes) -> str:
-    """Text as editors and shells on any system leave it: UTF-8 with or without BOM, or UTF-16."""
+    """Decode text as editors and shells on any system write it: UTF-8 with or without BOM, or UTF-16."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if data[1:2] == b"\0" and data[:1] != b"\0":
@@ -80,7 +80,7 @@ def looks_like_key_log(data: bytes) -> bool:
 
 
 def _label(text: str) -> str | None:
-    """The label a line begins with; None where it is not a known one."""
+    """The label that a line begins with; None if it is not known."""
     if text.startswith("RSA Session-ID:"):
         return SESSION
     label = text.split(None, 1)[0] if text else ""

@@ -1,4 +1,4 @@
-"""HMAC as two hashing states to copy from: over short messages twice as fast as a call that takes the key each time."""
+"""HMAC from two copied hash states: for short messages twice as fast as a call that processes the key each time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def hash_state(name: str, data: bytes) -> HASH:
-    """A state of md5, sha1, sha256 or sha384 that has taken ``data``."""
+    """An md5, sha1, sha256 or sha384 object that has been updated with ``data``."""
     return _CONSTRUCTORS[name](data, usedforsecurity=False)
 
 
 def hmac_states(name: str, key: bytes) -> tuple[Callable[[], HASH], Callable[[], HASH]]:
-    """Makers of HMAC's inner and outer state (RFC 2104): HMAC is outer(inner(message))."""
+    """Two functions that copy the inner and the outer hash of HMAC (RFC 2104): HMAC is outer(inner(message))."""
     new = _CONSTRUCTORS[name]
     block = 128 if name == "sha384" else 64
     if len(key) > block:

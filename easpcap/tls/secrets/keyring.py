@@ -1,4 +1,4 @@
-"""KeyRing: all secrets given to an analysis, found by what a connection shows in the clear."""
+"""KeyRing: all secrets given to an analysis, looked up by what a connection sends in the clear."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ _PREMASTER_SIZE: Final = 48  # RFC 5246 section 7.4.7.1
 _MAX_CACHED_CERTIFICATES: Final = 1024
 
 
-class Ahead(Protocol):
+class PendingDecryption(Protocol):
     """A decryption that was started before its result is needed."""
 
     def result(self) -> bytes | None:
         """Wait for the premaster secret and return it."""
 
     def cancel(self) -> object:
-        """Nobody will ask for the result."""
+        """Abandon it: the result is not needed."""
 
 
 class _PrivateKey(NamedTuple):
     key: RSAPrivateKey
     source: int
     public: PublicKey
-    size: int  # bytes of the modulus, and so of every ciphertext
+    size: int  # bytes of the modulus and of every ciphertext
 
     def __repr__(self) -> str:
         return f"_PrivateKey({self.public.fingerprint})"
 
 
 class KeyRing:
-    """Private keys and key logs; every secret is returned with the source number it was added under."""
+    """Private keys and key logs. Every secret is returned with the source number of the key or key log it came from."""
 
     def __init__(self) -> None:
         self._private: list[_PrivateKey] = []
         self._logs = 0
         self._by_label: dict[str, dict[bytes, tuple[bytes, int]]] = {MASTER: {}, PREMASTER: {}, SESSION: {}}
         self._decrypted: OrderedDict[tuple[str, bytes], bytes | None] = OrderedDict()
-        self._ahead: OrderedDict[bytes, Ahead] = OrderedDict()  # by ciphertext, of the only key
+        self._pending: OrderedDict[bytes, PendingDecryption] = OrderedDict()  # by ciphertext, for the only key
         self._certificates: OrderedDict[bytes, PublicKey | None] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class KeyRing:
 
     @property
     def has_key_log(self) -> bool:
-        """Whether a key log was added, be it an empty one."""
+        """Whether a key log was added, even an empty one."""
         return self._logs > 0
 
     def add_private_key(self, key: RSAPrivateKey, source: int) -> str:
@@ -98,26 +98,26 @@ class KeyRing:
         return usable, complaints
 
     def premasters(self, encrypted: bytes, certificate: bytes | None) -> list[tuple[bytes, int]]:
-        """What the encrypted premaster secret of a ClientKeyExchange may be: (48 bytes, source), likeliest first.
+        """The possible premaster secrets of a ClientKeyExchange: (48 bytes, source), likeliest first.
 
-        With the server's certificate (DER) only the key that fits it is tried, else every key of fitting size. A wrong
-        key may give 48 random bytes (implicit rejection of PKCS #1 v1.5 errors), so that only Finished or a MAC proves
-        a candidate. ``encrypted`` is the ciphertext without its length.
+        With the server's certificate (DER) only its own key is tried, else every key of the right size. A wrong key may
+        give 48 random bytes (implicit rejection of PKCS #1 v1.5 errors), so that only Finished or a MAC proves a
+        candidate. ``encrypted`` is the ciphertext without its length.
         """
         candidates = self.logged_premasters(encrypted)
-        for private in self._fitting(encrypted, certificate):
+        for private in self._possible_keys(encrypted, certificate):
             premaster = self._decrypt(private, encrypted)
             if premaster is not None:
                 candidates.append((premaster, private.source))
         return candidates
 
     def logged_premasters(self, encrypted: bytes) -> list[tuple[bytes, int]]:
-        """What a key log alone says of an encrypted premaster secret."""
+        """The premaster secret that a key log gives for an encrypted one: at most one (48 bytes, source)."""
         logged = self._by_label[PREMASTER].get(encrypted[:8])
         return [] if logged is None else [logged]
 
     def premaster_by_random(self, client_random: bytes) -> tuple[bytes, int] | None:
-        """The premaster secret, of any key exchange, that a key log gives for a ClientHello's random."""
+        """The premaster secret of any key exchange that a key log gives for a ClientHello's random."""
         return self.secrets(client_random, PREMASTER_BY_RANDOM)
 
     def master_secret(self, client_random: bytes) -> tuple[bytes, int] | None:
@@ -133,25 +133,25 @@ class KeyRing:
         return self._by_label.get(label, {}).get(client_random)
 
     def source_for_certificate(self, certificate: bytes) -> int | None:
-        """The source of the private key that fits a certificate (DER)."""
+        """The source of the private key that belongs to a certificate (DER); None if there is none."""
         public = self._public_key(certificate)
-        return next((private.source for private in self._private if _fits(private, public)), None)
+        return next((private.source for private in self._private if _matches(private, public)), None)
 
-    def start_decrypting(self, encrypted: bytes, submit: Callable[..., Ahead]) -> None:
-        """Have an encrypted premaster secret decrypted before it is asked for, where only one key can be meant.
+    def start_decrypting(self, encrypted: bytes, submit: Callable[..., PendingDecryption]) -> None:
+        """Start to decrypt an encrypted premaster secret before it is needed, if there is exactly one private key.
 
-        ``submit`` takes a function and its arguments and calls it some time, in another thread.
+        ``submit`` takes a function and its arguments and calls it later in another thread.
         """
-        if len(self._private) == 1 and self._private[0].size == len(encrypted) and encrypted not in self._ahead:
-            self._ahead[encrypted] = submit(_decrypt, self._private[0], encrypted)
-            if len(self._ahead) > limits.MAX_CACHED_PREMASTERS:
-                self._ahead.popitem(last=False)[1].cancel()
+        if len(self._private) == 1 and self._private[0].size == len(encrypted) and encrypted not in self._pending:
+            self._pending[encrypted] = submit(_decrypt, self._private[0], encrypted)
+            if len(self._pending) > limits.MAX_CACHED_PREMASTERS:
+                self._pending.popitem(last=False)[1].cancel()
 
-    def _fitting(self, encrypted: bytes, certificate: bytes | None) -> list[_PrivateKey]:
+    def _possible_keys(self, encrypted: bytes, certificate: bytes | None) -> list[_PrivateKey]:
         public = self._public_key(certificate) if certificate else None
         if public is None:
             return [private for private in self._private if private.size == len(encrypted)]
-        return [private for private in self._private if _fits(private, public) and len(encrypted) <= private.size]
+        return [private for private in self._private if _matches(private, public) and len(encrypted) <= private.size]
 
     def _public_key(self, certificate: bytes) -> PublicKey | None:
         if certificate not in self._certificates:
@@ -161,18 +161,18 @@ class KeyRing:
         return self._certificates[certificate]
 
     def _decrypt(self, private: _PrivateKey, encrypted: bytes) -> bytes | None:
-        """The premaster secret under one key; None where the plaintext has not the size of one."""
+        """The premaster secret decrypted with one key; None if the plaintext is not 48 bytes long."""
         known = (private.public.fingerprint, encrypted)
         if known not in self._decrypted:
-            ahead = self._ahead.pop(encrypted, None)
-            self._decrypted[known] = ahead.result() if ahead is not None else _decrypt(private, encrypted)
+            pending = self._pending.pop(encrypted, None)
+            self._decrypted[known] = pending.result() if pending is not None else _decrypt(private, encrypted)
             if len(self._decrypted) > limits.MAX_CACHED_PREMASTERS:
                 self._decrypted.popitem(last=False)
         return self._decrypted[known]
 
 
-def _fits(private: _PrivateKey, public: PublicKey | None) -> bool:
-    """Compared by numbers: encodings of the same key may differ."""
+def _matches(private: _PrivateKey, public: PublicKey | None) -> bool:
+    """Whether both are the same key. Their numbers are compared, because encodings of the same key may differ."""
     return public is not None and private.public[1:] == public[1:]
 
 

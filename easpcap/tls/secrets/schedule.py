@@ -16,7 +16,7 @@ MASTER_SECRET_SIZE: Final = 48
 
 
 class EpochKeys(NamedTuple):
-    """What one direction of one epoch is protected with; ``iv`` is empty where every record brings its own."""
+    """The keys of one direction in one epoch; ``iv`` is empty if every record carries its own."""
 
     mac_key: bytes
     key: bytes
@@ -60,7 +60,7 @@ def epoch_keys(
 ) -> tuple[EpochKeys, EpochKeys]:
     """The keys the client and the server write with (RFC 5246 section 6.3, RFC 6101 section 6.2.2).
 
-    Raises UnsupportedSuite where the cipher's sizes are not known here.
+    Raises UnsupportedSuite if easpcap cannot decrypt the suite.
     """
     shape = CIPHERS.get(suite.cipher)
     if shape is None or not suite.decryptable:
@@ -69,7 +69,7 @@ def epoch_keys(
     if suite.export:
         key = EXPORT_KEYS[suite.cipher]
     if shape.kind == "block" and version >= TLS11:
-        iv = 0  # RFC 4346 section 6.2.3.2: every record brings its own
+        iv = 0  # RFC 4346 section 6.2.3.2: every record carries its own
     size = 2 * (mac + key + iv)
     randoms = server_random + client_random
     if version == SSL3:
@@ -87,7 +87,7 @@ def epoch_keys(
 def _ssl3_export(
     _version: int, suite: CipherSuite, both: tuple[EpochKeys, EpochKeys], client_random: bytes, server_random: bytes
 ) -> tuple[EpochKeys, EpochKeys]:
-    """The final keys and IVs of an export suite: MD5 over both randoms, one's own first (RFC 6101 section 6.2.2.1)."""
+    """The final keys and IVs of an export suite: MD5 of both randoms, the writer's first (RFC 6101 section 6.2.2.1)."""
     size = CIPHERS[suite.cipher].key
     client, server = (
         EpochKeys(
@@ -103,7 +103,7 @@ def _ssl3_export(
 def _tls_export(
     version: int, suite: CipherSuite, both: tuple[EpochKeys, EpochKeys], client_random: bytes, server_random: bytes
 ) -> tuple[EpochKeys, EpochKeys]:
-    """The same by the PRF (RFC 2246 section 6.3.1); RFC 4346 dropped these suites, but OpenSSL went on with them."""
+    """The same with the PRF (RFC 2246 section 6.3.1); RFC 4346 dropped these suites, but OpenSSL kept them."""
     randoms = client_random + server_random
     size, iv = CIPHERS[suite.cipher].key, len(both[0].iv)
     ivs = prf(version, suite, b"", b"IV block", randoms, 2 * iv) if iv else b""
@@ -121,7 +121,7 @@ def prf(version: int, suite: CipherSuite, secret: bytes, label: bytes, seed: byt
     seed = label + seed
     if version >= TLS12:
         return _p_hash(suite.prf_hash, secret, seed, size)
-    half = (len(secret) + 1) // 2  # an odd secret's middle byte belongs to both halves
+    half = (len(secret) + 1) // 2  # the middle byte of a secret of odd length belongs to both halves
     left = _p_hash("md5", secret[:half], seed, size)
     right = _p_hash("sha1", secret[len(secret) - half :], seed, size)
     return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(size, "big")

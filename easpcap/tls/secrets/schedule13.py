@@ -1,4 +1,4 @@
-"""The key schedule of TLS 1.3 from the traffic secrets of a key log (RFC 8446 section 7) and of its drafts."""
+"""The key schedule of TLS 1.3 and its drafts, beginning with the traffic secrets of a key log (RFC 8446 section 7)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from easpcap.tls.suites.suite import CipherSuite
 
 HASH_SIZES: Final[dict[str, int]] = {"sha256": 32, "sha384": 48}
-IV_SIZE: Final = 12  # RFC 8446 section 5.3: max(8, N_MIN) for every suite that there is
+IV_SIZE: Final = 12  # RFC 8446 section 5.3: max(8, N_MIN) of every registered suite
 
 
 def expand_label(hash_name: str, secret: bytes, label: bytes, context: bytes, size: int, draft: int = 0) -> bytes:
@@ -23,7 +23,7 @@ def expand_label(hash_name: str, secret: bytes, label: bytes, context: bytes, si
 
 
 def traffic_keys(suite: CipherSuite, secret: bytes, draft: int = 0) -> EpochKeys:
-    """Key and IV under a traffic secret (RFC 8446 section 7.3)."""
+    """The key and IV that a traffic secret gives (RFC 8446 section 7.3)."""
     key = expand_label(suite.prf_hash, secret, b"key", b"", CIPHERS[suite.cipher].key, draft)
     return EpochKeys(b"", key, expand_label(suite.prf_hash, secret, b"iv", b"", IV_SIZE, draft))
 
@@ -35,6 +35,6 @@ def next_secret(suite: CipherSuite, secret: bytes, draft: int = 0) -> bytes:
 
 
 def finished_contents(suite: CipherSuite, secret: bytes, transcript_hash: bytes, draft: int = 0) -> bytes:
-    """The contents of the Finished of the side that writes under ``secret`` (RFC 8446 section 4.4.4)."""
+    """The contents of the Finished sent by the side that writes with ``secret`` (RFC 8446 section 4.4.4)."""
     key = expand_label(suite.prf_hash, secret, b"finished", b"", HASH_SIZES[suite.prf_hash], draft)
     return digest(key, transcript_hash, suite.prf_hash)

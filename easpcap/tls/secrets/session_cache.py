@@ -1,4 +1,4 @@
-"""Sessions seen so far, so that connections that resume them can be opened, or the reason given why not."""
+"""Sessions seen so far: connections that resume them are decrypted, or get the reason why they cannot be."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Origin(NamedTuple):
 
 
 class SessionCache:
-    """Origins by session id (an id belongs to its server) and by ticket; the longest unused is forgotten first."""
+    """Origins by server and session id, and by ticket; the least recently used one is dropped first."""
 
     def __init__(self, limit: int = MAX_TLS_SESSIONS) -> None:
         self._limit = limit
@@ -34,25 +34,25 @@ class SessionCache:
         return len(self._origins)
 
     def store_id(self, server: Hashable, session_id: bytes, origin: Origin) -> None:
-        """Keep a session that ``server`` gave this id."""
+        """Store a session under the id that ``server`` gave it."""
         if session_id:
             self._store((server, session_id), origin)
 
     def store_ticket(self, ticket: bytes, origin: Origin) -> None:
-        """Keep a session that a server put into this ticket."""
+        """Store a session under the ticket that a server issued for it."""
         if ticket:
             self._store(_digest(ticket), origin)
 
     def by_id(self, server: Hashable, session_id: bytes) -> Origin | None:
-        """The session of this id, None where its origin was not seen."""
+        """The session with this id; None if its first handshake was not seen."""
         return self._find((server, session_id)) if session_id else None
 
     def by_ticket(self, ticket: bytes) -> Origin | None:
-        """The session in this ticket, None where its origin was not seen."""
+        """The session of this ticket; None if its first handshake was not seen."""
         return self._find(_digest(ticket)) if ticket else None
 
     def merge(self, other: SessionCache) -> None:
-        """Take over what another cache knows."""
+        """Add the sessions of another cache."""
         for key, origin in other._origins.items():
             self._store(key, origin)
 
@@ -72,5 +72,5 @@ class SessionCache:
 
 
 def _digest(ticket: bytes) -> bytes:
-    """Tickets may hold certificate chains; their digest is enough to know them again."""
+    """A short key for a ticket, which may be long: it can hold certificate chains."""
     return blake2b(ticket, digest_size=16).digest()

@@ -10,7 +10,7 @@ from easpcap.tls.codepoints import APPLICATION_DATA, RECORD_HEADER_SIZE
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE
-from easpcap.tls.protection.tls13 import Tls13Protection, inner_protection
+from easpcap.tls.protection.tls13 import Tls13Protection, tls13_protection
 from easpcap.tls.secrets.schedule13 import HASH_SIZES, next_secret
 from easpcap.tls.suites.suite import suite
 
@@ -97,7 +97,7 @@ def _known_epoch(finder: KeyFinder, agreement: Agreement, stage: int, label: str
     if found is None or len(found[0]) != HASH_SIZES[agreement.suite.prf_hash]:
         return Epoch(stage, label, b"", None, None)
     secret, source = found
-    return Epoch(stage, label, secret, source, inner_protection(agreement.suite, secret, agreement.draft))
+    return Epoch(stage, label, secret, source, tls13_protection(agreement.suite, secret, agreement.draft))
 
 
 def next_generation(epoch: Epoch, agreement: Agreement | None) -> Epoch | None:
@@ -105,7 +105,7 @@ def next_generation(epoch: Epoch, agreement: Agreement | None) -> Epoch | None:
     if epoch.stage != APPLICATION or agreement is None or not epoch.secret:
         return None
     secret = next_secret(agreement.suite, epoch.secret, agreement.draft)
-    return epoch._replace(secret=secret, protection=inner_protection(agreement.suite, secret, agreement.draft))
+    return epoch._replace(secret=secret, protection=tls13_protection(agreement.suite, secret, agreement.draft))
 
 
 def is_supported(agreement: Agreement) -> bool:
@@ -153,7 +153,7 @@ def early_epochs(secret: bytes, source: int, suites: tuple[int, ...], versions: 
     for chosen in map(suite, suites):
         if chosen.key_exchange == "TLS13" and chosen.decryptable and HASH_SIZES[chosen.prf_hash] == len(secret):
             for draft in sorted(drafts):
-                yield Epoch(EARLY, EARLY_LABEL, secret, source, inner_protection(chosen, secret, draft))
+                yield Epoch(EARLY, EARLY_LABEL, secret, source, tls13_protection(chosen, secret, draft))
 
 
 def _dialect(draft: int) -> int:

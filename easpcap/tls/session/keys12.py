@@ -84,7 +84,7 @@ class Tls12Keys:
         self._close(reader)
         output.add_outline(reader, record)
         if is_handshake:
-            output.add_facts(output.machine.take_hidden(output.place(reader, record, encrypted=True)))
+            output.add_facts(output.machine.take_undecrypted_finished(output.place(reader, record, encrypted=True)))
         return None
 
     def end_of_run(self, reader: Direction, record: Record) -> None:
@@ -162,7 +162,7 @@ class Tls12Keys:
         """See EpochKeys."""
         output, machine = self._output, self._output.machine
         missed_change = reader.mode is Mode.CLEAR and output.server_hello_seen and not reader.is_in_clear(record)
-        if missed_change and not machine.hidden:  # the ChangeCipherSpec was among the lost bytes
+        if missed_change and not machine.is_tls13:  # the ChangeCipherSpec was among the lost bytes
             self._begin_epoch(reader, again=machine.negotiation.changed[reader.direction])
         if reader.mode is Mode.UNPROVEN:
             candidates = self._candidates[reader.direction]

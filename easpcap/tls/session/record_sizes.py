@@ -1,4 +1,4 @@
-"""How much of a protected record is no plaintext: what bounds the plaintext of records that cannot be read."""
+"""How much of a protected record is not plaintext: limits for the plaintext in records that were lost."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def unproven_chaining(agreement: Agreement | None) -> bool:
-    """Whether no MAC proves the first block of a record found after lost bytes.
+    """Whether the MAC does not prove the first block of a record found after lost bytes.
 
-    TLS 1.0 chains it to the record before, and under RFC 7366 the MAC covers the ciphertext of its own record only.
+    TLS 1.0 chains it to the previous record, and under RFC 7366 the MAC covers the ciphertext of one record only.
     """
     if agreement is None or not agreement.encrypt_then_mac or agreement.version >= TLS11:
         return False
@@ -23,7 +23,7 @@ def unproven_chaining(agreement: Agreement | None) -> bool:
 
 
 def plain_bounds(agreement: Agreement | None, lost_bytes: int, records: int) -> tuple[int, int]:
-    """The least and the most application bytes in ``lost_bytes`` bytes that were ``records`` whole records of it."""
+    """The least and the most application bytes in ``records`` whole records of ``lost_bytes`` bytes."""
     shape = CIPHERS.get(agreement.suite.cipher) if agreement else None
     if agreement is None or shape is None or records <= 0 or agreement.compression:
         return 0, max(lost_bytes, 0)

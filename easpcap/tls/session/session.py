@@ -229,7 +229,7 @@ class TlsSession(SessionOutput):
             return
         if agreement is None and EARLY_DATA in hello.extensions:
             self._tls13_keys().offer_early(machine.negotiation)
-        elif machine.hidden and message_type == cp.SERVER_HELLO and self._finder.logged(hello.random):
+        elif machine.is_tls13 and message_type == cp.SERVER_HELLO and self._finder.has_traffic_secret(hello.random):
             self._tls13_keys().begin(machine.negotiation)
         elif message_type == cp.SERVER_HELLO and self._keys13 is not None:
             self._keys13.abandon()

@@ -1,1 +1,1 @@
-"""Cipher suites: the IANA registry, and what each suite needs to be read."""
+"""Cipher suites: the IANA registry, and the algorithms and sizes of each suite."""

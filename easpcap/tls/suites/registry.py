@@ -1,7 +1,7 @@
-"""The names of the cipher suites, by value: data only; suites.py reads them.
+"""The names of the cipher suites, by value: data only; suite.py derives the rest from them.
 
 Source: the IANA registry "TLS Cipher Suites" (RFC 8447 section 8). GREASE values (RFC 8701) and drafts that reuse a
-registered name with another record layout (the first ChaCha20 drafts) are left out: they keep their number as name.
+registered name with another record layout (the first ChaCha20 drafts) are left out: their number is used as name.
 """
 
 from __future__ import annotations
@@ -364,7 +364,7 @@ REGISTERED: Final[dict[int, str]] = {
     0xD005: "TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256",
 }
 
-#: Never registered, but spoken: export suites with 56 bits, GOST before RFC 9189, Fortezza, Netscape's FIPS suites.
+#: Never registered, but in use: export suites with 56 bits, GOST before RFC 9189, Fortezza, Netscape's FIPS suites.
 DEPLOYED: Final[dict[int, str]] = {
     0x001C: "SSL_FORTEZZA_KEA_WITH_NULL_SHA",
     0x001D: "SSL_FORTEZZA_KEA_WITH_FORTEZZA_CBC_SHA",

@@ -1,4 +1,4 @@
-"""Cipher suites: what a suite's value says about key exchange, cipher, MAC and PRF."""
+"""Cipher suites: key exchange, cipher, MAC and PRF of each value."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from easpcap.errors import DecodeError
 from easpcap.tls.suites.registry import DEPLOYED, REGISTERED
 
 
-class UnsupportedSuite(DecodeError):  # noqa: N818 (it names a verdict's reason, and is no fault)
-    """A cipher suite (or its use in this protocol version) whose records cannot be opened here."""
+class UnsupportedSuite(DecodeError):  # noqa: N818 (a reason in the verdict, not an error)
+    """easpcap cannot decrypt the records of this cipher suite, or not in this protocol version."""
 
 
 class CipherShape(NamedTuple):
-    """Sizes in bytes that the key block and the records of a cipher are cut by.
+    """Sizes in bytes of the parts of a cipher's key block and records.
 
-    ``kind``: block (CBC), stream (RC4), aead, null. ``fixed_iv``: bytes of the key block's IV; CBC takes
-    it from there only up to TLS 1.0. ``explicit``: nonce bytes that stand in each record. ``tag``: an AEAD's tag.
+    ``kind``: block (CBC), stream (RC4), aead, null. ``fixed_iv``: the IV in the key block; CBC takes it from there
+    only up to TLS 1.0. ``explicit``: the part of the nonce that each record carries. ``tag``: the tag of an AEAD.
     """
 
     kind: str
@@ -27,7 +27,7 @@ class CipherShape(NamedTuple):
     tag: int = 0
 
 
-#: Every cipher this program opens (RFC 5246 appendix C; 5288, 5932, 4162, 5469, 6655, 7905 for the later ones).
+#: Every cipher that easpcap can decrypt (RFC 5246 appendix C; 5288, 5932, 4162, 5469, 6655, 7905 for the later ones).
 CIPHERS: Final[dict[str, CipherShape]] = {
     "NULL": CipherShape("null", 0, 0),
     "RC4_128": CipherShape("stream", 16, 0),
@@ -75,9 +75,9 @@ _HASHES: Final = ("SHA512", "SHA384", "SHA256", "SHA", "MD5", "SM3")
 
 
 class CipherSuite(NamedTuple):
-    """One cipher suite, taken apart. An unknown value has its number as name and "unknown" in every part.
+    """One cipher suite and its parts. An unknown value has its number as name and "unknown" in every part.
 
-    ``key_exchange``: as the name spells it (RSA, RSA_EXPORT, DHE_RSA, PSK); "TLS13" where the suite leaves it open.
+    ``key_exchange``: as in the name (RSA, RSA_EXPORT, DHE_RSA, PSK); "TLS13" for suites of TLS 1.3, which name none.
     ``prf_hash``: sha256 or sha384, the hash of the TLS 1.2 PRF (RFC 5246 section 5) or of HKDF in TLS 1.3.
     """
 
@@ -90,15 +90,15 @@ class CipherSuite(NamedTuple):
 
     @property
     def rsa_key_transport(self) -> bool:
-        """Whether the client encrypts the premaster secret, and nothing else goes into it (not RSA_PSK).
+        """Whether the client sends the premaster secret encrypted with RSA, and it is the only secret (not RSA_PSK).
 
-        An export suite may encrypt it with a short-lived key: see Negotiation.opened_by_private_key.
+        An export suite may encrypt it with a short-lived key: see Negotiation.private_key_suffices.
         """
         return self.key_exchange in _RSA_TRANSPORT
 
     @property
     def export(self) -> bool:
-        """Whether its keys are cut to what could once be exported, and expanded again."""
+        """Whether this is an export suite: its keys are cut short and expanded again."""
         return "EXPORT" in self.key_exchange
 
     @property
@@ -108,7 +108,7 @@ class CipherSuite(NamedTuple):
 
     @property
     def decryptable(self) -> bool:
-        """Whether cipher and MAC can be computed here, given the keys."""
+        """Whether easpcap can decrypt its records, given the keys."""
         return (
             self.cipher in CIPHERS
             and self.mac in MAC_SIZES
@@ -137,7 +137,7 @@ def suite(value: int) -> CipherSuite:
 
 
 def _cipher_and_hash(rest: str) -> tuple[str, str]:
-    """The part after WITH, without the hash. CCM suites of RFC 6655 name none; theirs is SHA-256."""
+    """Cipher and hash from the part after WITH. CCM suites of RFC 6655 name no hash; theirs is SHA-256."""
     for name in _HASHES:
         if rest.endswith("_" + name):
             return rest.removesuffix("_" + name), name
