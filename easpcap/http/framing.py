@@ -33,7 +33,7 @@ _NO_BODY: Final = Framing("none", None, "")
 _UNTIL_CLOSE: Final = Framing("until-close", None, "")
 _CHUNKED: Final = Framing("chunked", None, "")
 
-_new_tuple: Final = tuple.__new__  # what Framing() calls; directly it takes 0.10 instead of 0.19 us, once per message
+_new_tuple: Final = tuple.__new__  # `_framing` takes 0.67 us with it, 0.79 us with Framing(); once per message
 
 
 def request_framing(head: Head) -> Framing:

@@ -22,7 +22,6 @@ _LINE_PARTS: Final = 3  # of a request line
 _FOLD: Final = frozenset(" \t")  # what begins a line that continues the one before
 _SHORT: Final = 200  # characters of a header line that is worth remembering
 
-_new_tuple: Final = tuple.__new__  # what Head() calls; directly it takes 0.18 instead of 0.26 us, once per message
 
 #: Fields by their lines: header lines repeat from message to message, and are parsed and kept once.
 _KNOWN: Final[dict[str, tuple[str, str]]] = {}
@@ -96,7 +95,7 @@ def _read_fields(lines: list[str]) -> Head:
             _remember(line, field)
     if len(lines) > MAX_HTTP_FIELDS + 1:
         oddity = f"more than {MAX_HTTP_FIELDS:,} header lines"
-    return _new_tuple(Head, (start.rstrip("\r"), headers, lengths, codings, oddity))
+    return Head(start.rstrip("\r"), headers, lengths, codings, oddity)
 
 
 def _remember(line: str, field: tuple[str, str]) -> None:

@@ -20,8 +20,8 @@ __all__ = ["Assembler", "Event", "TcpConnection", "TcpFact"]
 class Assembler:
     """Feeds every packet to its connection and yields the events of each connection in causal order.
 
-    Call `TcpConnection.forget` when a connection that has ended has nothing more to say to you: memory is then needed
-    for the connections that are open, not for all that ever were. Late segments of a forgotten connection are ignored.
+    Call `TcpConnection.forget` when you are done with a connection that has ended: memory then holds only the open
+    connections, not all that the capture contains. Late segments of a forgotten connection are ignored.
 
     ``columnar`` False reads row by row and is the specification. True yields the same events, except that consecutive
     bytes come in fewer and longer pieces.
@@ -33,17 +33,17 @@ class Assembler:
 
     @property
     def connections(self) -> list[TcpConnection]:
-        """All connections, by id, that have yielded events or still may, without the forgotten ones."""
+        """All connections, by id, that have yielded events or still may, except the forgotten ones."""
         return self._table.connections
 
     @property
     def unanswered(self) -> int:
-        """Connections that were dropped for lack of room, and of which only SYNs were seen."""
+        """How many connections were dropped for lack of room of which only SYNs were seen."""
         return self._table.unanswered
 
     @property
     def unanswered_frames(self) -> Sequence[int]:
-        """The frame of the first packet of each of them, at most MAX_UNANSWERED_FRAMES."""
+        """The frame of the first packet of each unanswered connection, at most MAX_UNANSWERED_FRAMES."""
         return self._table.unanswered_frames
 
     def feed(self, batch: PacketBatch) -> Iterator[tuple[TcpConnection, Event]]:
@@ -62,6 +62,6 @@ class Assembler:
         return read_rows(self._table, batch)
 
     def finish(self) -> Iterator[tuple[TcpConnection, Event]]:
-        """No more packets: declare what is missing as gaps, and end every direction that is still open."""
+        """No more packets: declare missing bytes as gaps, and end every direction that is still open."""
         self._table.drop_forgotten()
         return self._table.finish()

@@ -1,4 +1,4 @@
-"""The columnar path: one batch at once, in-order rows as segment runs and all others through the reassembler."""
+"""The columnar path: a whole batch at once. In-order rows become segment runs; the reassembler reads all others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from easpcap.tcp.reassembler import Event
     from easpcap.tcp.table import ClosedFlow, FlowTable
 
-#: The columns of which `Reassembler.segment` needs one row.
+#: The columns from which `Reassembler.segment` takes its arguments.
 _SEGMENT_COLUMNS = ("seq", "ack", "flags", "window", "payload_at", "captured", "on_wire", "frame", "time_ns")
 
 
@@ -75,14 +75,14 @@ class ColumnarPass:
     # ------------------------------------------------------------------ new connections
 
     def _openings(self) -> list[tuple[int, Reassembler]]:
-        """The connections that begin in this batch by their first row, and numbered in capture order."""
+        """(first row, reassembler) of each connection that begins in this batch; ids are given in capture order."""
         starts = self._flows.starts.tolist()
         rows = {start for start, found in zip(starts, self._found, strict=False) if found is None}
         flags = self._sequences.flags
         latest: dict[int, int] = {}
         for row in np.flatnonzero(flags & (SYN | ACK) == SYN).tolist():
             flow = int(self._flows.flow[row])
-            if row in rows or self._begins_anew(row, flow, latest.get(flow, -1)):
+            if row in rows or self._opens_connection(row, flow, latest.get(flow, -1)):
                 rows.add(row)
                 latest[flow] = row
         return sorted((row, self._open(row)) for row in sorted(rows, key=lambda row: self._order[row]))
@@ -90,8 +90,8 @@ class ColumnarPass:
     def _open(self, row: int) -> Reassembler:
         return self._table.open(self._flows.keys[self._flows.flow[row]], self._batch, self._order[row])
 
-    def _begins_anew(self, row: int, flow: int, latest: int) -> bool:
-        """Whether the SYN at ``row`` opens a connection; ``latest`` is where the flow's last one began, or -1."""
+    def _opens_connection(self, row: int, flow: int, latest: int) -> bool:
+        """Whether the SYN at ``row`` opens a connection; ``latest``: first row of the flow's last one here, or -1."""
         side = self._sides[row]
         found = self._found[flow]
         first = found.first_number(side) if latest < 0 and found is not None else -1
@@ -104,7 +104,7 @@ class ColumnarPass:
         return int(self._sequences.seq[row]) != first
 
     def _ignore(self, closed: ClosedFlow, start: int, stop: int) -> None:
-        """Late segments of a connection that its consumer has forgotten."""
+        """Skip late segments of a connection that its consumer has forgotten."""
         if -1 in closed.first_numbers:
             for row in range(start, stop):
                 closed.ignore(self._sides[row], int(self._sequences.seq[row]), int(self._sequences.flags[row]))
@@ -114,13 +114,13 @@ class ColumnarPass:
     def _connection(
         self, reassembler: Reassembler, start: int, stop: int, *, was_known: bool
     ) -> Iterator[tuple[TcpConnection, Event]]:
-        """Rows [start, stop) of one connection. ``was_known``: `Sequences` has looked at this very connection."""
+        """Read rows [start, stop) of one connection. ``was_known``: `Sequences` compared them with this connection."""
         connection, client_side = reassembler.connection, reassembler.client_side
         irregular, after, sides, order = self._irregular, self._after, self._sides, self._order
         number = self._next_irregular
         segment_runs: list[SegmentRun] = []
-        # The number after the last row of each side. `Sequences` compared rows with these numbers: its verdict holds
-        # where the reassembler has come to the same ones. At -1 it may have compared with an older connection.
+        # The number after the last row of each side. `Sequences` compared rows with these numbers: its result is valid
+        # while the reassembler expects the same ones. At -1 it may have compared with an older connection.
         expected = _next_numbers(reassembler) if was_known else [-1, -1]
         row = start
         while row < stop:
@@ -153,7 +153,7 @@ class ColumnarPass:
                 segment_run.detach(self._runs.rows, first, client_side)
 
     def _segment(self, reassembler: Reassembler, direction: int, row: int) -> list[Event]:
-        """One row of the batch through the reassembler; ``row`` is its number in the batch."""
+        """Pass one row to the reassembler; ``row`` is its number in the batch."""
         seq, ack, flags, window, at, captured, on_wire, frame, time_ns = [column[row] for column in self._columns]
         if flags & RST:
             self._table.watch_reset(time_ns, reassembler)
@@ -161,7 +161,7 @@ class ColumnarPass:
         return reassembler.segment(direction, seq, ack, flags, window, payload, on_wire, frame, time_ns)
 
     def _segment_run(self, reassembler: Reassembler, start: int, stop: int) -> SegmentRun | None:
-        """In-order rows [start, stop); None where none of them has payload."""
+        """The run of in-order rows [start, stop); None where none of them has payload."""
         connection, (to_server, to_client), runs = reassembler.connection, reassembler.directions, self._runs
         self._count(connection, start, stop)
         first, last = runs.rank[start], runs.rank[stop]
@@ -175,7 +175,7 @@ class ColumnarPass:
         return segment_run
 
     def _deliver(self, reassembler: Reassembler, segment_run: SegmentRun) -> Iterator[tuple[TcpConnection, Event]]:
-        """The bytes of a segment run: one piece for each change of direction."""
+        """Yield the bytes of a segment run, one piece up to each change of direction."""
         runs, buffer, join = self._runs, self._buffer, b"".join
         connection, client_side = reassembler.connection, reassembler.client_side
         starts, ends = segment_run.starts, segment_run.ends
@@ -202,7 +202,7 @@ class ColumnarPass:
         connection.last_frame, connection.last_time_ns = self._columns[-2][last], self._columns[-1][last]
 
     def _acknowledge(self, reassembler: Reassembler, start: int, stop: int) -> None:
-        """Note what the last row of each side acknowledged."""
+        """Record what the last row of each side acknowledged."""
         connection = reassembler.connection
         for row in (stop - 1, self._other_before[stop - 1]):
             if row >= start:

@@ -26,7 +26,7 @@ _IPV4_MAPPED: Final = 0xFFFF
 class TcpFact(NamedTuple):
     """Something a segment did besides carrying bytes: tcp-open, zero-window, window-open, fin or rst.
 
-    ``direction`` is the one its sender writes to, ``offset`` the number of bytes sent there before.
+    ``direction`` is the one its sender writes to, ``offset`` the number of bytes sent in it before.
     """
 
     kind: str
@@ -113,8 +113,8 @@ class TcpConnection:
     def locate(self, direction: int, offset: int) -> Position:
         """Position of the packet that first delivered the byte at ``offset``.
 
-        For a pruned offset it is the oldest position kept, after the delivered bytes the last one, in a gap the one
-        before it, and where no byte was delivered the first packet of the connection.
+        In a gap it is the position before the gap, after the delivered bytes the last one, for a pruned offset the
+        oldest one kept, and where no byte was delivered the first packet of the connection.
         """
         indexes = self._indexes
         if indexes is None:
@@ -127,20 +127,20 @@ class TcpConnection:
             self._indexes[direction].prune(offset)
 
     def forget(self) -> None:
-        """The consumer is done with this connection: nothing is kept for it, and no more events come."""
+        """The consumer is done with this connection: drop its index, and yield no more events for it."""
         self._indexes = None
         if self._on_forget is not None:
             self._on_forget(self)
 
     def first_row(self, segment_run: SegmentRun) -> int:
-        """The first row of ``segment_run`` that can still be asked for, its ``stop`` where none can."""
+        """The first row of ``segment_run`` that `locate` may still need, its ``stop`` where it needs none."""
         if self._indexes is None:
             return segment_run.stop
         to_server, to_client = self._indexes
         return min(to_server.first_row(segment_run), to_client.first_row(segment_run))
 
     def note(self, code: str, direction: int, offset: int, detail: str) -> None:
-        """Record an anomaly; of each connection the first MAX_CONNECTION_ANOMALIES are kept."""
+        """Record an anomaly; only the first MAX_CONNECTION_ANOMALIES of a connection are kept."""
         if len(self.anomalies) < MAX_CONNECTION_ANOMALIES:
             self.anomalies.append(Anomaly(code, direction, offset, detail))
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator
 
-#: `DirectionState.reach` after the end: every acknowledgement number is justified.
+#: `DirectionState.reach` after the end: the other direction may acknowledge anything.
 ENDED = 2**63
 
 
 class Kind(IntEnum):
-    """What a `Waiting` entry is."""
+    """What a `Waiting` entry holds."""
 
     DATA = 0
     CUT = 1  # bytes that the snapshot length cut off
@@ -49,8 +49,8 @@ class DirectionState:
 
     ``base`` is the sequence number of offset 0, -1 while it is not known; offsets do not wrap. ``next`` is the offset
     of the next byte to deliver, ``fin`` that of the FIN. ``waiting`` is sorted, has no overlaps, and begins at ``next``
-    or later. The peer acknowledged ``stale_ack`` GAP_PATIENCE_PACKETS ago: bytes missing before it will not come.
-    ``ack_log`` has younger acknowledgements (packet, offset), ``lost`` the last gaps as (start, end).
+    or later. The peer acknowledged ``stale_ack`` GAP_PATIENCE_PACKETS ago: bytes missing before it will not arrive.
+    ``ack_log`` holds later acknowledgements (packet, offset), ``lost`` the last gaps as (start, end).
     """
 
     __slots__ = (
@@ -90,11 +90,11 @@ class DirectionState:
 
     @property
     def overfull(self) -> bool:
-        """More waits than the limits allow."""
+        """Whether more is waiting than the limits allow."""
         return self.waiting_bytes > MAX_OUT_OF_ORDER_BYTES or len(self.waiting) > MAX_OUT_OF_ORDER_SEGMENTS
 
     def uncovered(self, start: int, end: int) -> Iterator[tuple[int, int, Waiting | None]]:
-        """Divide [start, end) by what waits already: (start, end, the entry that covers it or None)."""
+        """Divide [start, end) by the waiting entries: (start, end, the entry that covers this part or None)."""
         number = bisect_left(self.waiting, (start,))  # a shorter tuple sorts before its longer ones
         if number and self.waiting[number - 1].end > start:
             number -= 1
@@ -123,14 +123,14 @@ class DirectionState:
         return entry
 
     def drop_waiting(self) -> int:
-        """Remove all waiting entries; the number of their bytes."""
+        """Remove all waiting entries; return the number of their bytes."""
         size = self.waiting_bytes
         self.waiting.clear()
         self.waiting_bytes = 0
         return size
 
     def skip_to(self, end: int) -> int:
-        """Declare the bytes up to ``end`` missing; their number."""
+        """Declare the bytes up to ``end`` missing; return their number."""
         if self.lost is None:
             self.lost = []
         if self.lost and self.lost[-1][1] == self.next:
@@ -147,13 +147,13 @@ class DirectionState:
         return self.lost is not None and any(first < end and start < stop for first, stop in self.lost)
 
     def age_acknowledgements(self, packets: int) -> None:
-        """The connection has come to packet number ``packets``: update ``stale_ack``."""
+        """Update ``stale_ack`` at packet number ``packets`` of the connection."""
         log = self.ack_log
         while log and log[0][0] + GAP_PATIENCE_PACKETS <= packets:
             self.stale_ack = log.popleft()[1]
 
     def gap_end(self) -> int:
-        """The end of the bytes after ``next`` that will not come any more; ``next`` where there are none."""
+        """The end of the bytes after ``next`` that will no longer arrive; ``next`` where there are none."""
         if not self.waiting or self.waiting[0].offset == self.next:
             return self.next
         front = self.waiting[0].offset

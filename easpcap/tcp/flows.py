@@ -64,7 +64,7 @@ def _payload_first(batch: PacketBatch) -> NDArray[np.intp]:
 
 
 def _ends(batch: PacketBatch) -> tuple[NDArray[np.bool_], list[NDArray[np.uint64]]]:
-    """Which end sent each row, and the columns that identify its flow: those of the lower end, then the higher."""
+    """Whether the higher end sent each row, and the columns that identify its flow: the lower end's, the higher's."""
     source = (batch.src_low << _PORT_BITS) | batch.sport
     target = (batch.dst_low << _PORT_BITS) | batch.dport
     wide = batch.src_high.any() or batch.dst_high.any() or ((batch.src_low | batch.dst_low) >> np.uint64(48)).any()

@@ -1,8 +1,8 @@
 """Finds, for a whole batch at once, the rows that need no reassembly.
 
-A row is in order when its sequence number continues the last row of its sender, when it acknowledges nothing that
-was not seen before it, and when it carries no SYN, FIN, RST, zero window or cut payload. Consecutive in-order rows of
-a connection form a run: their payload is joined as it is. All other rows are irregular, and go through the reassembler.
+A row is in order when its sequence number continues the last row of its sender, when it acknowledges only bytes seen
+before it, and when it carries no SYN, FIN, RST, zero window or cut payload. Consecutive in-order rows of a connection
+form a run: their payload is joined unchanged. All other rows are irregular, and the reassembler reads them.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Sequences:
     def mark_irregular(self, flows: Flows, expected: list[list[int]]) -> None:
         """Mark the rows that do not continue the rows before them.
 
-        ``expected`` holds for each flow the next sequence number of its lower and its higher end, as the connection
-        knows it from earlier batches; -1 where it does not.
+        ``expected`` holds for each flow the next sequence number of its lower and its higher end by earlier batches;
+        -1 where it is not known.
         """
         sides = (np.flatnonzero(~flows.side), np.flatnonzero(flows.side))
         known = np.array(expected, np.int64).T
@@ -67,7 +67,7 @@ class Sequences:
                 self._check_acknowledged(flows, rows, others, peer)
 
     def _check_sequence(self, flows: Flows, rows: Integers, expected: NDArray[np.int64]) -> None:
-        """Rows of one side must follow each other, and may not take an acknowledgement back."""
+        """Mark rows of one side that do not follow each other, or that acknowledge less than the one before."""
         flow, seq, ack = flows.flow[rows], self.seq[rows], self.ack[rows]
         irregular = np.empty(len(rows), np.bool_)
         irregular[1:] = (seq[1:] != self.after[rows[:-1]]) | (ack[1:] - ack[:-1] >= _HALF)
@@ -76,7 +76,7 @@ class Sequences:
         self.irregular[rows] |= irregular
 
     def _check_acknowledged(self, flows: Flows, rows: Integers, others: Integers, expected: NDArray[np.int64]) -> None:
-        """Rows of one side may only acknowledge what earlier rows of the other side brought."""
+        """Mark rows of one side that acknowledge more than earlier rows of the other side delivered."""
         flow = flows.flow[rows]
         before = rows - np.arange(1, len(rows) + 1)  # the number of rows of the other side before each, less one
         present = before >= 0
@@ -94,9 +94,9 @@ class Sequences:
 class InOrderRuns:
     """The in-order rows that have payload, numbered from 0 in sorted order, and the runs that they form.
 
-    ``rank`` of a sorted row is the number of such rows before it. For each such row, ``begins`` and ``ends`` say where
-    its payload lies in the buffer, and ``run`` to which run it belongs. For each run, ``stops`` is the row after its
-    last one, and ``sides`` is True where the higher end of the flow sent it. A run ends where the flow or the side
+    ``rank`` of a sorted row is the number of such rows before it. For each such row, ``begins`` and ``ends`` are the
+    bounds of its payload in the buffer, and ``run`` is the number of its run. For each run, ``stops`` is the row after
+    its last one, and ``sides`` is True where the higher end of the flow sent it. A run ends where the flow or the side
     changes, and before an irregular row.
     """
 

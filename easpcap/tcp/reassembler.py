@@ -1,8 +1,8 @@
-"""Reassembler: the segments of one connection, one at a time, into ordered bytes. The specification of `tcp`.
+"""Reassembler: puts the segments of one connection in order, one at a time. The specification of `tcp`.
 
 A segment is delivered when two conditions hold: the bytes before it were delivered or declared a gap, and the other
-direction has delivered what the segment acknowledges. So events come in causal order, even where the capture has the
-packets of the two directions in the wrong order.
+direction has delivered what the segment acknowledges. Events therefore come in causal order, even where the capture
+has the packets of the two directions in the wrong order.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _SENDERS = ("client", "server")
 class Reassembler:
     """Puts the segments of one connection in order.
 
-    ``client_side`` says which end of the flow is the client: 0 the lower one, 1 the higher one. ``first_numbers`` are
-    the initial sequence numbers of both directions, by their first segments in the capture; -1 before those.
+    ``client_side`` is the client's end of the flow: 0 the lower one, 1 the higher one. ``first_numbers`` are the
+    initial sequence numbers of both directions, by their first segments in the capture; -1 before those.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Reassembler:
 
     @property
     def is_whole(self) -> bool:
-        """Nothing waits, nothing is missing and nobody has closed: in-order segments can be delivered at once."""
+        """Whether in-order segments can be delivered at once: none waits, none is missing, neither side has closed."""
         to_server, to_client = self.directions
         return not (
             self.is_closing
@@ -65,12 +65,12 @@ class Reassembler:
 
     @property
     def is_unanswered(self) -> bool:
-        """Only SYNs of one side were seen."""
+        """Whether only SYNs of one side were seen."""
         return self._opening is not None
 
     @property
     def was_reset(self) -> bool:
-        """A RST was accepted."""
+        """Whether a RST was accepted."""
         return self._reset_at is not None
 
     def first_number(self, side: int) -> int:
@@ -78,6 +78,8 @@ class Reassembler:
         return self.first_numbers[side ^ self.client_side]
 
     # ------------------------------------------------------------------ one segment
+
+    # Nine positional arguments: with a named tuple for the row, a bare ACK takes 1.49 us instead of 1.10 us.
 
     def segment(
         self,
@@ -91,7 +93,7 @@ class Reassembler:
         frame: int,
         time_ns: int,
     ) -> list[Event]:
-        """Read the next packet of the connection; the events that are now due."""
+        """Read the next packet of the connection; return the events that are now due."""
         connection = self.connection
         connection.packets = packets = connection.packets + 1
         connection.last_frame, connection.last_time_ns = frame, time_ns
@@ -111,7 +113,7 @@ class Reassembler:
             return self._take_events(direction)
         need, acked = self._acknowledge(1 - direction, ack) if flags & ACK else (-1, None)
         window_changes = (window == 0) != own.zero_window and not flags & (SYN | RST)
-        entry: Waiting | None = None  # most segments that come here are bare ACKs
+        entry: Waiting | None = None  # a bare ACK, the most frequent case, needs none
         if on_wire or flags & (FIN | RST) or window_changes:
             entry = Waiting(offset, offset + on_wire, packets, Kind.DATA, b"", need, acked, frame, time_ns)
             if on_wire:
@@ -133,7 +135,7 @@ class Reassembler:
         return events
 
     def _begin_stream(self, direction: int, seq: int, ack: int, flags: int, frame: int, time_ns: int) -> int:
-        """Set the sequence number of offset 0 (RFC 9293 section 3.4: the one after the SYN); that of the first byte."""
+        """Set the sequence number of offset 0 (RFC 9293 section 3.4); return that of the segment's first byte."""
         own, peer = self.directions[direction], self.directions[1 - direction]
         if not flags & SYN:
             own.base = seq  # the capture lacks the SYN: offset 0 is the first byte seen
@@ -154,7 +156,7 @@ class Reassembler:
         return seq
 
     def _acknowledge(self, direction: int, ack: int) -> tuple[int, int | None]:
-        """The offset of ``direction`` that ``ack`` needs delivered first (a FIN counts), and the one acknowledged."""
+        """The offset of ``direction`` to deliver before the segment with ``ack`` (a FIN counts), and the one acked."""
         own, acked = self.directions[direction], self.connection.acked
         if own.base < 0:
             return -1, None
@@ -168,7 +170,7 @@ class Reassembler:
             own.base, need = ack, 0  # the first packet seen was a keep-alive (RFC 9293 section 3.8.4)
         offset = max(0, need)
         if own.fin is not None and offset > own.fin:
-            offset = own.fin  # the FIN takes a sequence number, but is no byte
+            offset = own.fin  # the FIN takes a sequence number, but is not a byte
         if offset > acked[direction]:
             acked[direction] = offset
             if offset > own.next and not own.ended:
@@ -180,7 +182,7 @@ class Reassembler:
     # ------------------------------------------------------------------ bytes
 
     def _accept(self, direction: int, entry: Waiting, payload: memoryview) -> None:
-        """Deliver the payload of a segment, or let it wait; bytes that were seen before are left out."""
+        """Deliver the payload of a segment, or let it wait; skip bytes that were seen before."""
         own = self.directions[direction]
         start, end = entry.offset, entry.end
         if len(payload) < end - start:
@@ -232,7 +234,7 @@ class Reassembler:
         self._events.append(Data(direction, entry.offset, entry.data))
 
     def _declare_gap(self, direction: int, end: int) -> None:
-        """The bytes up to ``end`` are missing from the capture."""
+        """Declare that the capture lacks the bytes up to ``end``."""
         own = self.directions[direction]
         start = own.next
         length = own.skip_to(end)
@@ -242,7 +244,7 @@ class Reassembler:
     # ------------------------------------------------------------------ order
 
     def _drain(self) -> None:
-        """Deliver what need not wait any longer, in causal order; declare gaps where bytes do not come any more."""
+        """Deliver what need not wait any longer, in causal order; declare gaps where bytes will no longer arrive."""
         packets = self.connection.packets
         for state in self.directions:
             state.age_acknowledgements(packets)
@@ -253,7 +255,7 @@ class Reassembler:
                 state.ack_log.clear()
 
     def _advance(self, direction: int) -> bool:
-        """Deliver what this direction can; False where there was nothing."""
+        """Deliver what this direction can; return False where there was nothing."""
         own, peer = self.directions[direction], self.directions[1 - direction]
         before = len(own.waiting)
         while own.waiting and own.waiting[0].offset == own.next and own.waiting[0].need <= peer.reach:
@@ -272,7 +274,7 @@ class Reassembler:
             self._close_direction(direction, entry)
 
     def _stop_waiting(self) -> bool:
-        """Neither direction can go on: declare a gap, or stop waiting for what a segment acknowledges. False: wait."""
+        """Where neither direction can go on, declare a gap or release a segment; return False to keep waiting."""
         blocked = []
         for direction, state in enumerate(self.directions):
             end = state.gap_end()
@@ -292,7 +294,7 @@ class Reassembler:
     # ------------------------------------------------------------------ the end
 
     def _close(self, direction: int, entry: Waiting, flags: int) -> None:
-        """A FIN or RST was seen: it ends its direction after the bytes before it."""
+        """Take a FIN or RST, which ends its direction once the bytes before it are delivered."""
         self.is_closing = True
         own = self.directions[direction]
         seen = max(own.next, own.waiting[-1].end if own.waiting else 0)
@@ -313,16 +315,16 @@ class Reassembler:
                 own.put(entry)
 
     def _close_direction(self, direction: int, entry: Waiting) -> None:
-        """All bytes before the FIN or RST of a direction were delivered."""
+        """End a direction whose bytes before the FIN or RST were all delivered."""
         cause = "fin" if entry.kind is Kind.FIN else "rst"
         self._add_fact(cause, direction, entry.offset, entry)
         if self.connection.closed_by == "open":
             self.connection.closed_by = f"{_SENDERS[direction]}-{cause}"
         if entry.kind is Kind.FIN or any(state.next or state.ended for state in self.directions):
-            self._end(direction, cause)  # not after a refused SYN, which may be sent again and answered
+            self._end(direction, cause)  # not after a refused SYN: it may be sent again and answered
 
     def _end(self, direction: int, cause: str) -> None:
-        """Yield End; drop what still waits in the direction."""
+        """Add the End event; drop what still waits in the direction."""
         own, connection = self.directions[direction], self.connection
         own.ended = True
         for entry in own.waiting:
@@ -341,7 +343,7 @@ class Reassembler:
         self._events.append(TcpFact(kind, direction, offset, position))
 
     def _window_changed(self, direction: int, entry: Waiting, *, is_zero: bool) -> None:
-        """The sender's receive window has closed or opened (RFC 9293 section 3.8.6)."""
+        """Record that the sender closed or opened its receive window (RFC 9293 section 3.8.6)."""
         own = self.directions[direction]
         own.zero_window = is_zero
         if not own.ended:
@@ -350,17 +352,17 @@ class Reassembler:
     # ------------------------------------------------------------------ no more packets
 
     def _expire(self, time_ns: int) -> None:
-        """Some time after a RST no packet is in flight any more: the other direction has ended, too."""
+        """End both directions RESET_LINGER_NS after a RST, when no packet is in flight any more."""
         if self._reset_at is not None and time_ns > self._reset_at + RESET_LINGER_NS:
             self._finish()
 
     def expire(self, time_ns: int) -> list[Event]:
-        """The events due at ``time_ns``: the end of both directions where a RST is long enough ago."""
+        """The events due at ``time_ns``: the end of both directions RESET_LINGER_NS after a RST."""
         self._expire(time_ns)
         return self._take_events(TO_SERVER)
 
     def finish(self) -> list[Event]:
-        """No more packets: declare what is missing as gaps, and end both directions."""
+        """No more packets: declare missing bytes as gaps, and end both directions."""
         self._finish()
         return self._take_events(TO_SERVER)
 
@@ -378,7 +380,7 @@ class Reassembler:
                 self._end(direction, "capture-end" if self._reset_at is None else reset)
 
     def _declare_next_gap(self) -> None:
-        """Declare the gap before the entry that has waited longest, or else one that only an ACK number proves."""
+        """Declare the gap before the entry that has waited longest; without any, one that only an ACK number proves."""
         fronts = [(state.waiting[0].order, d) for d, state in enumerate(self.directions) if state.waiting]
         gaps = [(order, d) for order, d in fronts if self.directions[d].waiting[0].offset > self.directions[d].next]
         if gaps:
@@ -391,7 +393,7 @@ class Reassembler:
         self._release(direction)
 
     def _declare_tail(self, direction: int, end: int) -> None:
-        """Declare bytes missing that were acknowledged and never seen; a single one is a FIN that the capture lacks."""
+        """Declare acknowledged bytes missing that were never seen; a single one is a FIN that the capture lacks."""
         state = self.directions[direction]
         if end > state.next + 1 and self.connection.seen[direction] and not state.ended:
             self._declare_gap(direction, end)

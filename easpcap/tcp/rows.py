@@ -1,4 +1,4 @@
-"""The reference path: every row of a batch by itself, in capture order."""
+"""The reference path: the rows of a batch one by one, in capture order."""
 
 from __future__ import annotations
 

@@ -17,5 +17,5 @@ def unwrap(sequence: int, base: int, near: int) -> int:
 
 
 def initial_number(sequence: int, flags: int) -> int:
-    """The initial sequence number of a sender, by its first segment in the capture, which need not be its SYN."""
+    """The initial sequence number of a sender by its first captured segment, whether or not that is its SYN."""
     return sequence if flags & SYN else (sequence - 1) & MASK

@@ -1,4 +1,4 @@
-"""FlowTable: the connection of every flow. Both ways of reading a batch, by columns and by rows, work on it."""
+"""FlowTable: the connection of every flow. The columnar path and the reference path both work on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ClosedFlow:
-    """What remains of a connection that its consumer has forgotten: enough to know its late segments by.
+    """What remains of a connection that its consumer has forgotten: enough to recognise its late segments.
 
     ``first_numbers`` are the initial sequence numbers of the lower and the higher end of the flow, -1 where not known.
     """
@@ -38,7 +38,7 @@ class ClosedFlow:
         return self.first_numbers[side]
 
     def ignore(self, side: int, seq: int, flags: int) -> None:
-        """Take a late segment, which yields no events."""
+        """Skip a late segment, which yields no events."""
         if self.first_numbers[side] < 0:
             self.first_numbers[side] = initial_number(seq, flags)
 
@@ -58,11 +58,11 @@ class FlowTable:
         self._opened = 0
         self._resets: OrderedDict[Reassembler, int] = OrderedDict()  # when each was reset, in that order
         self.unanswered = 0
-        self.unanswered_frames = array("q")  # first frame of each of them
+        self.unanswered_frames = array("q")  # the first frame of each
 
     @property
     def connections(self) -> list[TcpConnection]:
-        """All connections, by id, that have yielded events or still may, without the forgotten ones."""
+        """All connections, by id, that have yielded events or still may, except the forgotten ones."""
         self.drop_forgotten()
         return [connection for _, connection in self._connections.values()]
 
@@ -89,7 +89,7 @@ class FlowTable:
         return Reassembler(connection, client_side=int(client > server))
 
     def enter(self, key: FlowKey, reassembler: Reassembler) -> Iterator[tuple[TcpConnection, Event]]:
-        """Make this the connection of its flow, and end the one before it, whose ports it reuses."""
+        """Make this the connection of its flow, and end the earlier one whose ports it reuses."""
         old = self._flows.get(key)
         self._flows[key] = reassembler
         self._closed.pop(key, None)
@@ -113,7 +113,7 @@ class FlowTable:
                 yield reassembler.connection, event
 
     def make_room(self) -> Iterator[tuple[TcpConnection, Event]]:
-        """Above the limit, close the connections that have been silent the longest, as open."""
+        """Above MAX_LIVE_CONNECTIONS, drop those silent the longest; their ``closed_by`` stays "open"."""
         excess = len(self._flows) - MAX_LIVE_CONNECTIONS
         if excess <= 0:
             return
@@ -131,7 +131,7 @@ class FlowTable:
             yield from self._end(reassembler)
 
     def drop_forgotten(self) -> None:
-        """Let go of the connections that their consumer has forgotten; only their ports are remembered."""
+        """Free the connections that their consumer has forgotten; keep only a ClosedFlow for each."""
         for connection in self._forgotten:
             if connection.id not in self._connections:  # forgotten twice
                 continue

@@ -25,7 +25,7 @@ class Finder:
     def __init__(self, **secrets):
         self.secrets = secrets
 
-    def traffic_secret(self, client_random, label):
+    def traffic_secret(self, _client_random, label):
         secret = self.secrets.get(label)
         return None if secret is None else (secret, 7)
 
