@@ -10,6 +10,7 @@ from easpcap.limits import MAX_EARLY_DATA
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE
 from easpcap.tls.handshake.negotiation import Agreement
+from easpcap.tls.protection.tls13 import tls13_protection
 from easpcap.tls.record.records import Record
 from easpcap.tls.secrets.schedule13 import next_secret
 from easpcap.tls.session import epochs13
@@ -37,7 +38,7 @@ def agreement(value=0x1301, draft=0):
 
 
 def epoch(stage=APPLICATION, secret=SHA256, **options):
-    return Epoch(stage, "LABEL", secret, 7, epochs13.inner_protection(suite(0x1301), secret, **options))
+    return Epoch(stage, "LABEL", secret, 7, tls13_protection(suite(0x1301), secret, **options))
 
 
 def opened(present, count, *, padded=False):
