@@ -182,7 +182,7 @@ class HandshakeMachine:
         return [place.seen(facts.ServerCertificate(len(certificates)))]
 
     def _server_key_exchange(self, message: Message, place: Place) -> HandshakeEvents:
-        del place  # it is no fact
+        del place  # the message gives no fact
         self.negotiation.record(message)
         self.negotiation.ephemeral_key = True
         return []
@@ -195,7 +195,7 @@ class HandshakeMachine:
         return [place.seen(request)]
 
     def _new_session_ticket(self, message: Message, place: Place) -> HandshakeEvents:
-        del place  # it is no fact
+        del place  # the message gives no fact
         self.negotiation.record(message)
         self.negotiation.ticket = hs.parse_new_session_ticket(message.body)
         if self.negotiation.proven is not None or self.negotiation.failed:

@@ -90,7 +90,7 @@ def parse_server_hello(body: bytes) -> ServerHello:
 
 
 def parse_certificates(body: bytes) -> list[bytes]:
-    """The DER certificates of a Certificate message, the sender's own first; none where the list is empty."""
+    """The DER certificates of a Certificate message, the sender's own first; empty if the list is."""
     outer = Reader(body)
     chain = Reader(outer.vector(3))
     certificates = []

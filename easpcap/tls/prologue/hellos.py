@@ -33,14 +33,14 @@ _ALERT_SIZE: Final = RECORD_HEADER_SIZE + 2
 
 
 def begins_client_hello(data: bytes) -> bool | None:
-    """Whether a ClientHello begins here, also in SSLv2 format; None where more bytes are needed."""
+    """Whether a ClientHello begins here, also in SSLv2 format; None if more bytes are needed."""
     if data[:1] >= b"\x80":
         return _begins_ssl2_hello(data)
     return _begins_hello(data, CLIENT_HELLO, _LEAST_CLIENT_HELLO)
 
 
 def begins_server_answer(data: bytes) -> bool | None:
-    """Whether the answer to a ClientHello begins here: a ServerHello or an alert; None where more bytes are needed."""
+    """Whether the answer to a ClientHello begins here: a ServerHello or an alert; None if more bytes are needed."""
     if data[:1] >= b"\x80":
         return looks_like_ssl2(data)
     if data[:1] == bytes([ALERT]):
