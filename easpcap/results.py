@@ -194,6 +194,7 @@ class Remedy(NamedTuple):
     undo: tuple[str, ...] = ()
     beware: tuple[str, ...] = ()  # side effects
     documented: bool = True  # False: reported from practice, in no vendor's documentation
+    stop_gap: bool = False  # helps for a while, or at a price; the fault stays
 
 
 class Finding(Fields):

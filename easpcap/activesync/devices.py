@@ -32,7 +32,7 @@ _OTHERS: Final = (
 
 
 def name_device(user_agent: str) -> str | None:
-    """A device's name, such as "iPhone 4, iOS 4.1"; None where the header tells nothing."""
+    """A device's name, such as "iPhone 4, iOS 4.1"; None where the header does not name one."""
     return _name(user_agent[:_LONGEST])
 
 

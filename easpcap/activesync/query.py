@@ -40,7 +40,7 @@ class Query(Fields):
 
 
 def parse_query(text: str) -> Query:
-    """Read either form. Whatever cannot be read is left out; what stands before it is kept."""
+    """Read either form. Whatever cannot be read is left out; what comes before it is kept."""
     packed = _unpack(text[:_MAX_QUERY])
     if packed is None:
         return _parse_plain(text)

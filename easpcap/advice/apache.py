@@ -13,6 +13,12 @@ _STRICTER = (
     "A stricter SSLVerifyClient, SSLVerifyDepth or SSLCipherSuite that stays in a <Location> or <Directory> still "
     "makes Apache renegotiate."
 )
+#: SSLVerifyClient require refuses the handshake of a client without a certificate, whatever it asks for.
+_OTHERS_REFUSED = (
+    'With "require", clients without a certificate can open no page of the virtual host. To require it for one path: '
+    '"SSLVerifyClient optional" in the virtual host, and "Require ssl-verify-client" in the <Location> in place of '
+    "SSLVerifyClient (Apache 2.4)."
+)
 _RELOAD = "after a reload"
 _CHECKED = "apachectl configtest"
 
@@ -32,22 +38,24 @@ def ask_in_first_handshake() -> Remedy:
         ),
         verify=(_CHECKED, phrases.ASKED_FIRST),
         undo=("Move the directive back.",),
-        beware=(phrases.EVERY_CLIENT_IS_ASKED,),
+        beware=(_OTHERS_REFUSED, phrases.EVERY_CLIENT_IS_ASKED),
     )
 
 
 def without_tls13() -> Remedy:
     """No TLS 1.3 in the virtual host, so that the server can renegotiate again."""
     return Remedy(
-        "As a stop-gap, switch TLS 1.3 off",
+        "Switch TLS 1.3 off",
         where="Apache (virtual host)",
         takes_effect="after a restart",
         source=_MOD_SSL,
         shell=_CONFIGURATION,
         commands=("SSLProtocol all -TLSv1.3",),
+        notes=('Add -TLSv1.3 to the SSLProtocol that is there: "all" alone may switch TLS 1.0 and 1.1 on again.',),
         verify=(_CHECKED, "A new capture shows TLS 1.2."),
-        undo=("Remove the directive.",),
+        undo=("Write the directive from before.",),
         beware=(phrases.LATE_AGAIN,),
+        stop_gap=True,
     )
 
 
@@ -62,7 +70,7 @@ def raise_read_ahead(wanted: int) -> Remedy:
         commands=(f"SSLRenegBufferSize {wanted}",),
         notes=(f"In bytes; {BUFFER_DEFAULT} as shipped.",),
         verify=(_CHECKED, "The refused request is answered."),
-        undo=("Remove the directive.",),
+        undo=("Write the value from before, or remove the directive.",),
         beware=(phrases.HOLDS_MEMORY,),
     )
 

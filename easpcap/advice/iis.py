@@ -28,15 +28,17 @@ _APPCMD = r"%windir%\system32\inetsrv\appcmd.exe"
 _SYNC_DIRECTORY = '"Default Web Site/Microsoft-Server-ActiveSync"'
 _RUNTIME = "-section:system.webServer/serverRuntime"
 _RESTART_IIS6 = ("net stop iisadmin /y", "net start w3svc")
-_AFTER_RESTART = "after a restart of the IIS Admin service; iisreset is reported not to be enough"
+_AFTER_RESTART = "after a restart of the IIS Admin service, as reported; iisreset is reported not to be enough"
 _RESTART_STOPS = (
     "net stop iisadmin /y also stops the services that depend on IIS Admin and lists them: start again each one that "
     "ran before."
 )
-_FIRST_SITE = "w3svc/1 is the first site; the setting applies to the whole site."
-_DIRECTORY = '"Default Web Site" is the name of the site as IIS ships it.'
+_FIRST_SITE = "w3svc/1 is the first site: write the number of yours. The setting applies to the whole site."
+_DIRECTORY = 'Replace "Default Web Site" if the site has another name.'
 
 _ADD_SSLCERT = "https://learn.microsoft.com/windows/win32/http/add-sslcert"
+#: That "update sslcert" exists, and that the documentation does not mention it. Its parameters are those of "add".
+_UPDATE_SSLCERT = "https://github.com/MicrosoftDocs/windowsserverdocs/issues/4791"
 _ALWAYS_NEGOTIATE = "https://learn.microsoft.com/en-us/previous-versions/iis/6.0-sdk/ms525641(v=vs.90)"
 _READ_AHEAD_IIS6 = "https://learn.microsoft.com/en-us/previous-versions/iis/6.0-sdk/ms525310(v=vs.90)"
 _SERVER_RUNTIME = "https://learn.microsoft.com/en-us/iis/configuration/system.webserver/serverruntime"
@@ -53,10 +55,17 @@ _CERTIFICATE = "certhash=HASH appid={GUID} certstorename=MY"
 
 #: "show sslcert" prints these; a binding that is written again must have them again.
 _KEEP_SETTINGS = (
-    "Replace HASH and {GUID} with the Certificate Hash and the Application ID that show sslcert prints, and repeat "
-    "every other setting that it prints: what is left out may fall back to its default."
+    "Replace HASH, {GUID} and MY with the Certificate Hash, Application ID and Certificate Store Name that show "
+    "prints, and repeat its other settings: what is left out may fall back to its default."
+)
+_SAVE_FIRST = (
+    "Save what show prints before you delete. If it finds no binding, stop: netsh http show sslcert lists all bindings."
 )
 _POWERSHELL = "In PowerShell, write appid='{GUID}' with the quotes."
+_NO_UPDATE = (
+    'Where netsh has no "update sslcert" (reported for Windows Server 2012 R2), use netsh http delete sslcert and '
+    "netsh http add sslcert with the same parameters; HTTPS is down in between."
+)
 
 
 def ask_in_first_handshake(site: Site) -> list[Remedy]:
@@ -68,7 +77,7 @@ def ask_in_first_handshake(site: Site) -> list[Remedy]:
     match iis_version(site):
         case 6:
             return [metabase, update, again]
-        case 7:
+        case 7 | 8:  # 8.5 is Windows Server 2012 R2, which is reported to have no "update sslcert"
             return [again, update, metabase]
         case _:
             return [update, again, metabase]
@@ -86,46 +95,44 @@ def _by_address(site: Site) -> str:
 def _naming(site: Site) -> tuple[str, ...]:
     if site.name is None:
         return ()
-    return (f"Write {_by_address(site)} in place of {_binding(site)} where show sslcert lists the binding as IP:port.",)
+    return (f"If show lists the binding as IP:port, write {_by_address(site)} in place of {_binding(site)}.",)
 
 
 def _update(site: Site, setting: str) -> tuple[str, ...]:
     return (
-        "netsh http update sslcert ?",
         "netsh http show sslcert",
         f"netsh http update sslcert {_binding(site)} {_CERTIFICATE} {setting}",
     )
 
 
+_WITH_TLS13 = "IIS on Windows Server 2022 and later"
+
+
 def _update_binding(site: Site) -> Remedy:
-    since = "IIS on Windows Server 2022 and later" if site.tls13 else "IIS 8 and later, and other HTTP.sys applications"
+    since = _WITH_TLS13 if site.tls13 else "IIS 10 and HTTP.sys (Windows Server 2016 and later)"
     return Remedy(
         phrases.ASK_FIRST,
         where=since,
         takes_effect=NEW_CONNECTIONS,
-        source=_ADD_SSLCERT,
+        source=_UPDATE_SSLCERT,
         shell="cmd",
         commands=_update(site, "clientcertnegotiation=enable"),
-        notes=(
-            'If netsh does not know "update sslcert" (reported for Windows Server 2012 R2), use delete and add.',
-            _KEEP_SETTINGS,
-            *_naming(site),
-            _POWERSHELL,
-        ),
+        notes=(_KEEP_SETTINGS, *_naming(site), _POWERSHELL, *(() if site.tls13 else (_NO_UPDATE,))),
         verify=('"netsh http show sslcert" prints "Negotiate Client Certificate : Enabled".', phrases.ASKED_FIRST),
         undo=("The same update command with clientcertnegotiation=disable.",),
         beware=(phrases.EVERY_CLIENT_IS_ASKED, _RECREATED),
+        documented=False,
     )
 
 
-_RECREATED = "Re-creating the binding in IIS Manager resets clientcertnegotiation; set it again afterwards."
+_RECREATED = "Re-creating the binding in IIS Manager resets clientcertnegotiation: set it again."
 
 
 def _recreate_binding(site: Site) -> Remedy:
     binding = _by_address(site)
     return Remedy(
         phrases.ASK_FIRST,
-        where='IIS 7 and 7.5, and any Windows whose netsh has no "update sslcert"',
+        where="IIS 7 to 8.5 (Windows Server 2008 to 2012 R2)",
         takes_effect=NEW_CONNECTIONS,
         source=_ADD_SSLCERT,
         shell="cmd",
@@ -134,7 +141,7 @@ def _recreate_binding(site: Site) -> Remedy:
             f"netsh http delete sslcert {binding}",
             f"netsh http add sslcert {binding} {_CERTIFICATE} clientcertnegotiation=enable",
         ),
-        notes=(_KEEP_SETTINGS, _POWERSHELL),
+        notes=(_SAVE_FIRST, _KEEP_SETTINGS, _POWERSHELL),
         verify=('"netsh http show sslcert" prints "Negotiate Client Certificate : Enabled".', phrases.ASKED_FIRST),
         undo=("The same delete and add with clientcertnegotiation=disable.",),
         beware=("HTTPS is down between the delete and the add.", phrases.EVERY_CLIENT_IS_ASKED, _RECREATED),
@@ -144,7 +151,7 @@ def _recreate_binding(site: Site) -> Remedy:
 def _always_negotiate() -> Remedy:
     return Remedy(
         phrases.ASK_FIRST,
-        where="IIS 6 on Windows Server 2003 SP1 and later",
+        where="IIS 6 (Windows Server 2003 SP1 and later)",
         takes_effect=_AFTER_RESTART,
         source=_ALWAYS_NEGOTIATE,
         shell="cmd",
@@ -159,8 +166,8 @@ def _always_negotiate() -> Remedy:
 def without_tls13(site: Site) -> Remedy:
     """No TLS 1.3 on the binding, so that the server can renegotiate again."""
     return Remedy(
-        "As a stop-gap, switch TLS 1.3 off",
-        where="IIS on Windows Server 2022 and later",
+        "Switch TLS 1.3 off",
+        where=_WITH_TLS13,
         takes_effect=NEW_CONNECTIONS,
         source=_TLS13,
         shell="cmd",
@@ -169,6 +176,8 @@ def without_tls13(site: Site) -> Remedy:
         verify=("A new capture shows TLS 1.2.",),
         undo=("The same update command with disabletls13=disable.",),
         beware=(phrases.LATE_AGAIN,),
+        documented=False,
+        stop_gap=True,
     )
 
 
@@ -230,7 +239,7 @@ def unlimited_entity() -> Remedy:
             f"{_APPCMD} list config {_SYNC_DIRECTORY} {_RUNTIME}",
             f"{_APPCMD} set config {_SYNC_DIRECTORY} {_RUNTIME} /maxRequestEntityAllowed:{no_limit} /commit:apphost",
         ),
-        notes=(_DIRECTORY,),
+        notes=("If list prints no maxRequestEntityAllowed, there is no limit: change nothing.", _DIRECTORY),
         verify=("The refused request is answered.",),
         undo=("The same set command with the value that list printed before.",),
     )
@@ -251,7 +260,10 @@ def raise_filtering(wanted: int) -> list[Remedy]:
             commands=(
                 f"{_APPCMD} set config {_SYNC_DIRECTORY} {section} /requestLimits.maxAllowedContentLength:{wanted}",
             ),
-            notes=(f"In bytes; {FILTERING_DEFAULT:,} as shipped, and larger requests get 404.13.", _DIRECTORY),
+            notes=(
+                f"In bytes; {FILTERING_DEFAULT:,} as shipped. It answers larger requests with 404.13, not 413.",
+                _DIRECTORY,
+            ),
             verify=(f"{_APPCMD} list config {_SYNC_DIRECTORY} {section}", "The refused request is answered."),
             undo=(f"The same command with the value from before ({FILTERING_DEFAULT} as shipped).",),
         )
@@ -260,17 +272,20 @@ def raise_filtering(wanted: int) -> list[Remedy]:
 
 def accept_instead_of_require() -> Remedy:
     """Let clients in that have a password and no certificate."""
-    flags = f"{_APPCMD} set config {_SYNC_DIRECTORY} -section:access /sslFlags:"
+    access = f"config {_SYNC_DIRECTORY} -section:access"
     return Remedy(
         "If a password is enough, accept a certificate instead of requiring it",
         where="IIS 7 and later",
         takes_effect=NEW_REQUESTS,
         source=_ACCESS,
         shell="cmd",
-        commands=(f'{flags}"Ssl, SslNegotiateCert" /commit:apphost',),
-        notes=(_DIRECTORY, "Keep any other flag that the directory has, such as Ssl128."),
+        commands=(
+            f"{_APPCMD} list {access}",
+            f'{_APPCMD} set {access} /sslFlags:"Ssl, SslNegotiateCert" /commit:apphost',
+        ),
+        notes=("Keep any other flag that list prints, such as Ssl128 or SslMapCert.", _DIRECTORY),
         verify=("A request without a certificate is answered.",),
-        undo=(f'{flags}"Ssl, SslNegotiateCert, SslRequireCert" /commit:apphost',),
+        undo=("The same set command with the flags that list printed before.",),
         beware=(phrases.NOT_PROTECTED,),
     )
 
@@ -279,14 +294,17 @@ def allow_renegotiation() -> Remedy:
     """Secure renegotiation on both ends, for where the first handshake cannot ask."""
     key = r'"HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL"'
     return Remedy(
-        "Or make both ends able to renegotiate securely (RFC 5746): install MS10-049 (KB 980436), update the client, "
-        "and see that DisableRenegoOnServer is not set",
+        "Make both ends able to renegotiate securely (RFC 5746): update the client, and see that DisableRenegoOnServer "
+        "is not set",
         where="Windows Server",
         takes_effect="after a restart",
         source="http://support.microsoft.com/kb/980436",
         shell="cmd",
         commands=(f"reg query {key}",),
-        notes=("DisableRenegoOnServer with any value but 0 switches all renegotiation off (KB 977377).",),
+        notes=(
+            "DisableRenegoOnServer with any value but 0 switches all renegotiation off (KB 977377).",
+            "Windows Server 2008 R2 and before need MS10-049 (KB 980436).",
+        ),
         verify=("A new capture shows the client's ClientHello after the server's HelloRequest.",),
         undo=("Set DisableRenegoOnServer to the value from before.",),
         beware=("AllowInsecureRenegoClients=0 shuts out clients without RFC 5746 altogether.",),

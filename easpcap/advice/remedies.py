@@ -51,7 +51,7 @@ _ELSEWHERE = (
     Remedy(
         ASK_FIRST,
         where="ASP.NET Core with Kestrel",
-        notes=("Do not use ClientCertificateMode.DelayCertificate.",),
+        notes=("Use ClientCertificateMode.AllowCertificate or RequireCertificate, not DelayCertificate.",),
         takes_effect="when the application is deployed again",
         source="https://github.com/dotnet/AspNetCore.Docs/pull/23226",
         verify=(ASKED_FIRST,),
@@ -59,7 +59,8 @@ _ELSEWHERE = (
     ),
     Remedy(
         "Have the client send Expect: 100-continue, or a small request first",
-        where="Azure App Service, which cannot be changed",
+        where="Azure App Service",
+        notes=("The server's side cannot be changed.",),
         takes_effect="when the client does so",
         source="https://blogs.msdn.microsoft.com/waws/2017/04/03/"
         "posting-a-large-file-can-fail-if-you-enable-client-certificates/",
@@ -69,7 +70,7 @@ _ELSEWHERE = (
 
 
 def ask_early_or_without_tls13(site: Site) -> list[Remedy]:
-    """Ask in the first handshake, or leave TLS 1.3: it lets a server ask later only where the client offers it."""
+    """Ask in the first handshake, or switch TLS 1.3 off: there a server asks later only if the client offers it."""
     return [
         *_where_it_is_asked(site),
         *_for_site(site, [iis.without_tls13(site)], [apache.without_tls13()]),
@@ -157,21 +158,29 @@ def _gateway_limit() -> Remedy:
     )
 
 
-def free_waiting_threads() -> Remedy:
-    """What helps for a while after a deadlock."""
-    return Remedy(
-        "Until then, recycle the application pool: that frees the threads that wait",
-        where="IIS 6 and later",
-        takes_effect="at once, until the next deadlock",
-        source=_HTTPERR,
-        verify=("Requests of other devices are answered again.",),
-        beware=("More threads only delay the next standstill.",),
-    )
+def free_waiting_threads(site: Site) -> list[Remedy]:
+    """What helps for a while after a deadlock; nothing for Apache, which has no application pools."""
+    if is_apache(site):
+        return []
+    return [
+        Remedy(
+            "Recycle the application pool of ActiveSync (MSExchangeSyncAppPool on Exchange), which ends the requests "
+            "that wait",
+            where="IIS 6 and later",
+            takes_effect="until the next deadlock",
+            source="https://multiplechoicesystemengineer.wordpress.com/2010/11/16/"
+            "microsoft-server-activesync-iphone-and-client-certificates-issues/",
+            verify=("Requests of other devices are answered again.",),
+            beware=("More threads only delay the next deadlock.",),
+            documented=False,
+            stop_gap=True,
+        )
+    ]
 
 
-def allow_renegotiation() -> list[Remedy]:
-    """Make client and server able to renegotiate, for where the first handshake cannot ask."""
-    return [iis.allow_renegotiation()]
+def allow_renegotiation(site: Site) -> list[Remedy]:
+    """Make client and server able to renegotiate, for where the first handshake cannot ask; not for Apache."""
+    return [] if is_apache(site) else [iis.allow_renegotiation()]
 
 
 def begun_by_client() -> list[Remedy]:
@@ -189,7 +198,7 @@ def begun_by_client() -> list[Remedy]:
     ]
 
 
-def supply_certificate() -> list[Remedy]:
+def supply_certificate(site: Site) -> list[Remedy]:
     """The client has none to give."""
     return [
         Remedy(
@@ -200,15 +209,14 @@ def supply_certificate() -> list[Remedy]:
             verify=(_PRESENTED,),
         ),
         Remedy(
-            "Make sure that the server names the certificate's issuer among its authorities in the CertificateRequest",
-            where="Windows Server",
+            "If the CertificateRequest lists authorities, make sure that the certificate's issuer is among them",
+            where="Server",
             takes_effect=_NEXT_HANDSHAKE,
-            source=_SUB_STATUS,
-            notes=("Windows sends the Trusted Root store and truncates it if it is too long.",),
+            source="RFC 5246 section 7.4.4",
+            notes=("An empty list lets the client choose any certificate.",),
             verify=(_PRESENTED,),
         ),
-        iis.accept_instead_of_require(),
-        apache.accept_instead_of_require(),
+        *_for_site(site, [iis.accept_instead_of_require()], [apache.accept_instead_of_require()]),
     ]
 
 
@@ -216,7 +224,7 @@ def supply_certificate() -> list[Remedy]:
 _BY_ALERT = {
     "certificate_expired": ("Client certificate", "Renew it, and compare the clocks of device and server"),
     "certificate_revoked": ("Client certificate", "Issue a new one, and find out whether it was revoked on purpose"),
-    "unknown_ca": ("Server", "Install the issuing authority (Trusted Root or intermediate store, and NTAuth)"),
+    "unknown_ca": ("Server", "Install its issuer: a root in the Trusted Root store, others in the intermediate store"),
     "decrypt_error": (
         "Device",
         "Install key and certificate again: the client's signature does not fit its certificate",
@@ -234,13 +242,7 @@ def mend_certificate(alert: str | None) -> list[Remedy]:
         found.append(Remedy(action, where, f"RFC 5246 section 7.2.2: {alert}", _NEXT_HANDSHAKE, verify=let_in))
     return [
         *found,
-        Remedy(
-            "Read the sub-status in the W3C log: 403.7 none given, 403.13 revoked or revocation list out of reach, "
-            "403.16 untrusted, 403.17 expired",
-            where="IIS",
-            source=_SUB_STATUS,
-            verify=("The log has a line with that status for the refused request.",),
-        ),
+        _sub_status() if alert is None else _server_log(),
         Remedy(
             "Check the certificate's validity, its chain up to a trusted root, the NTAuth store, and that the server "
             "can fetch the revocation list",
@@ -252,16 +254,38 @@ def mend_certificate(alert: str | None) -> list[Remedy]:
     ]
 
 
+def _sub_status() -> Remedy:
+    return Remedy(
+        "Read the sub-status in the W3C log: 403.7 none given, 403.13 revoked or revocation list out of reach, "
+        "403.16 untrusted, 403.17 expired or not yet valid",
+        where="IIS",
+        source=_SUB_STATUS,
+        verify=("The log has a line with that status for the refused request.",),
+    )
+
+
+def _server_log() -> Remedy:
+    """An alert ends the handshake before there is a status to log."""
+    return Remedy(
+        "Read why the server sent the alert: event 36888 of Schannel in the System log (Windows), or the error log "
+        "(Apache)",
+        where="Server",
+        source="https://learn.microsoft.com/windows/win32/secauthn/schannel-error-codes-for-tls-and-ssl-alerts",
+        verify=("The log has an entry at the time of the alert.",),
+        documented=False,
+    )
+
+
 def watch_abandoned() -> list[Remedy]:
     """A command that one side abandoned: where to look next."""
     return [
         Remedy(
             "If it happens after the same time each time, suspect a timeout in the client, a firewall or a load "
-            "balancer: raise idle timeouts above the ActiveSync heartbeat (30 minutes)",
+            "balancer: raise idle timeouts above the ActiveSync heartbeat (to 30 minutes)",
             where="Client, firewall, load balancer",
             takes_effect=_NEXT_HANDSHAKE,
             source="https://mskb.pkisolutions.com/kb/905013",
-            verify=("A new capture shows a Ping that lasts its whole heartbeat.",),
+            verify=("A new capture shows the command answered, and a Ping that lasts its whole heartbeat.",),
             undo=("Set the timeouts from before.",),
         ),
         Remedy(
@@ -272,8 +296,8 @@ def watch_abandoned() -> list[Remedy]:
             verify=("The log has a line for this request.",),
         ),
         Remedy(
-            "If the server closed, read the reason in HTTPERR (Connection_Abandoned_By_AppPool, Timer_EntityBody, "
-            "Connection_Dropped)",
+            "If the server closed, read the reason in HTTPERR (such as Connection_Abandoned_By_ReqQueue, on Windows "
+            "Server 2003 ..._By_AppPool; Timer_EntityBody; Timer_SslRenegotiation)",
             where="IIS",
             source=_HTTPERR,
             verify=("The log has a line for this connection's client port.",),

@@ -70,7 +70,7 @@ def way(connection: Connection) -> str:
 
 def reply(connection: Connection) -> str:
     """What the client is expected to answer with."""
-    return "Certificate of the client" if post_handshake(connection) else "ClientHello"
+    return "client Certificate" if post_handshake(connection) else "ClientHello"
 
 
 def asked(connection: Connection, renegotiation: Renegotiation) -> Evidence:
@@ -78,20 +78,20 @@ def asked(connection: Connection, renegotiation: Renegotiation) -> Evidence:
     if renegotiation.by == "client":
         return Evidence(renegotiation.position, "the client begins a renegotiation (ClientHello)")
     had, sent = renegotiation.body_offset_acknowledged, renegotiation.body_offset_sent
-    known = []
+    total = _announced(renegotiation)
+    asks = "a post-handshake CertificateRequest" if post_handshake(connection) else "HelloRequest"
+    words = f"the server sends {asks}"
     if had is not None:
-        known.append(f"the server had {had:,} body bytes")
+        words += f" after {had:,} of {total:,} body bytes" if total else f" after {had:,} body bytes"
     if sent is not None:
-        known.append(f"the client had sent {sent:,}{_share(renegotiation, sent)}")
-    return Evidence(
-        renegotiation.position, "; ".join([question(connection), ", ".join(known)]) if known else question(connection)
-    )
+        share = f" ({100 * sent // total} %)" if total else ""
+        words += f"; the client had sent {sent:,}{share}"
+    return Evidence(renegotiation.position, words)
 
 
-def _share(renegotiation: Renegotiation, sent: int) -> str:
+def _announced(renegotiation: Renegotiation) -> int | None:
     request = renegotiation.exchange.request if renegotiation.exchange else None
-    total = request.content_length if request else None
-    return f" ({100 * sent // total} %)" if total else ""
+    return request.content_length if request else None
 
 
 def answered(connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome) -> list[Evidence]:

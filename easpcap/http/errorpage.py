@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.http.coding import decode
 from easpcap.limits import MAX_ERROR_PAGE
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ def read_error_page(exchange: Exchange, message: Message) -> BodySink | None:
     response = exchange.response
     if message is not response or response.status not in CAUSE_PHRASES:
         return None
+    from easpcap.http.coding import decode  # few captures have such a page
+
     return decode(response, ErrorPage(response))
 
 

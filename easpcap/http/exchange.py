@@ -1,7 +1,7 @@
 """Exchange: one HTTP request with its responses; either half may be missing or incomplete.
 
 Plain mutable records, filled while the bytes pass. Offsets count the plaintext of their direction. Positions are
-resolved (offset to frame and time) at the moment a boundary passes, since the index behind them is pruned.
+resolved (offset to frame and time) at the moment a boundary passes, because the index that resolves them is pruned.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Message(Fields):
     framing: str  # none, length, chunked, until-close
     content_length: int | None  # as announced by a valid Content-Length, else None
     body_bytes: int = 0  # body bytes seen, chunked coding removed, content coding left in place
-    end_offset: int | None = None  # plaintext offset behind the last byte; None while incomplete
+    end_offset: int | None = None  # plaintext offset after the last byte; None while incomplete
     missing: int = 0  # least number of bytes of this message that the capture lacks
 
     @property
@@ -94,7 +94,7 @@ class Exchange(Fields):
 
 
 class BodyPlace(NamedTuple):
-    """Where an offset of the client's stream stands in a request."""
+    """Where an offset of the client's stream lies in a request."""
 
     exchange: Exchange
     body_offset: int  # body bytes before it; of a chunked body decoded ones at its present end, else raw ones

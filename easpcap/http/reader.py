@@ -326,7 +326,8 @@ class MessageReader:
 
     def _finish(self, message: Message, end: int) -> None:
         """The passing message ends at ``end``."""
-        self._finish_sink(BodyEnd.WHOLE)
+        if self.sink is not None:
+            self._finish_sink(BodyEnd.WHOLE)
         message.body_bytes += self._counted_to - self.remaining
         if self.remaining and message.framing == "length":
             message.missing += self.remaining  # where the end lies in a gap

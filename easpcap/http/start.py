@@ -1,4 +1,4 @@
-"""What the beginning of a message looks like: told from its first line, as early as that is certain.
+"""Recognises the beginning of a message by its first line, as early as that is certain.
 
 Clear text on any port may be anything, so a request line counts only with its version. A line that has not come to
 its end is undecided (None), not refused.

@@ -16,6 +16,8 @@ _SHELLS = {
     "nginx-configuration": "nginx configuration",
 }
 
+_REPORTED = "reported, not documented"
+
 
 def remedy_lines(remedies: Sequence[Remedy]) -> list[str]:
     """A line for each remedy, then a line that begins with ``Beware:`` for each side effect."""
@@ -37,7 +39,7 @@ def place(remedy: Remedy) -> str:
 def _effect(remedy: Remedy) -> list[str]:
     """When a remedy takes effect, and whether it is only reported."""
     effect = [f"takes effect {remedy.takes_effect}"] if remedy.takes_effect is not None else []
-    return effect if remedy.documented else [*effect, "reported, not documented"]
+    return effect if remedy.documented else [*effect, _REPORTED]
 
 
 def distinct(texts: Iterable[Iterable[str]]) -> list[str]:

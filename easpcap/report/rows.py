@@ -262,6 +262,7 @@ def _remedy(remedy: Remedy) -> Row:
         "beware": list(remedy.beware),
         "source": remedy.source,
         "documented": remedy.documented,
+        "stop_gap": remedy.stop_gap,
     }
 
 

@@ -21,12 +21,14 @@ ALERTS = [None, "certificate_expired", "certificate_revoked", "unknown_ca", "dec
 def everything(site, size):
     """All remedies that any rule can give for a site."""
     return [
-        *remedies.ask_in_first_handshake(site, remedies.free_waiting_threads(), *remedies.allow_renegotiation()),
+        *remedies.ask_in_first_handshake(
+            site, *remedies.free_waiting_threads(site), *remedies.allow_renegotiation(site)
+        ),
         *remedies.ask_early_or_without_tls13(site),
         *remedies.raise_read_ahead(site, size),
         *remedies.raise_other_limit(site, size),
         *remedies.begun_by_client(),
-        *remedies.supply_certificate(),
+        *remedies.supply_certificate(site),
         *(remedy for alert in ALERTS for remedy in remedies.mend_certificate(alert)),
         *remedies.watch_abandoned(),
     ]
@@ -67,22 +69,23 @@ def test_whatever_is_to_be_replaced_in_a_command_is_explained():
     ("software", "first"),
     [
         ("Microsoft-IIS/6.0", "IIS 6"),
-        ("Microsoft-IIS/7.5", "IIS 7 and 7.5"),
-        ("Microsoft-IIS/10.0", "IIS 8 and later"),
+        ("Microsoft-IIS/7.5", "IIS 7 to 8.5"),
+        ("Microsoft-IIS/8.5", "IIS 7 to 8.5"),
+        ("Microsoft-IIS/10.0", "IIS 10"),
         ("Apache/2.4.57 (Debian)", "Apache"),
-        (None, "IIS 8 and later"),
+        (None, "IIS 10"),
     ],
 )
 def test_the_cure_that_fits_the_server_that_was_seen_comes_first(software, first):
     found = remedies.ask_in_first_handshake(Site("mail.contoso.com", 443, software))
     assert found[0].where.startswith(first)
-    for product in ("IIS 6", "IIS 7 and 7.5", "IIS 8 and later", "Apache", "ASP.NET Core", "Azure App Service"):
+    for product in ("IIS 6", "IIS 7 to 8.5", "IIS 10", "Apache", "ASP.NET Core", "Azure App Service"):
         assert any(remedy.where.startswith(product) for remedy in found)
 
 
 def test_a_server_that_speaks_tls_1_3_is_no_old_iis():
     products = [remedy.where for remedy in everything(Site("a.example", 443, None, tls13=True), 300_000)]
-    assert not any(where.startswith(("IIS 6 on", "IIS 7 and 7.5", "IIS 8")) for where in products)
+    assert not any(where.startswith(("IIS 6 (", "IIS 7 to 8.5", "IIS 10")) for where in products)
     assert "IIS on Windows Server 2022 and later" in products
 
 
@@ -98,6 +101,26 @@ def test_the_warning_about_downtime_is_given_where_the_binding_is_deleted():
     for remedy in everything(PLAIN, None):
         deletes = any(" delete sslcert " in command for command in remedy.commands)
         assert deletes == ("HTTPS is down between the delete and the add." in remedy.beware)
+
+
+def test_a_command_that_the_vendor_does_not_document_is_not_called_documented():
+    for remedy in everything(PLAIN, 300_000):
+        if any(" update sslcert " in command for command in remedy.commands):
+            assert not remedy.documented
+            assert any("delete sslcert" in note for note in remedy.notes) or remedy.stop_gap
+
+
+def test_apache_is_given_no_application_pools_and_no_registry():
+    apache = Site(None, 443, "Apache/2.4.57")
+    assert remedies.free_waiting_threads(apache) == remedies.allow_renegotiation(apache) == []
+    assert [remedy.where for remedy in remedies.supply_certificate(apache)][-2:] == ["Apache", "IIS 7 and later"]
+
+
+def test_an_alert_leads_to_the_log_of_the_server_and_a_403_to_the_sub_status():
+    for alert in ALERTS:
+        text = " ".join(remedy.action for remedy in remedies.mend_certificate(alert))
+        assert ("sub-status" in text) == (alert is None)
+        assert ("36888" in text) == (alert is not None)
 
 
 # --------------------------------------------------------------------------------- sizes

@@ -47,7 +47,7 @@ def test_the_remedy_asks_in_the_first_handshake_or_leaves_tls13_and_says_what_th
     assert "clientcertnegotiation=enable" in remedy
     assert "Beware: Without TLS 1.3 the server asks for the certificate by renegotiation again" in remedy
     assert "IIS 6" not in remedy  # it and IIS 7 do not speak TLS 1.3
-    assert "IIS 7 and 7.5" not in remedy
+    assert "IIS 7 to 8.5" not in remedy
 
 
 def test_a_reset_instead_of_a_response_is_inferred():

@@ -45,7 +45,7 @@ def test_the_deadlock_tells_its_story_in_causal_order():
     assert (finding.severity, finding.confidence, finding.against) == ("critical", "proven", [])
     assert [item.what for item in finding.evidence] == [
         "POST SendMail begins, 1,261,440 bytes announced",
-        "HelloRequest; the server had 0 body bytes, the client had sent 30,000 (2 %)",
+        "the server sends HelloRequest after 0 of 1,261,440 body bytes; the client had sent 30,000 (2 %)",
         "the server's receive window is zero; no ClientHello follows",
         "the server closes the connection without a response",
     ]
@@ -192,7 +192,9 @@ def test_a_post_handshake_question_of_tls13_in_mid_body_is_mid_body():
     story = Story(version="TLS 1.3", suite="TLS_AES_128_GCM_SHA256").request(300_000).body(4_000)
     story.hello_request(0, 4_000, outcome="post-handshake").certificate_asked().certificate(True)
     finding = only("renegotiation-mid-body", story.body(296_000).response(200))
-    assert finding.evidence[1].what.startswith("CertificateRequest after the handshake; ")
+    assert finding.evidence[1].what.startswith(
+        "the server sends a post-handshake CertificateRequest after 0 of 300,000 "
+    )
     assert all("renegotiat" not in text.lower() for text in (finding.detail, *(item.what for item in finding.evidence)))
 
 
@@ -206,7 +208,7 @@ def test_a_post_handshake_question_that_nobody_answers_is_a_deadlock():
     finding = only("renegotiation-deadlock", tls13_question().at(30_000).zero_window().at(60_000).close("server-fin"))
     assert finding.detail.startswith("The server asks for the certificate after the TLS 1.3 handshake. ")
     whats = [item.what for item in finding.evidence]
-    assert "the server's receive window is zero; no Certificate of the client follows" in whats
+    assert "the server's receive window is zero; no client Certificate follows" in whats
 
 
 def test_a_post_handshake_question_that_is_passed_over_is_a_refusal_without_renegotiation():

@@ -228,7 +228,8 @@ def _findings(exchange: Exchange) -> tuple[list[Finding], list[Cause]]:
         evidence=[
             Evidence(at(58, 11.0), "POST SendMail begins, 1,261,440 bytes announced"),
             Evidence(
-                at(113, 11.031), "HelloRequest; the server had 49,152 body bytes, the client had sent 114,688 (9 %)"
+                at(113, 11.031),
+                "the server sends HelloRequest after 49,152 of 1,261,440 body bytes; the client had sent 114,688 (9 %)",
             ),
             Evidence(at(121, 11.044), "the server's receive window is zero; no ClientHello follows"),
             Evidence(at(163, 41.049), "the server closes the connection without a response"),

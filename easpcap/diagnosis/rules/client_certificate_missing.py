@@ -47,7 +47,7 @@ def _finding(index: AnalysisIndex, connection: Connection, question: Certificate
         detail=f"The server asked for a certificate {question.when} and the client {came}; {question.trouble}.",
         evidence=certificates.evidence_lines(index, connection, question),
         against=_against(question),
-        remedies=remedies.supply_certificate(),
+        remedies=remedies.supply_certificate(index.site(connection)),
     )
     finding.confidence = certificates.confidence(connection, question)
     return finding

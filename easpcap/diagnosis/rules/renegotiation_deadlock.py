@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
     from easpcap.http.exchange import Exchange
-    from easpcap.results import Connection, Finding, Renegotiation
+    from easpcap.results import Connection, Finding, Remedy, Renegotiation
 
 RULE = ("renegotiation-deadlock", "critical")
 
@@ -62,8 +62,13 @@ def _proven(
             evidence.connection_ends(how.end, exchange),
         ],
         against=_against(index, connection, renegotiation, how),
-        remedies=remedies.ask_in_first_handshake(index.site(connection), remedies.free_waiting_threads()),
+        remedies=_cures(index, connection),
     )
+
+
+def _cures(index: AnalysisIndex, connection: Connection) -> list[Remedy]:
+    site = index.site(connection)
+    return remedies.ask_in_first_handshake(site, *remedies.free_waiting_threads(site))
 
 
 def _waited(how: RenegotiationOutcome) -> str:
@@ -108,5 +113,5 @@ def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenego
         f"{evidence.duration(outcome.hidden_pause(index, connection, hidden))}.",
         evidence=lines,
         against=[NOT_READ],
-        remedies=remedies.ask_in_first_handshake(index.site(connection), remedies.free_waiting_threads()),
+        remedies=_cures(index, connection),
     )

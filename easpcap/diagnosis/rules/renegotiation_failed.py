@@ -76,12 +76,13 @@ def _detail(connection: Connection, renegotiation: Renegotiation, alert: SentAle
 
 
 def _remedy(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, name: str) -> list[Remedy]:
+    site = index.site(connection)
     if renegotiation.certificate_requested and renegotiation.certificate_presented is False:
-        return remedies.supply_certificate()
+        return remedies.supply_certificate(site)
     if renegotiation.certificate_presented:
         return remedies.mend_certificate(name)
     if renegotiation.by == "client":
         return remedies.begun_by_client()
     if evidence.post_handshake(connection):
-        return remedies.ask_in_first_handshake(index.site(connection))
-    return remedies.ask_in_first_handshake(index.site(connection), *remedies.allow_renegotiation())
+        return remedies.ask_in_first_handshake(site)
+    return remedies.ask_in_first_handshake(site, *remedies.allow_renegotiation(site))

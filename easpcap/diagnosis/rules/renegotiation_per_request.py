@@ -28,10 +28,12 @@ LATE_TITLE = "The server asks for the client certificate after the TLS 1.3 hands
 #: Final statuses that say the request did not succeed for reasons other rules tell.
 TOLD_ELSEWHERE = frozenset({403, 413})
 
-WARNING = (
-    "It works, but costs round trips and a full handshake each time, and it fails as soon as a body is larger than the "
-    "server's read-ahead limit (IIS 49,152 bytes, Apache 131,072 bytes unless changed)."
+LIMIT = (
+    "larger bodies may fail, because a server buffers only part of a body before it asks (IIS 49,152 bytes, Apache "
+    "131,072 bytes unless changed)."
 )
+WARNING = f"It works, but each time costs round trips and a full handshake, and {LIMIT}"
+LATE_WARNING = f"It works, but each time costs round trips, and {LIMIT}"  # no handshake is repeated in TLS 1.3
 
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
@@ -67,7 +69,8 @@ def _proven(
         connection,
         exchange,
         title=LATE_TITLE if evidence.post_handshake(connection) else TITLE,
-        detail=f"{_what(connection)} {index.label(exchange)}. {WARNING}",
+        detail=f"{_what(connection)} {index.label(exchange)}. "
+        f"{LATE_WARNING if evidence.post_handshake(connection) else WARNING}",
         evidence=[
             *evidence.request_begins(index, exchange),
             evidence.asked(connection, renegotiation),

@@ -28,7 +28,7 @@ def find(index: AnalysisIndex) -> Iterator[Finding]:
 def _finding(
     index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome
 ) -> Finding:
-    exchange = renegotiation.exchange
+    exchange, site = renegotiation.exchange, index.site(connection)
     said_no = how.refusal is not None
     lines = [
         *(evidence.request_begins(index, exchange) if exchange else []),
@@ -51,7 +51,7 @@ def _finding(
         evidence=lines,
         against=_against(renegotiation, said_no),
         remedies=remedies.ask_in_first_handshake(
-            index.site(connection), *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation())
+            site, *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation(site))
         ),
     )
 

@@ -274,7 +274,7 @@ def _against(grounds: Grounds, *, late: bool) -> list[str]:
         if grounds.asked_first:
             found.append("On this connection the server asked for the certificate in the first handshake.")
         if grounds.proxy:
-            found.append(f"The Server header names {grounds.proxy}, which has a body limit too.")
+            found.append(f"The Server header names {grounds.proxy}, which may have a body limit too.")
     if grounds.larger_accepted is not None:
         found.append(f"A larger request of the same kind ({grounds.larger_accepted:,} bytes) was accepted.")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shown
@@ -16,57 +15,65 @@ if TYPE_CHECKING:
     from easpcap.results import Remedy
 
 _ACTIONS_SHOWN = 3
-_PRODUCTS_OF_FIRST_ACTION = 2
-_PRODUCTS_OF_OTHERS = 1
 _BEWARES_SHOWN = 3
 _PRODUCTS_NAMED = 4
 
 
 def cure_lines(remedies: Sequence[Remedy], layout: Layout, *, indent: int, label_width: int) -> Iterator[str]:
-    """Labelled lines: the first actions with their commands, and the products that are left out.
+    """Labelled lines: each action for one product with its commands, a stop-gap last.
 
-    Then how to verify and undo the leading remedy, and the side effects of all that are shown.
+    Then how to verify and undo the leading remedy, the side effects of all that are shown, and which are left out.
     """
     if not remedies:
         return
-    by_action: dict[str, list[Remedy]] = {}
-    for remedy in remedies:
-        by_action.setdefault(remedy.action, []).append(remedy)
-    shown_groups = [
-        group[: _PRODUCTS_OF_OTHERS if number else _PRODUCTS_OF_FIRST_ACTION]
-        for number, group in enumerate(islice(by_action.values(), _ACTIONS_SHOWN))
-    ]
-    for number, group in enumerate(shown_groups):
-        label = "" if number else "Cure"
-        first = group[0]
-        words = f"{first.action}." if first.commands else f"{first.where}: {first.action}."
-        yield from layout.labelled(label, shown(words), indent=indent, label_width=label_width)
-        yield from _products(group if first.commands else group[1:], layout, indent + label_width)
-        for note in distinct(remedy.notes for remedy in group):
-            yield from layout.paragraphs("", [shown(note)], indent=indent + label_width, label_width=0)
-    visible = [remedy for group in shown_groups for remedy in group]
-    yield from _left_out([remedy for remedy in remedies if remedy not in visible], layout, indent + label_width)
+    visible = _visible(remedies)
+    for number, remedy in enumerate(visible):
+        label, words = _label(remedy, number), shown(_instruction(remedy))
+        yield from layout.labelled(label, words, indent=indent, label_width=label_width)
+        yield from _details(remedy, layout, indent + label_width)
     for label, texts in (
         ("Verify", list(remedies[0].verify)),
         ("Undo", list(remedies[0].undo)),
         ("Beware", distinct(remedy.beware for remedy in visible)[:_BEWARES_SHOWN]),
+        ("More", _left_out([remedy for remedy in remedies if remedy not in visible])),
     ):
         yield from layout.paragraphs(label, [shown(t) for t in texts], indent=indent, label_width=label_width)
 
 
-def _products(group: list[Remedy], layout: Layout, margin: int) -> Iterator[str]:
-    """Each product with its commands, which are never broken: they are there to be copied."""
-    for remedy in group:
-        end = ":" if remedy.commands else "."
-        yield from layout.paragraphs("", [shown(place(remedy)) + end], indent=margin, label_width=0)
-        for command in remedy.commands:
-            yield f"{' ' * (margin + 2)}{shown(command)}\n"
+def _visible(remedies: Sequence[Remedy]) -> list[Remedy]:
+    """The first remedy of each action; once there is something to type, no vague alternatives."""
+    by_action: dict[str, Remedy] = {}
+    for remedy in remedies:
+        by_action.setdefault(remedy.action, remedy)
+    cures = [remedy for remedy in by_action.values() if not remedy.stop_gap]
+    if cures and cures[0].commands:
+        cures = [remedy for remedy in cures if remedy.commands]
+    return [*cures[:_ACTIONS_SHOWN], *(remedy for remedy in by_action.values() if remedy.stop_gap)]
 
 
-def _left_out(remedies: list[Remedy], layout: Layout, margin: int) -> Iterator[str]:
+def _label(remedy: Remedy, number: int) -> str:
+    if remedy.stop_gap:
+        return "Stop-gap"
+    if number == 0:
+        return "Cure"
+    return "Or" if remedy.commands else ""
+
+
+def _instruction(remedy: Remedy) -> str:
+    return f"{remedy.action}. {place(remedy)}:" if remedy.commands else f"{remedy.where}: {remedy.action}."
+
+
+def _details(remedy: Remedy, layout: Layout, margin: int) -> Iterator[str]:
+    """The commands, which are never broken because they are there to be copied, and what to know before typing."""
+    for command in remedy.commands:
+        yield f"{' ' * (margin + 2)}{shown(command)}\n"
+    notes = [shown(" ".join(remedy.notes))] if remedy.notes else []
+    yield from layout.paragraphs("", notes, indent=margin, label_width=0)
+
+
+def _left_out(remedies: list[Remedy]) -> list[str]:
     if not remedies:
-        return
+        return []
     products = list(dict.fromkeys(remedy.where for remedy in remedies))
-    more = ["others"] if len(products) > _PRODUCTS_NAMED else []
-    words = f"{len(remedies)} more, for {listed([*products[:_PRODUCTS_NAMED], *more])}: easpcap findings --format json"
-    yield from layout.paragraphs("", [shown(words)], indent=margin, label_width=0)
+    others = ["others"] if len(products) > _PRODUCTS_NAMED else []
+    return [f"For {listed([*products[:_PRODUCTS_NAMED], *others])}: easpcap findings --format json"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.tls.codepoints import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
-from easpcap.tls.record.sizes import plain_bounds, unproven_chaining
 from easpcap.tls.session.direction import Mode
 from easpcap.tls.session.epoch_keys import Content
+from easpcap.tls.session.record_sizes import plain_bounds, unproven_chaining
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
