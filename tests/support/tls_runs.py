@@ -44,6 +44,26 @@ class Outcome:
         return tuple(joined)
 
     @property
+    def story(self):
+        """The events, with runs that were only cut into pieces put together again."""
+        story = []
+        for event in self.events:
+            last = story[-1] if story else None
+            match last, event:
+                case Data(direction, offset, data), Data() if event[:2] == (direction, offset + len(data)):
+                    story[-1] = Data(direction, offset, data + event.data)
+                case Records(), Records() if last[:2] == event[:2]:
+                    story[-1] = event._replace(
+                        offset=last.offset,
+                        count=last.count + event.count,
+                        bytes=last.bytes + event.bytes,
+                        version=last.version,
+                    )
+                case _:
+                    story.append(event)
+        return story
+
+    @property
     def seen(self):
         return self.of(Seen)
 

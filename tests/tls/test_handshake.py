@@ -64,6 +64,17 @@ def test_the_second_message_of_a_record_begins_in_that_record():
     assert [(message.start, message.end) for message in messages] == [(100, 120), (100, 130)]
 
 
+def test_a_message_after_one_that_began_in_an_earlier_record_begins_in_its_own_record():
+    joiner = MessageJoiner()
+    first = raw(11, b"c" * 50)
+    assert list(joiner.feed(first[:20], 100, 125)) == []
+    messages = list(joiner.feed(first[20:] + raw(14, b""), 125, 168))
+    assert [(message.message_type, message.start, message.end) for message in messages] == [
+        (11, 100, 168),
+        (14, 125, 168),
+    ]
+
+
 def test_a_message_longer_than_any_real_one_is_broken():
     with pytest.raises(DecodeError):
         list(MessageJoiner().feed(b"\x0b\xff\xff\xff", 0, 9))

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.limits import MAX_LOST_KEY_UPDATES
+from easpcap.stream import TO_CLIENT, TO_SERVER, Data, Gap
+from easpcap.tls.session.session import SessionCache, TlsSession
 from tests.support.tls13_script import EARLY, LABELS, SUITES, Tls13Script, extension, vector
 from tests.support.tls_peer import TlsPeer, record_session
 from tests.support.tls_runs import ring_with_log, run
 
 REQUEST = b"POST /Microsoft-Server-ActiveSync HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + bytes(range(256)) * 150
+OVERHEAD = 5 + 1 + 16  # header, inner content type, tag
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -415,6 +418,71 @@ def test_a_lost_key_update_is_found_out(direction):
 
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_a_gap_over_a_change_of_keys_has_bounds_only(direction):
+    """The KeyUpdate was lost with data before and after it: how much of the loss it was cannot be known."""
+    script = Tls13Script().handshake()
+    script.data(direction, b"before")
+    start = script.data(direction, b"a" * 100)
+    script.key_update(direction)
+    stop = script.data(direction, b"b" * 100) + 100 + OVERHEAD
+    script.data(direction, b"after")
+    outcome = read(script, lost=(direction, start, stop))
+    (gap,) = outcome.gaps
+    update = 5  # bytes of the message
+    assert (gap.offset, gap.length, gap.most) == (6, 0, stop - start - 2 * OVERHEAD - update)
+    assert gap.most >= 200
+    assert outcome.plaintext[direction] == b"beforeafter"
+
+
+def test_data_lost_just_before_a_change_of_keys_is_a_gap():
+    script = Tls13Script().handshake()
+    start = script.data(TO_SERVER, b"a" * 100)
+    script.key_update(TO_SERVER)
+    stop = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"after")
+    (gap,) = read(script, lost=(TO_SERVER, start, stop)).gaps
+    assert (gap.length, gap.most) == (0, 100 + OVERHEAD)
+
+
+def test_key_updates_lost_one_after_the_other_are_found_out():
+    script = Tls13Script().client_hello().server_hello().server_flight()
+    start = script.offsets[TO_SERVER]
+    script.client_flight()  # its Finished is lost
+    script.key_update(TO_SERVER)
+    stop = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"first")
+    script.data(TO_SERVER, b"again")
+    second = script.key_update(TO_SERVER)
+    for _ in range(MAX_LOST_KEY_UPDATES - 1):
+        script.key_update(TO_SERVER)
+    third = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"second")
+    flights, offset = [], 0
+    for way, flight in script.flights:
+        if way != TO_SERVER or not (start <= offset < stop or second <= offset < third):
+            flights.append((way, offset, flight))
+        offset += len(flight) if way == TO_SERVER else 0
+    outcome = run_with_gaps(script, flights)
+    assert outcome.plaintext[TO_SERVER] == b"firstagainsecond"
+    assert outcome.codes == []
+
+
+def run_with_gaps(script, kept):
+    """Run flights (direction, offset to the server, bytes), with a Gap wherever bytes to the server are missing."""
+    outcome = run([], ring_with_log(script.key_log()))
+    session = TlsSession(ring_with_log(script.key_log()), SessionCache(), "server")
+    events, reached = [], [0, 0]
+    for way, offset, flight in kept:
+        if way == TO_SERVER and offset > reached[way]:
+            events += session.feed(Gap(way, reached[way], offset - reached[way], offset - reached[way]))
+            reached[way] = offset
+        events += session.feed(Data(way, reached[way], flight))
+        reached[way] += len(flight)
+    outcome.session, outcome.events = session, events
+    return outcome
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
 def test_any_changed_record_is_told_and_the_rest_goes_on(direction):
     for start, end, content_type in STORY.records[direction][1:]:
         for at in {start + 5, (start + end) // 2, end - 1}:
@@ -471,21 +539,29 @@ def test_a_cut_anywhere_gives_a_true_beginning(cut):
         max_size=8,
     )
 )
-def test_any_content_under_the_right_keys_yields_its_application_data_and_little_else(records):
-    complete = Tls13Script().handshake()
-    begun = Tls13Script().client_hello(early=True).server_hello(psk=True)
-    begun.under(TO_CLIENT, begun.secrets[LABELS[TO_CLIENT][0]])
-    begun.under(TO_SERVER, begun.secrets[EARLY])
-    for script in (complete, begun):
+def test_whatever_the_records_hold_only_sent_data_comes_out_and_no_more_events_than_records(records):
+    for script in (Tls13Script().handshake(), Tls13Script().client_hello(early=True).server_hello(psk=True)):
+        early = script.present[TO_CLIENT] is None
+        if early:
+            script.under(TO_CLIENT, script.secrets[LABELS[TO_CLIENT][0]])
+            script.under(TO_SERVER, script.secrets[EARLY])
         before = len(read(script).events)
         for direction, content_type, content in records:
-            send = script.data if content_type == 23 else script.send
-            send(direction, *(() if content_type == 23 else (content_type,)), content)
+            if content_type == 23:
+                script.data(direction, content)
+            else:
+                script.send(direction, content_type, content)
         outcome = read(script)
-        for direction in (TO_SERVER, TO_CLIENT):  # a close_notify or a lost key ends it early, nothing is made up
-            assert bytes(script.plaintext[direction]).startswith(outcome.plaintext[direction])
-        # At most an event for each byte of content (alerts of two, messages of four bytes), and a few for the record.
-        assert len(outcome.events) <= before + sum(4 + len(content) for _, _, content in records)
+        pieces_in_order(script, outcome)
+        assert sorted(end.direction for end in outcome.ends) == [TO_SERVER, TO_CLIENT]
+        contained = sum(len(content) // 2 + 3 for _, _, content in records)  # alerts have two bytes, messages four
+        assert len(outcome.events) <= before + contained
+        for seen in outcome.seen:
+            assert 0 <= seen.offset < seen.end <= script.offsets[seen.direction]
+        for direction in (TO_SERVER, TO_CLIENT):
+            sent = {content_type for way, content_type, _ in records if way == direction}
+            if not early and sent <= {23}:
+                assert outcome.plaintext[direction] == bytes(script.plaintext[direction])
 
 
 def test_odd_messages_are_told():

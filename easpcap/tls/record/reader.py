@@ -89,6 +89,11 @@ class RecordReader:
         self._buffer, self._at = data, 0
         return True
 
+    def add_remainder(self) -> None:
+        """Offer the bytes of the unfinished record again, although it is not complete."""
+        self._needed = 0
+        self.add(b"")
+
     def keep_remainder(self) -> None:
         """Keep the unread bytes until more come."""
         rest = self._buffer[self._at :]

@@ -84,10 +84,11 @@ def looks_like_ssl2(data: bytes) -> bool | None:
 
 
 def find_record(data: bytes, start: int, version: int) -> tuple[int, int]:
-    """The next place from ``start`` where a record may stand: (its header, bytes needed from there to be sure of it).
+    """The next index from ``start`` on where a record may begin, and how many bytes from there complete it.
 
-    ``version`` 0 stands for any. The record after it must be plausible too, as far as it is there. Where there is none,
-    the place is the end of the data, or the piece of a header that stands there.
+    ``version`` 0 means any. Only the header decides, not the bytes after the record: they may not have come yet, and
+    the answer must not depend on how the stream was cut into pieces. Where no header is found, the index is the end of
+    the data, or that of the incomplete header there.
     """
     pattern = _header_pattern(version)
     while True:
@@ -96,17 +97,9 @@ def find_record(data: bytes, start: int, version: int) -> tuple[int, int]:
         if len(data) - at < RECORD_HEADER_SIZE:
             return at, RECORD_HEADER_SIZE
         content_type, seen_version, length = HEADER.unpack_from(data, at)
-        end = at + RECORD_HEADER_SIZE + length
-        if plausible_header(content_type, seen_version, length) and _may_begin_record(data[end : end + 5], version):
+        if plausible_header(content_type, seen_version, length):
             return at, RECORD_HEADER_SIZE + length
         start = at + 1
-
-
-def _may_begin_record(data: bytes, version: int) -> bool:
-    """Whether the (at most five) bytes may begin a record."""
-    if len(data) == RECORD_HEADER_SIZE and not plausible_header(*HEADER.unpack(data)):
-        return False
-    return _header_pattern(version).match(data) is not None
 
 
 @cache

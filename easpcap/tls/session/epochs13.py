@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.facts import CLOSING_ALERTS, FATAL, WARNING
 from easpcap.limits import MAX_EARLY_DATA
-from easpcap.tls.codepoints import APPLICATION_DATA, RECORD_HEADER_SIZE
+from easpcap.tls.codepoints import APPLICATION_DATA, MESSAGE_HEADER_SIZE, RECORD_HEADER_SIZE
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake import messages as hs
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from easpcap.tls.handshake.key_finder import KeyFinder
     from easpcap.tls.handshake.negotiation import Agreement
     from easpcap.tls.record.records import Record
+
+_KEY_UPDATE_SIZE: Final = MESSAGE_HEADER_SIZE + 1  # RFC 8446 section 4.6.3
 
 EARLY_LABEL: Final = "CLIENT_EARLY_TRAFFIC_SECRET"
 #: Labels of RFC 9850 by direction, for the handshake and for application data.
@@ -114,16 +116,19 @@ def is_supported(agreement: Agreement) -> bool:
     return chosen.key_exchange == "TLS13" and chosen.decryptable and (not draft or draft >= hs.OLDEST_DRAFT)
 
 
-def lost_plaintext(epoch: Epoch, lost_bytes: int, first: int | None) -> tuple[int, int]:
+def lost_plaintext(epoch: Epoch, lost_bytes: int, first: int | None, *, key_update: bool = False) -> tuple[int, int]:
     """The least and the most application bytes in ``lost_bytes`` bytes of records, before one that opened in ``epoch``.
 
-    ``first``: the number of the first lost record; None where the loss began in an earlier epoch. The bounds are equal
-    unless records may be padded, or the first records are among the lost ones: these may be messages (tickets).
+    ``first``: the number of the first lost record; None where the loss began in an earlier epoch, and ``key_update``
+    then says whether a KeyUpdate was lost, before which there may have been data too. The bounds are equal unless
+    records may be padded, or the first records are among the lost ones: these may be messages (tickets).
     """
     protection = epoch.protection
     if protection is None or epoch.stage != APPLICATION:
         return 0, 0
     count = protection.sequence - 1 - (first or 0)
+    if key_update:
+        count, lost_bytes = count + 1, lost_bytes - _KEY_UPDATE_SIZE
     if count <= 0:
         return 0, 0 if first is None else lost_bytes
     most = max(lost_bytes - count * (RECORD_HEADER_SIZE + protection.overhead), 0)

@@ -363,7 +363,9 @@ class Tls13Keys:
         if protection is None:
             return None
         first = lost.sequence if epoch is state.epochs[0] else None
-        self._output.add_gap(reader, *lost_plaintext(epoch, record.start - lost.start, first))
+        key_update = epoch.stage == APPLICATION and epoch is not state.epochs[number]
+        bounds = lost_plaintext(epoch, record.start - lost.start, first, key_update=key_update)
+        self._output.add_gap(reader, *bounds)
         state.epochs[number] = epoch
         self._arrive(reader, number)
         content_type, data = protection.other_content or (cp.APPLICATION_DATA, opened[1])

@@ -103,6 +103,7 @@ class TlsSession(SessionOutput):
     def _end(self, reader: Direction, event: End) -> None:
         if self.ended[reader.direction]:
             return
+        self._finish_search(reader)
         self.ended[reader.direction] = True
         if self._keys13 is not None:
             self._keys13.end(reader)
@@ -121,6 +122,7 @@ class TlsSession(SessionOutput):
         """Bytes are missing: an unfinished record and an unfinished message go with them."""
         if reader.closed:
             return
+        self._finish_search(reader)
         in_clear = reader.mode is Mode.CLEAR
         begun_later = not self.client_hello_seen and any(each.mode is Mode.OPAQUE for each in self._directions)
         self.gap_in_handshake |= in_clear and not begun_later
@@ -129,6 +131,13 @@ class TlsSession(SessionOutput):
         reader.joiner.clear()
         reader.lose(gap.offset + gap.length)
         self.machine.lose()
+
+    def _finish_search(self, reader: Direction) -> None:
+        """No more bytes follow those at hand: those that cannot begin a record after all are passed over."""
+        if reader.lost is not None:
+            reader.add_remainder()
+            self._read(reader)
+            reader.keep_remainder()
 
     # -- records -------------------------------------------------------------------------------------------------------
 
