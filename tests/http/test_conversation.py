@@ -110,7 +110,7 @@ def run(said, cut):
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_is_told_as_it_happened(name):
+def test_exchanges_are_read_as_they_happened(name):
     said, expected = STORIES[name]
     talk = run(said, lambda data: [len(data)])
     found = [
@@ -132,7 +132,7 @@ def test_a_story_is_told_as_it_happened(name):
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_told_byte_by_byte_is_the_same(name):
+def test_reading_byte_by_byte_gives_the_same_exchanges(name):
     said, _ = STORIES[name]
     whole, bytewise = run(said, lambda data: [len(data)]), run(said, lambda data: [1] * len(data))
     assert [told(e) for e in bytewise.exchanges] == [told(e) for e in whole.exchanges]
@@ -141,7 +141,7 @@ def test_a_story_told_byte_by_byte_is_the_same(name):
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(STORIES)), st.data())
-def test_a_story_told_in_any_pieces_is_the_same(name, data):
+def test_reading_in_any_pieces_gives_the_same_exchanges(name, data):
     said, _ = STORIES[name]
 
     def cut(text):
@@ -154,7 +154,7 @@ def test_a_story_told_in_any_pieces_is_the_same(name, data):
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_cut_at_any_byte_keeps_what_was_seen(name):
+def test_a_conversation_cut_at_any_byte_keeps_what_was_seen(name):
     said, _ = STORIES[name]
     length = sum(len(data) for _, data in said if isinstance(data, bytes))
     for end in range(length + 1):
@@ -196,7 +196,7 @@ def test_first_and_last_bytes_are_cited_exactly():
     assert (response.first.frame, response.last.frame) == (5000, 5000 + len(reply(b"z" * 9)) - 1)
 
 
-def test_long_bodies_pass_without_being_looked_at():
+def test_long_bodies_are_skipped_without_being_searched():
     class Opaque(bytes):
         def find(self, *_):
             raise AssertionError("a body was searched")
@@ -213,7 +213,7 @@ def test_long_bodies_pass_without_being_looked_at():
     assert place.exchange.request.body_bytes == 2_900_000
 
 
-def test_what_may_still_be_asked_for_is_kept():
+def test_keep_from_is_never_after_a_byte_that_is_still_needed():
     talk = Talk()
     assert talk.http.keep_from(C) == 0
     talk.say(C, post(b"x" * 50)[:-20])

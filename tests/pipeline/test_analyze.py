@@ -20,12 +20,12 @@ def read(path, **options):
 
 
 @any_capture
-def test_both_paths_say_the_same(path):
+def test_both_paths_give_the_same_analysis(path):
     assert read(path) == read(path, columnar=False)
 
 
 @any_capture
-def test_small_windows_say_the_same_as_large_ones(path):
+def test_small_windows_give_the_same_analysis_as_large_ones(path):
     assert read(path) == read(path, window_bytes=4096)
 
 
@@ -71,7 +71,7 @@ def test_a_capture_cut_anywhere_is_read_to_the_cut(path, tmp_path):
 
 
 @any_capture
-def test_where_one_side_was_not_captured_nobody_is_said_to_have_given_up(path, tmp_path):
+def test_where_one_side_was_not_captured_no_side_is_said_to_have_given_up(path, tmp_path):
     header, packets = packets_of(path)
     server_port = next(c.server.port for c in analyze([str(path)]).connections)
     to_server = [p for p in packets if struct.unpack_from(">H", p, PACKET_HEADER + 14 + 20 + 2)[0] == server_port]
@@ -83,7 +83,7 @@ def test_where_one_side_was_not_captured_nobody_is_said_to_have_given_up(path, t
     assert not [f for f in analysis.findings if f.severity == "critical"]
 
 
-def test_every_exchange_stands_between_the_frames_of_its_connection():
+def test_every_exchange_lies_between_the_frames_of_its_connection():
     for path in CAPTURES:
         analysis = analyze([str(path)], keys=[KEY])
         for connection in analysis.connections:
@@ -111,7 +111,7 @@ def test_secrets_inside_a_capture_are_used_and_named(tmp_path):
     assert [(key.kind, key.path) for key in analysis.keys] == [("embedded-key-log", str(carried))]
 
 
-def test_a_closed_connection_needs_no_garbage_collector_to_be_gone():
+def test_a_closed_connection_is_freed_without_the_garbage_collector():
     gc.collect()
     gc.disable()
     try:
@@ -130,7 +130,7 @@ def test_a_closed_connection_needs_no_garbage_collector_to_be_gone():
     }
 
 
-def test_the_same_key_in_two_files_fits_the_same_connections(tmp_path):
+def test_the_same_key_in_two_files_matches_the_same_connections(tmp_path):
     twin = tmp_path / "copy.pem"
     twin.write_bytes(Path(KEY).read_bytes())
     first, second = analyze([str(FIXTURES / "captures" / "apache-413.pcap")], keys=[str(KEY), str(twin)]).keys

@@ -55,7 +55,7 @@ accidents = given(name=st.sampled_from(sorted(TAKEN_APART)), seed=st.integers(0,
 
 @accidents
 @settings(max_examples=60, deadline=None)
-def test_a_damaged_capture_is_read_and_told_in_every_form(name, seed, times):
+def test_a_damaged_capture_is_read_and_rendered_in_every_format(name, seed, times):
     analysis = read(damaged(name, seed, times))
     assert "".join(report.render_text(analysis, Layout(100), arguments="trace.pcap"))
     assert "".join(report.render_json(analysis))

@@ -88,7 +88,7 @@ def test_any_division_by_connections_merged_in_any_order_gives_the_same_json(pat
     assert read_divided(paths, parts, divided_at_random(parts, seed), order) == read_whole(paths)
 
 
-def test_merging_in_steps_gives_the_same_as_at_once():
+def test_merging_in_steps_equals_merging_at_once():
     partials = []
     for part in range(3):
         analyzer = Analyzer(load_keys([KEY])[0])
@@ -122,7 +122,7 @@ def connection(frame):
     return Connection(frame, *ends, "syn", here, here, 1, (0, 0), (0, 0), "open", None, Decryption("none"))
 
 
-def test_connections_are_numbered_by_their_first_frames_with_those_that_nobody_answered():
+def test_connections_are_numbered_by_first_frame_together_with_unanswered_ones():
     first, second = Partial(), Partial()
     first.add(connection(9), [LocatedAnomaly("gap", 9, 10, None, "")])
     first.add(connection(2), [])
@@ -133,7 +133,7 @@ def test_connections_are_numbered_by_their_first_frames_with_those_that_nobody_a
     assert [(one.connection, one.frame) for one in analysis.anomalies] == [(3, 6), (3, 10), (4, 10)]
 
 
-def test_of_too_many_anomalies_the_first_by_frame_are_kept_however_they_are_divided(monkeypatch):
+def test_the_first_anomalies_by_frame_are_kept_however_the_capture_is_divided(monkeypatch):
     monkeypatch.setattr("easpcap.pipeline.partial.MAX_ANOMALIES", 3)
     whole, parts = Partial(), [Partial(), Partial()]
     for number, frame in enumerate([8, 2, 6, 4, 7, 3, 5, 1]):

@@ -95,7 +95,7 @@ def test_an_error_while_decrypting_ahead_is_the_error_of_the_analysis():
         read_with(BrokenKey(server_private_key_of_fixtures()), DEADLOCK)
 
 
-def test_an_analysis_with_decryption_ahead_says_the_same(monkeypatch):
+def test_decrypting_ahead_does_not_change_the_analysis(monkeypatch):
     for path in CAPTURES:
         without = told(read(path))
         monkeypatch.setattr(rsa_prefetch, "MIN_ROWS", 1)
