@@ -1,4 +1,4 @@
-"""A capture as a whole: any window, torn anywhere, damaged anywhere; and beside tshark and scapy."""
+"""A capture as a whole: any window, truncated anywhere, damaged anywhere; compared with tshark and scapy."""
 
 from __future__ import annotations
 

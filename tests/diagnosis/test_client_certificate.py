@@ -1,4 +1,4 @@
-"""Certificates that were asked for and did not come, or came and were not liked."""
+"""Certificates that were requested and not sent, or sent and rejected."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_tls_1_2_suites_have_no_hello_request_size_in_older_versions():
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 def test_without_a_key_no_other_record_is_taken_for_a_hello_request(path):
-    """What is recognised without the key stands in the very frames where the key shows a HelloRequest."""
+    """What is recognised without the key is in the frames where the key shows a HelloRequest."""
     with_key, without = analyze([str(path)], keys=[KEY]), analyze([str(path)])
     for opened, opaque in zip(with_key.connections, without.connections, strict=True):
         true = {fact.position.frame for fact in opened.facts if fact.kind == "hello-request"}

@@ -1,4 +1,4 @@
-"""A certificate that is wanted after the handshake, where TLS 1.3 does not let the server ask for it."""
+"""A certificate that the server wants after the handshake, where TLS 1.3 does not let it ask."""
 
 from __future__ import annotations
 

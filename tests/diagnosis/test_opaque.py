@@ -1,4 +1,4 @@
-"""What can be told of connections that could not be decrypted: little, and never more than is sure."""
+"""What is found on connections that could not be decrypted: little, and never more than is certain."""
 
 from __future__ import annotations
 

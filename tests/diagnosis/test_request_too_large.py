@@ -1,4 +1,4 @@
-"""A 413, and how sure one can be of what set the limit."""
+"""A 413, and how certain it is what set the limit."""
 
 from __future__ import annotations
 

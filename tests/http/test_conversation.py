@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easpcap.stream import Data
-from tests.http.talk import C, S, Talk, chunked, get, post, reply, told
+from tests.http.talk import C, S, Talk, chunked, comparable, get, post, reply
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
-#: name: what is said, and what must be told: (method, request body bytes, interim, status, response body bytes).
+#: name: what is said, and what must be read: (method, request body bytes, interim, status, response body bytes).
 STORIES = {
     "one exchange": ([(C, post(b"x" * 40)), (S, reply(b"y" * 30))], [("POST", 40, [], 200, 30)]),
     "keep-alive": (
@@ -135,7 +135,7 @@ def test_exchanges_are_read_as_they_happened(name):
 def test_reading_byte_by_byte_gives_the_same_exchanges(name):
     said, _ = STORIES[name]
     whole, bytewise = run(said, lambda data: [len(data)]), run(said, lambda data: [1] * len(data))
-    assert [told(e) for e in bytewise.exchanges] == [told(e) for e in whole.exchanges]
+    assert [comparable(e) for e in bytewise.exchanges] == [comparable(e) for e in whole.exchanges]
     assert bytewise.http.anomalies == whole.http.anomalies
 
 
@@ -149,7 +149,7 @@ def test_reading_in_any_pieces_gives_the_same_exchanges(name, data):
         return [b - a for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
 
     whole, cut_up = run(said, lambda text: [len(text)]), run(said, cut)
-    assert [told(e) for e in cut_up.exchanges] == [told(e) for e in whole.exchanges]
+    assert [comparable(e) for e in cut_up.exchanges] == [comparable(e) for e in whole.exchanges]
     assert cut_up.http.anomalies == whole.http.anomalies
 
 

@@ -1,4 +1,4 @@
-"""How exchanges end: who gave up first, and what became of a response that came late."""
+"""How exchanges end: which side gave up first, and how a late response is judged."""
 
 from __future__ import annotations
 

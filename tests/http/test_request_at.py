@@ -1,4 +1,4 @@
-"""Where an offset of the client's stream stands: the question behind "the server asked in mid-body"."""
+"""Where in a request an offset of the client's stream is: what "the server asked in mid-body" is based on."""
 
 from __future__ import annotations
 

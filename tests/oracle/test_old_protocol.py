@@ -1,4 +1,4 @@
-"""A second opinion on what no library speaks any more: tshark opens the same records with the same key log."""
+"""A second opinion on what no library supports any more: tshark decrypts the same records with the same key log."""
 
 from __future__ import annotations
 

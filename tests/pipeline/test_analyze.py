@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from easpcap.pipeline import analyze, conversation
-from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, PACKET_HEADER, packets_of, told
+from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, PACKET_HEADER, as_json, packets_of
 from tests.pipeline.captures import read as analysis_of
 
 any_capture = pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 
 
 def read(path, **options):
-    return told(analysis_of(path, **options))
+    return as_json(analysis_of(path, **options))
 
 
 @any_capture
@@ -43,18 +43,18 @@ def test_a_capture_in_several_files_is_read_as_one(tmp_path):
     late, early = tmp_path / "a-late.pcap", tmp_path / "b-early.pcap"
     early.write_bytes(header + b"".join(packets[:cut]))
     late.write_bytes(header + b"".join(packets[cut:]))
-    whole = told(analyze([str(path)], keys=[KEY]))
+    whole = as_json(analyze([str(path)], keys=[KEY]))
     parts = analyze([str(late), str(early)], keys=[KEY])
     assert [(Path(file.path).name, file.first_frame) for file in parts.inputs] == [
         ("b-early.pcap", 1),
         ("a-late.pcap", cut + 1),
     ]
     assert [e.id for e in parts.exchanges] == list(range(len(parts.exchanges)))
-    assert strip_places(told(parts)) == strip_places(whole)
+    assert strip_places(as_json(parts)) == strip_places(whole)
 
 
 def strip_places(text):
-    """Without the names of the files that frames stand in, their own numbering, and filters that need one file."""
+    """Remove file names, frame numbers within a file, and filters that need a single file."""
     return [line for line in text.replace(",", "\n").splitlines() if '"input' not in line and "filter" not in line]
 
 

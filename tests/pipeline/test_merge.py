@@ -20,7 +20,7 @@ from easpcap.pipeline import Analyzer, Partial, judge, merge
 from easpcap.pipeline.conversation import Conversation
 from easpcap.results import Connection, Decryption, LocatedAnomaly
 from easpcap.stream import Endpoint, Position
-from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, packets_of, told
+from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, as_json, packets_of
 
 #: All fixtures as one capture. Those with a resumed session come whole to one part.
 TOGETHER = [path for path in CAPTURES if not path.stem.startswith("resumption")]
@@ -50,7 +50,7 @@ def read_whole(paths):
     analyzer = Analyzer(keyring, digest=True)
     for batch in batches(paths):
         analyzer.feed(batch)
-    return told(judge(analyzer.finish(), keys=files))
+    return as_json(judge(analyzer.finish(), keys=files))
 
 
 def read_divided(paths, parts, part_of, order):
@@ -62,7 +62,7 @@ def read_divided(paths, parts, part_of, order):
             analyzer.feed(only(batch, lambda flow, part=part: part_of(flow) == part))
         partials.append(pickle.dumps(analyzer.finish()))
     merged = merge(pickle.loads(partials[number]) for number in order)
-    return told(judge(merged, keys=load_keys([KEY])[1]))
+    return as_json(judge(merged, keys=load_keys([KEY])[1]))
 
 
 def divided_at_random(parts, seed):
@@ -109,7 +109,7 @@ def analyzer_of(path):
 def test_judging_a_partial_twice_gives_the_same_analysis():
     partial = analyzer_of(FIXTURES / "captures" / "renegotiation-deadlock.pcap").finish()
     keys = load_keys([KEY])[1]
-    assert told(judge(partial, keys=keys)) == told(judge(partial, keys=keys))
+    assert as_json(judge(partial, keys=keys)) == as_json(judge(partial, keys=keys))
     assert keys[0].matches == [connection.id for connection in partial.connections]
 
 

@@ -1,4 +1,4 @@
-"""TLS behind clear text, from packets to results: the same answers as for TLS alone, at the right frames."""
+"""TLS after clear text, from packets to results: the same results as for TLS alone, at the right frames."""
 
 from __future__ import annotations
 

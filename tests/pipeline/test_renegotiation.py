@@ -1,4 +1,4 @@
-"""Where in a request a later handshake fell, told from what the server had received."""
+"""Where in a request a later handshake began, by the bytes that the server had received."""
 
 from __future__ import annotations
 

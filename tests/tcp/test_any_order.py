@@ -1,4 +1,4 @@
-"""Conversations sent through loss, duplication, overlap and reordering come out as they were sent."""
+"""Conversations sent through loss, duplication, overlap and reordering are reassembled as they were sent."""
 
 from __future__ import annotations
 
