@@ -1,17 +1,17 @@
-# The verbs of the project. Each does its own set-up: python3 (3.11 or newer) and make are all that must be there.
+# The commands of the project. Each does its own set-up: only python3 (3.11 or newer) and make must be installed.
 #
 #   make demo     the diagnosis of the incident, from a capture and key in fixtures/
 #   make test     linters, strict types, import contracts, lengths of modules and functions, then every test
 #   make lint     only what make test does before the tests
-#   make fix      format, and mend what ruff can mend
+#   make fix      format, and fix what ruff can fix
 #   make bench    side by side with tshark, shortened (benchmarks/README.md has the long form)
-#   make lab      make the captures of fixtures/ anew with Apache, curl and OpenSSL
-#   make clean    remove what the others made
+#   make lab      make the captures of fixtures/ again with Apache, curl and OpenSSL
+#   make clean    remove what the other commands made
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-#: Processes that pytest works with.
+#: Processes that pytest uses.
 JOBS ?= 2
 
 export PYTHON
@@ -21,7 +21,7 @@ export PYTHON
 help:
 	@sed -n 's/^#   //p' Makefile
 
-# Stamps lie in the virtual environment: with it they go, and a second run finds them and starts at once.
+# Stamps are in the virtual environment: they are deleted with it, and a second run finds them and starts at once.
 $(VENV)/.ready-run: pyproject.toml .ci/prepare
 	@.ci/prepare run
 	@touch $@

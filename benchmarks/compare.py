@@ -5,7 +5,7 @@
     python benchmarks/compare.py --short         what `make bench` runs
 
 The job: decrypt with the server's key and list every HTTP request (method, target) and status, by connection. Runs
-alternate, medians are reported, and the output of every run is held against what the generator put into the capture.
+alternate, medians are reported, and the output of every run is compared with what the generator put into the capture.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ ROW = (
 
 @dataclass
 class Program:
-    """One of the two, how it is called and how its output is read."""
+    """One of the two programs, how to call it and how to read its output."""
 
     name: str
     command: Callable[[Path], list[str]]
     rows: Callable[[Path], Rows]
     version: str
     results: list[dict[str, float]] = field(default_factory=list)
-    wrong: int = 0  # runs whose output was not the truth
+    wrong: int = 0  # runs with wrong output
 
 
 def digest(rows: Rows) -> str:
-    """What two outputs share when they name the same requests and statuses, in the same order on each connection."""
+    """A hash of an output: equal for the same requests and statuses in the same order on each connection."""
     found = hashlib.sha256()
     for kind in rows:
         by_connection = defaultdict(list)
@@ -91,7 +91,7 @@ def easpcap_rows(path: Path) -> Rows:
 
 
 def tshark_rows(path: Path) -> Rows:
-    """`tshark -T fields`; several messages in one frame stand in one line, separated by a bar."""
+    """`tshark -T fields`; several messages in one frame are in one line, separated by a bar."""
     requests: list[Row] = []
     statuses: list[Row] = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -108,7 +108,7 @@ def _first_line(command: list[str]) -> str:
 
 
 def easpcap(command: str) -> Program:
-    """Ours, as a user calls it."""
+    """easpcap, as a user calls it."""
     words = shlex.split(command)
     return Program(
         "easpcap",
@@ -134,7 +134,7 @@ def tshark() -> Program:
 
 
 def run_once(program: Program, capture: Path, truth: str) -> dict[str, float]:
-    """One run, its output held against the truth."""
+    """Run a program once, and compare its output with ``truth``."""
     output = OUT / f"{capture.stem}.{program.name}.txt"
     launcher = [sys.executable, "-I", "-S", str(HERE / "measured.py"), str(output)]
     done = subprocess.run(
@@ -144,13 +144,13 @@ def run_once(program: Program, capture: Path, truth: str) -> dict[str, float]:
     try:
         right = result["status"] == 0 and digest(program.rows(output)) == truth
     except (KeyError, ValueError, TypeError):
-        right = False  # no table at all: wrong like any other wrong answer
+        right = False  # no table at all
     program.wrong += not right
     return result
 
 
 def measure(programs: list[Program], capture: Path, runs: int) -> None:
-    """Alternate the programs: whatever else the machine does then falls on both."""
+    """Alternate the programs, so that other load on the machine affects both."""
     truth = digest(truth_rows(capture.with_suffix(".truth.csv")))
     for program in programs:
         program.results, program.wrong = [], 0
@@ -161,7 +161,7 @@ def measure(programs: list[Program], capture: Path, runs: int) -> None:
 
 
 def summary(programs: list[Program], capture: Path) -> Iterator[dict[str, object]]:
-    """One row a program; ``times`` says how often the median of the first goes into this one's."""
+    """One row per program; ``times`` is its median as a multiple of the first program's."""
     medians = [statistics.median(result["seconds"] for result in program.results) for program in programs]
     for program, median in zip(programs, medians, strict=True):
         seconds = [result["seconds"] for result in program.results]
@@ -181,10 +181,10 @@ def summary(programs: list[Program], capture: Path) -> Iterator[dict[str, object
 
 
 def prepare(name: str, megabytes: float) -> Path:
-    """The capture of a preset, generated where it is not there yet."""
+    """The capture of a preset, generated if it does not exist yet."""
     capture = OUT / f"{name}-{megabytes:g}.pcap"
     if not (capture.exists() and capture.with_suffix(".truth.csv").exists()):
-        # In a process of its own: what it needs in memory is not to be counted for anybody here.
+        # In another process, so that its memory is not counted here.
         subprocess.run(
             [sys.executable, HERE / "generate.py", name, "--megabytes", str(megabytes), "--output", capture], check=True
         )
@@ -212,7 +212,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Compare on every capture asked for; 1 when an output was wrong, 0 (and one line) where tshark is absent."""
+    """Compare on every requested capture; return 1 if an output was wrong, 0 (and print one line) without tshark."""
     arguments = _arguments()
     if not shutil.which("tshark"):
         print("tshark is absent: nothing to compare with")

@@ -1,4 +1,4 @@
-"""Large captures of ActiveSync over TLS: real OpenSSL bytes, many connections at once, sizes as asked for.
+"""Large captures of ActiveSync over TLS: real OpenSSL bytes, many connections at once, any sizes.
 
     python benchmarks/generate.py mixed                       benchmarks/out/mixed.pcap and mixed.truth.csv
     python benchmarks/generate.py small --megabytes 20 --output small.pcap
@@ -32,7 +32,7 @@ Sizes = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a capture is made of."""
+    """The parameters of a capture."""
 
     about: str
     megabytes: float
@@ -124,7 +124,7 @@ STATUSES = ((200, "OK"),) * 37 + (
 
 
 class Writer:
-    """Draws conversations of one shape and says what they hold."""
+    """Generates random conversations of one shape, and writes down what they contain."""
 
     def __init__(self, shape: Shape, truth: Any) -> None:  # noqa: ANN401 - csv names no type of its writers
         self._shape = shape

@@ -1,6 +1,6 @@
 """Runs one command and says how long it took and how much memory: measured.py OUTPUT COMMAND...
 
-A process of its own, since Linux counts the memory of whoever starts a program as the program's until it has begun:
+A separate process, because Linux counts the memory of the starting process as the program's until it has begun:
 a large parent would hide a small child. Prints one JSON object; the command's standard output goes to OUTPUT.
 """
 

@@ -70,7 +70,7 @@ class Peers:
 def _context(protocol: int, suite: Suite) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # TLS 1.0 is what some of these captures are about
+        warnings.simplefilter("ignore", DeprecationWarning)  # some of these captures use TLS 1.0
         context.minimum_version = context.maximum_version = suite.version
     # Tickets hold the time of day, session ids do not: captures are to be the same every time.
     context.options |= ssl.OP_NO_TICKET
@@ -103,7 +103,7 @@ class Link:
                 flight = self._wires[direction].read()
                 if flight:
                     yield direction, flight
-                    self._wires[direction].write(flight)  # what was read off to be captured still has to arrive
+                    self._wires[direction].write(flight)  # the bytes read for the capture must still arrive
         self._peers.session = self._client.session
 
     def write(self, direction: int, data: bytes | memoryview) -> bytes:
@@ -115,7 +115,7 @@ class Link:
     def close(self, direction: int) -> bytes:
         """The close_notify of one side."""
         side = self._server if direction == TO_CLIENT else self._client
-        with contextlib.suppress(ssl.SSLWantReadError):  # the other side's close_notify is not waited for
+        with contextlib.suppress(ssl.SSLWantReadError):  # do not wait for the other side's close_notify
             side.unwrap()
         return self._wires[direction].read()
 

@@ -1,7 +1,7 @@
-"""Reads captures of Exchange ActiveSync over TLS with the server's key, and says why mail does not go out.
+"""Reads captures of Exchange ActiveSync over TLS with the server's key, and says why mail is not sent.
 
-The public interface is what ``__all__`` names. Everything is loaded when it is first used: importing this package costs
-nothing, and no cryptography or numpy is loaded before a capture is read.
+``__all__`` is the public interface. Everything is loaded when it is first used: importing this package takes almost no
+time, and neither cryptography nor numpy is loaded before a capture is read.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name when it is first asked for (PEP 562)."""
+    """Load a public name when it is first used (PEP 562)."""
     from importlib import import_module
 
     if name == "facts":  # a module: one class for each kind of fact

@@ -1,4 +1,4 @@
-"""Every bound on memory and work, in one place. Hostile bytes may not fill memory."""
+"""Every bound on memory and work, in one place. Hostile bytes must not fill memory."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ MAX_OUT_OF_ORDER_SEGMENTS = 8192
 #: A gap is declared when it has been acknowledged and this many further packets of the connection have passed.
 GAP_PATIENCE_PACKETS = 64
 
-#: Connections kept alive at once; above it the longest silent ones are closed as open.
+#: Connections kept at once; above it those silent the longest are dropped, with ``closed_by`` "open".
 MAX_LIVE_CONNECTIONS = 100_000
 
 #: Flows of closed connections remembered, so that their late segments do not look like new connections.
 MAX_CLOSED_FLOWS = 100_000
 
-#: Connections without an answer that are only counted: the frames of their first packets, which number the others.
+#: Dropped unanswered connections whose first frames are kept, because they count in the numbers of the others.
 MAX_UNANSWERED_FRAMES = 2**20
 
-#: A TLS handshake message (its length field allows 16 MiB; real ones are certificates chains of some KiB).
+#: A TLS handshake message (its length field allows 16 MiB; the largest real ones are certificate chains of some KiB).
 MAX_HANDSHAKE_MESSAGE = 256 * 2**10
 
-#: Sequence numbers tried after a gap before the rest of that direction is given up.
+#: Sequence numbers tried after a gap before the rest of that direction counts as lost.
 MAX_RESYNC_TRIES = 4096
 
-#: Ciphertext bytes before a record that reopening it after a gap may need: the chained IV and a MAC behind it.
+#: Ciphertext bytes before a record that decrypting it after a gap may need: the chained IV and a MAC after it.
 RESYNC_CONTEXT_BYTES = 64
 
-#: Lost bytes over which an RC4 keystream is followed; more costs seconds.
+#: Lost bytes over which an RC4 keystream is advanced; more takes seconds.
 MAX_RESYNC_KEYSTREAM = 256 * 2**20
 
 #: RSA-decrypted premaster secrets kept, so that a connection tried twice costs one decryption.
 MAX_CACHED_PREMASTERS = 4096
 
-#: A private key file, and a key log file (one line a connection, about 180 bytes).
+#: A private key file, and a key log file (one line per connection, about 180 bytes).
 MAX_KEY_FILE = 16 * 2**20
 MAX_KEY_LOG = 256 * 2**20
 
-#: PEM blocks looked at in one file (the largest bundles of authorities have some hundred).
+#: PEM blocks read in one file (the largest CA bundles have some hundred).
 MAX_KEY_BLOCKS = 1000
 
 #: Rounds of hashing (PBKDF2 and its predecessors), and bytes that scrypt works through, which the passwords of one key
@@ -53,13 +53,13 @@ MAX_KEY_BLOCKS = 1000
 MAX_KEY_ROUNDS = 10_000_000
 MAX_KEY_SCRYPT_BYTES = 256 * 2**20
 
-#: ASN.1 elements of an encrypted key file that are looked at (a certificate has about 100).
+#: ASN.1 elements of an encrypted key file that are read (a certificate has about 100).
 MAX_KEY_ELEMENTS = 100_000
 
-#: Files looked at in a folder that is given as a key.
+#: Files read in a folder that is given as a key.
 MAX_KEY_FOLDER_FILES = 1000
 
-#: Unusable key log lines that are named; the rest are only counted.
+#: Unusable key log lines that are reported; the rest are only counted.
 MAX_KEY_LOG_COMPLAINTS = 100
 
 #: An HTTP head (Apache allows about 100 header lines of 8190 bytes, IIS 16 KiB in all).
@@ -71,11 +71,11 @@ MAX_HTTP_START_LINE = 16 * 2**10
 #: Header lines kept of one head.
 MAX_HTTP_FIELDS = 1000
 
-#: Bytes of an error page that are looked through for words that name its cause.
+#: Bytes of an error page that are searched for words that name its cause.
 MAX_ERROR_PAGE = 32 * 2**10
 
-#: Content of one body whose coding is removed (deflate expands up to 1,032 times), the pieces in which its reader gets
-#: it, and codings over each other that are removed.
+#: Decoded bytes of one body (deflate expands up to 1,032 times), the largest piece passed to its sink, and the number
+#: of codings of one body that are removed.
 MAX_DECODED_BODY = 64 * 2**20
 MAX_DECODED_PIECE = 64 * 2**10
 MAX_BODY_CODINGS = 4
@@ -86,35 +86,35 @@ MAX_HTTP_CHUNK_LINE = 8 * 2**10
 #: Interim responses kept of one exchange.
 MAX_HTTP_INTERIM = 100
 
-#: Pieces of both directions without the beginning of a message before a connection is held to be no HTTP.
+#: Pieces of both directions without the beginning of a message after which a connection counts as not HTTP.
 MAX_HTTP_GUESSES = 64
 
 #: Requests that may wait for a response on one connection.
 MAX_PIPELINED = 1024
 
-#: Facts, and record_runs of records of an opaque connection, kept per connection.
+#: Facts, and runs of opaque records, kept per connection.
 MAX_FACTS = 4096
 
 #: Anomalies kept in all, and per connection.
 MAX_ANOMALIES = 10_000
 MAX_CONNECTION_ANOMALIES = 100
 
-#: Bytes held back until the first ones tell TLS from clear text.
+#: Bytes held back until it is known whether they are TLS or clear text.
 MAX_UNDECIDED_BYTES = 64
 
 #: Bytes of clear text of a connection (both directions) in which the beginning of TLS is looked for.
 MAX_PROLOGUE_BYTES = 256 * 2**10
 
-#: Last words of one direction that are remembered meanwhile.
+#: Last words of one direction that are remembered while the beginning of TLS is looked for.
 MAX_PROLOGUE_WORDS = 512
 
 #: Bytes held back until it is certain that TLS begins with them.
 MAX_PROLOGUE_HELD_BYTES = 64 * 2**10
 
-#: Bytes of one connection after which the positions behind its open messages are forgotten.
+#: Bytes of one connection after which the positions before its open messages are forgotten.
 PRUNE_BYTES = 256 * 2**10
 
-#: Different header fields of which one copy serves all exchanges.
+#: Different header fields, header lists or targets of which all exchanges share one copy.
 MAX_SHARED_HEADERS = 10_000
 
 #: Bytes of key log lines kept from a capture's Decryption Secrets Blocks.
@@ -123,37 +123,37 @@ MAX_CAPTURE_SECRETS_BYTES = 64 * 2**20
 #: Interfaces of one pcapng section; packets of further ones are counted, not decoded.
 MAX_INTERFACES = 65_536
 
-#: Entries, and rows in their runs, that the position index of one direction keeps where nobody prunes it.
+#: Entries, and rows in their runs, that the position index of one direction keeps if it is never pruned.
 MAX_INDEX_ENTRIES = 65_536
 MAX_INDEX_ROWS = 1_000_000
 
-#: Gaps remembered per direction, so that bytes that come too late are not taken for duplicates.
+#: Gaps remembered per direction, so that bytes that arrive too late are not taken for duplicates.
 MAX_LOST_SPANS = 64
 
 #: Sequence and acknowledgement numbers further away are ignored (RFC 7323 section 2.3 has this largest window).
 MAX_WINDOW_BYTES = 2**30
 
-#: Time (of the capture) after a RST in which bytes that the other side had already sent are still accepted.
+#: Capture time after a RST during which bytes that the other side had already sent are still accepted.
 RESET_LINGER_NS = 10 * 10**9
 
 #: TLS sessions remembered for resumption, by id and by ticket.
 MAX_TLS_SESSIONS = 100_000
 
-#: Bytes of handshake messages kept to prove Finished (a client certificate chain is some KiB).
+#: Bytes of handshake messages kept to verify Finished (a client certificate chain is some KiB).
 MAX_TRANSCRIPT_BYTES = 2**20
 
 #: Early data of TLS 1.3 held until the server has accepted it (servers allow some 16 KiB).
 MAX_EARLY_DATA = 256 * 2**10
 
-#: Generations of TLS 1.3 keys that may have begun among lost bytes.
+#: TLS 1.3 key updates that may have happened within lost bytes.
 MAX_LOST_KEY_UPDATES = 3
 
-#: Records tried after a gap before that direction is given up.
+#: Records tried after a gap before the rest of that direction counts as lost.
 MAX_RESYNC_RECORDS = 16
 
-#: Entries of one direction's map from plaintext to records, where nobody prunes it.
+#: Entries of one direction's map from plaintext to records, if it is never pruned.
 MAX_RECORD_SPANS = 262_144
 
-#: Connections that have ended and are kept a while longer, and for how long: a late reset tells how they ended.
+#: Connections kept after both directions ended, and for how long: a late reset may still show how they ended.
 MAX_ENDED_CONNECTIONS = 256
 ENDED_LINGER_NS = 10 * 10**9

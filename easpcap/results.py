@@ -1,7 +1,7 @@
-"""What an analysis says: connections, exchanges, facts, findings, anomalies. Records without behaviour.
+"""The results of an analysis: connections, exchanges, facts, findings, anomalies. Data classes without behaviour.
 
-The pipeline fills them, diagnosis adds findings, report renders them. Times are nanoseconds since 1970 UTC, frames are
-1-based over the merged captures. Unknown is None, never 0 or "".
+The pipeline fills them, diagnosis adds findings, report renders them. Times are nanoseconds since 1970 UTC; frames
+count from 1 over all captures. Unknown is None, never 0 or "".
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class KeyFile(Fields):
 
 
 class Fact(Fields):
-    """Something that happened at one place of a connection; ``direction`` is that of the sender."""
+    """Something that happened at one place of a connection; ``direction`` is the one that its sender writes to."""
 
     what: Occurrence
     direction: int
@@ -57,36 +57,36 @@ class Fact(Fields):
 
     @property
     def kind(self) -> str:
-        """The stable name of what happened, such as "client-hello"; easpcap.facts has them all."""
+        """The stable name of what happened, such as "client-hello"; easpcap.facts defines them."""
         return self.what.kind
 
 
 class RecordRun(Fields):
-    """Consecutive records of one type and direction on an opaque connection: all that can be seen without keys."""
+    """Consecutive records of one type and direction on an opaque connection: all that is visible without keys."""
 
     content_type: int  # 20 change_cipher_spec, 21 alert, 22 handshake, 23 application_data
     direction: int
     first: Position
     last: Position
-    end_offset: int  # offset in its TCP direction behind the last record
+    end_offset: int  # offset in its TCP stream after the last record
     records: int
     bytes: int  # of the fragments
-    #: offset of the last record's fragment size, for recognising a HelloRequest by its exact length
+    #: bytes of the last record's fragment, for recognising a HelloRequest by its exact length
     last_fragment_size: int
 
 
 class Renegotiation(Fields):
-    """A handshake after the first on a connection, or the attempt at one."""
+    """A handshake after the first on a connection, or an attempt at one."""
 
     by: str  # server, client
-    position: Position  # of the HelloRequest (or the ClientHello, where the client began)
+    position: Position  # of the HelloRequest (or the ClientHello, if the client began)
     exchange: Exchange | None  # whose request was under way or whose response was awaited
-    body_offset_sent: int | None  # body bytes the client had sent, as far as the capture had shown them
+    body_offset_sent: int | None  # body bytes the client had sent, as far as the capture shows them
     body_offset_acknowledged: int | None  # body bytes the server had received when it asked
     outcome: str = "unanswered"  # full, abbreviated, refused, failed, unanswered, post-handshake
     certificate_requested: bool = False
-    certificate_presented: bool | None = None  # None: not asked or not seen; False: an empty Certificate
-    mid_body: bool = False  # after the head, before the last announced body byte, as the server had received it
+    certificate_presented: bool | None = None  # None: not requested or not seen; False: an empty Certificate
+    mid_body: bool = False  # the server had received the head, and not yet the last announced body byte
     awaiting_continue: bool = False  # the client was holding its body for 100 Continue
     client_hello: Position | None = None
     done: Position | None = None  # the second Finished
@@ -95,7 +95,7 @@ class Renegotiation(Fields):
 
 
 class TlsSummary(Fields):
-    """The TLS side of a connection."""
+    """The TLS session of a connection."""
 
     version: str | None  # "TLS 1.2"
     cipher_suite: str | None  # IANA name, or "0xc02f" where unknown
@@ -109,7 +109,7 @@ class TlsSummary(Fields):
 
 
 class FirstUndecrypted(NamedTuple):
-    """The first record that could not be decrypted on a connection on which records before it could."""
+    """The first record that was not decrypted on a connection whose earlier records were."""
 
     direction: int
     offset: int  # of the record in its TCP stream
@@ -158,7 +158,7 @@ class Connection(Fields):
 
 
 class LocatedAnomaly(Fields):
-    """Something odd, resolved to a frame where that is known."""
+    """Something odd, with its frame where that is known."""
 
     code: str
     connection: int | None
@@ -168,19 +168,19 @@ class LocatedAnomaly(Fields):
 
 
 class LogLine(NamedTuple):
-    """One line of a log file, cited where no frame shows what happened."""
+    """One line of a log file, cited where no frame shows the event."""
 
     input: str  # path of the log as given
     line: int  # from 1
     time_ns: int  # as logged, in UTC
 
 
-#: Where something can be read again: a frame of a capture, or a line of a log.
+#: A reference to evidence: a frame of a capture, or a line of a log.
 Citation: TypeAlias = Position | LogLine
 
 
 class Evidence(Fields):
-    """One frame or log line that proves a finding, and what it shows."""
+    """One frame or log line that supports a finding, and what it shows."""
 
     citation: Citation
     what: str
@@ -192,27 +192,27 @@ class Evidence(Fields):
 
 
 class Remedy(NamedTuple):
-    """One thing to change for one product. Renderers word it; the texts in it are whole phrases or sentences.
+    """One thing to change for one product. Renderers word it; its texts are whole phrases or sentences.
 
-    Names in capitals and braces in a command (``HASH``, ``{GUID}``) are for the administrator to replace, by ``notes``.
+    The administrator replaces names in capitals or braces in a command (``HASH``, ``{GUID}``) as ``notes`` say.
     """
 
-    action: str  # what it achieves, an instruction without a full stop
-    where: str  # product and version it is for
+    action: str  # what to achieve: an instruction without a full stop
+    where: str  # product and version
     source: str  # the document that describes it
     takes_effect: str | None = None  # "for new connections at once"; None where nothing is changed
     commands: tuple[str, ...] = ()  # lines to type, or directives to write, in order
     shell: str | None = None  # where the commands go: cmd, apache-configuration, nginx-configuration; None without any
-    notes: tuple[str, ...] = ()  # what to replace or to look at before typing
-    verify: tuple[str, ...] = ()  # how to see that it worked
+    notes: tuple[str, ...] = ()  # what to replace or check before typing
+    verify: tuple[str, ...] = ()  # how to check that it worked
     undo: tuple[str, ...] = ()
     beware: tuple[str, ...] = ()  # side effects
-    documented: bool = True  # False: reported from practice, in no vendor's documentation
+    documented: bool = True  # False: reported from practice, not in a vendor's documentation
     stop_gap: bool = False  # helps for a while, or at a price; the fault stays
 
 
 class Finding(Fields):
-    """A conclusion with its proof, what speaks against it, and what to change."""
+    """A conclusion with its evidence, what speaks against it, and what to change."""
 
     rule: str
     severity: str  # notice, warning, critical
@@ -242,14 +242,14 @@ class Cause(Fields):
 
 
 class Analysis(Fields):
-    """Everything an analysis says about its inputs."""
+    """The complete result for all inputs."""
 
     inputs: list[InputFile]
     keys: list[KeyFile]
     connections: list[Connection]
     exchanges: list[Exchange]  # sorted by first byte; ``id`` is the place in this list
-    commands: dict[int, Command]  # ActiveSync reading of exchanges, by exchange id
+    commands: dict[int, Command]  # ActiveSync commands, by exchange id
     findings: list[Finding] = field(default_factory=list)
     anomalies: list[LocatedAnomaly] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
-    packets_ignored: dict[str, int] = field(default_factory=dict)  # why: how many (not TCP, fragments, ...)
+    packets_ignored: dict[str, int] = field(default_factory=dict)  # packets by reason (not TCP, fragments, ...)

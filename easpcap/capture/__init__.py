@@ -1,4 +1,4 @@
-"""Capture files -> PacketBatch columns, a window at a time. The only layer that reads captures."""
+"""Capture files -> PacketBatch columns, one window at a time. The only layer that reads captures."""
 
 from __future__ import annotations
 

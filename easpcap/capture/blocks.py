@@ -1,4 +1,4 @@
-"""pcapng packet blocks -> Packets, all blocks of a window at once, whatever sections they are in."""
+"""pcapng packet blocks -> Packets, all blocks of a window at once, of one section or several."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET, SECRETS = 0x0A0D
 #: Blocks that Wireshark numbers as frames although no packet is in them: custom blocks and the systemd journal's.
 OTHER_FRAMES: Final = frozenset({0x00000BAD, 0x40000BAD, 9})
 
-#: Of an enhanced or an old packet block: type, length, interface, time high and low, captured, original.
+#: The head of an enhanced or an old packet block: type, length, interface, time high and low, captured, original.
 HEAD: Final = np.dtype("V28")
 LENGTH: Final = np.dtype("<u4")
-#: Bytes of a block that are not the packet's: its head and the second length.
+#: Bytes of a block around the packet: the head and the second length.
 AROUND_PACKET: Final = 32
 AROUND_SIMPLE: Final = 16
 
 
 class Section(NamedTuple):
-    """A section, or what is left of it, in a window."""
+    """A section, or the rest of one, in a window."""
 
     first: int  # index of its first packet
     order: str  # struct's sign
@@ -37,7 +37,7 @@ class Section(NamedTuple):
 
 
 class _Heads(NamedTuple):
-    """The fields of packet blocks; in simple packet blocks most hold other things."""
+    """The fields of packet blocks; in simple packet blocks most have another meaning."""
 
     at: NDArray[np.int64]
     kind: NDArray[np.int64]
@@ -52,7 +52,7 @@ class _Heads(NamedTuple):
 def read_blocks(
     buffer: bytearray, at: NDArray[np.int64], sections: Sequence[Section], interfaces: Interfaces
 ) -> tuple[Packets, bool]:
-    """The packets of the blocks at ``at``; True where one has two different lengths, and reading stopped before it."""
+    """The packets of the blocks at ``at``, and True where reading stopped before a block with two different lengths."""
     firsts = np.array([section.first for section in sections] + [len(at)])
     owner = np.repeat(np.arange(len(sections)), np.diff(firsts))
     big = np.array([section.order == ">" for section in sections])[owner]
@@ -70,7 +70,7 @@ def read_blocks(
 
 
 def _ordered(words: NDArray[np.uint32], big: NDArray[np.bool_]) -> NDArray[np.uint32]:
-    """Words that were read as little-endian, with the big-endian rows put right."""
+    """Words that were read as little-endian, with the big-endian rows swapped."""
     if big.all():
         return words.byteswap()
     if big.any():
@@ -99,7 +99,7 @@ def _packets(heads: _Heads, interface: NDArray[np.uint64]) -> Packets:
     )
     if (heads.kind == ENHANCED_PACKET).all():
         return packets
-    original = heads.interface  # the field of that place in a simple packet block
+    original = heads.interface  # the field at the same place in a simple packet block
     kept = np.minimum(np.minimum(original, heads.size - AROUND_SIMPLE), snaps.astype(np.int64))
     packets = _where(
         heads.kind == SIMPLE_PACKET, Packets(heads.at + 12, kept, original, _no_time(heads), packets.link_type), packets

@@ -1,4 +1,4 @@
-"""Capture: one capture file, read once, as batches of TCP rows, and what there is to say about the file itself."""
+"""Capture: one capture file, read once, as batches of TCP rows, and the facts about the file itself."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from easpcap.capture.packets import Packets
     from easpcap.capture.source import Stream
 
-#: The window for a look at the first packet.
+#: The window where only the first packet is read.
 PEEK_BYTES: Final = 64 * 2**10
 
 
 class Capture:
-    """One capture. Iterating it reads it, once, from front to end; the rest is final when the iteration has ended.
+    """One capture. Iterating reads it once, from front to end; the attributes are final when the iteration has ended.
 
-    A batch's buffer is only valid until the next batch is asked for. The iteration raises CaptureError where the
-    disk fails; a truncated or damaged file only ends it early, and sets ``truncated`` and ``anomalies``.
+    The buffer of a batch is valid until the next batch is read. The iteration raises CaptureError where the disk
+    fails; a truncated or damaged file only ends it early, and sets ``truncated`` and ``anomalies``.
     """
 
     def __init__(self, source: Source, *, first_frame: int, window_bytes: int) -> None:
@@ -54,11 +54,11 @@ class Capture:
         #: nanoseconds since 1970 UTC of the earliest and the latest packet; None where no packet has a time
         self.first_time: int | None = None
         self.last_time: int | None = None
-        #: the last packet is cut off, or what follows cannot be read
+        #: whether the last packet is cut off, or the bytes after it cannot be read
         self.truncated = False
-        #: why packets gave no row: counts by reason
+        #: packets that yielded no row, counted by reason
         self.ignored: Counter[str] = Counter()
-        #: what is odd about the file: code, frame, detail
+        #: anomalies of the file: code, frame, detail
         self.anomalies: list[tuple[str, int, str]] = []
 
     @property
@@ -68,12 +68,12 @@ class Capture:
 
     @property
     def secrets(self) -> list[bytes]:
-        """Key logs embedded in the capture, as far as it was read."""
+        """Key logs embedded in the part of the capture read so far."""
         return self._scanner.secrets
 
     @property
     def sha256(self) -> str:
-        """Of the whole file as stored, in hex; empty before the iteration has ended."""
+        """SHA-256 of the whole file as stored, in hex; empty before the iteration has ended."""
         return self._source.sha256
 
     @property
@@ -106,11 +106,11 @@ class Capture:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; for captures that are not iterated to their end."""
+        """Close the file; for captures that are not iterated to their end."""
         self._source.close()
 
     def first_packet_time(self) -> int | None:
-        """Time of the first packet that has one, looking no further than that; instead of iterating."""
+        """Time of the first packet that has one. Call it instead of iterating: it reads no further than that packet."""
         for packets in self._windows():
             known = packets.time_ns[packets.time_ns != NO_TIME]
             if len(known):
@@ -128,7 +128,7 @@ class Capture:
         self._note_end()
 
     def _windows(self) -> Iterator[Packets]:
-        """Packets as they are found, until nothing is left or what is left cannot be read."""
+        """The packets of one window after the other, until nothing is left or the rest cannot be read."""
         window, scanner = self._window, self._scanner
         while not scanner.damage:
             before = window.start
@@ -139,7 +139,7 @@ class Capture:
                 return
 
     def _dated(self, packets: Packets) -> Packets:
-        """Give packets without a time that of the packet before them, and keep the earliest and the latest."""
+        """Give packets without a time that of the packet before them; record the earliest and the latest time."""
         times = packets.time_ns
         known = times != NO_TIME
         if not known.all():
@@ -153,9 +153,9 @@ class Capture:
         return packets._replace(time_ns=times)
 
     def _note_end(self) -> None:
-        """Record what could not be read, with the last frame before it."""
+        """Record the part that could not be read, with the last frame before it."""
         left = self._window.end - self._window.start
-        damage = self._scanner.damage or self._stream.torn
+        damage = self._scanner.damage or self._stream.damage
         if not damage and not left:
             return
         self.truncated = True
@@ -170,13 +170,13 @@ def open_capture(
     """Open a pcap or pcapng file, compressed with gzip or not; ``"-"`` is standard input.
 
     ``first_frame`` is the number of its first packet; ``window_bytes`` is how much is read at a time.
-    Raises CaptureError, in one line that says what to do, where the file cannot be opened or is no capture.
+    Raises CaptureError, with one line that says what to do, where the file cannot be opened or is not a capture.
     """
     return _open(Source(path), first_frame, window_bytes)
 
 
 def first_packet_time(path: str | os.PathLike[str]) -> int | None:
-    """Nanoseconds since 1970 UTC of the first packet, read from the file's front alone; None for standard input."""
+    """Nanoseconds since 1970 UTC of the first packet, read from the front of the file; None for standard input."""
     if path == "-":
         return None
     with _open(Source(path, hashed=False), 1, PEEK_BYTES) as capture:
@@ -192,5 +192,5 @@ def _open(source: Source, first_frame: int, window_bytes: int) -> Capture:
 
 
 def _uncompressed(source: Source) -> tuple[Stream, str]:
-    """The stream of the capture's uncompressed bytes, and what the name of its format ends with."""
+    """The stream of the capture's uncompressed bytes, and the suffix of its format name."""
     return (Gunzip(source), "+gzip") if source.peek().startswith(GZIP_MAGIC) else (source, "")

@@ -1,8 +1,8 @@
-"""Finds the record headers of a pcap window by many chains that walk in step; each is proven by the one before it.
+"""Finds the record headers of a pcap window by following many chains in parallel; each proves the next.
 
-Where a record ends the next one begins, so that headers must be found one after the other. Here places that look like
-headers are guessed all over the window, and from all of them chains are followed at once. A chain that arrives exactly
-where the next one began proves its guess; what follows the first chain that does not is left to the caller.
+A record begins where the one before it ends, so headers must be found one after the other. This module guesses places
+all over the window that look like headers, and follows a chain of records from each. A chain that arrives exactly where
+the next one began proves the next guess; the caller reads what follows the first chain that does not.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Bytes of the window to a chain, and headers that one chain finds at most.
+#: Bytes of the window per chain, and the most headers that one chain finds.
 SPACING: Final = 16 * 2**10
 MOST_STEPS: Final = 1024
-#: Steps until it is asked again whether all chains have arrived.
+#: Steps between two checks whether all chains have arrived.
 STEPS_AT_ONCE: Final = 16
-#: Below this many chains it is quicker to go header by header.
+#: With fewer chains than this, reading header by header is faster.
 LEAST_CHAINS: Final = 16
-#: A guess is held to be none where it claims a packet greater than this.
+#: A guess is rejected where it claims a packet larger than this.
 LIKELY_BYTES: Final = 256 * 2**10
 
 
@@ -31,7 +31,7 @@ def follow_chains(
 ) -> tuple[NDArray[np.int64], int]:
     """The offsets of the first headers of whole packets in ``buffer[start:end]``, and that of the header after them.
 
-    The first header is at ``start``; ``order`` is struct's sign. A value must be readable after ``end``.
+    The first header is at ``start``; ``order`` is the byte-order sign of struct. The buffer extends beyond ``end``.
     """
     guesses = np.array(_guesses(buffer, start, end, order, header_bytes), dtype=np.int64)
     if len(guesses) < LEAST_CHAINS:
@@ -54,7 +54,7 @@ def follow_chains(
 
 
 def _guesses(buffer: bytearray, start: int, end: int, order: str, header_bytes: int) -> list[int]:
-    """Places that look like headers: most of the seconds are those of the first packet, and the next one's, too."""
+    """Places that look like headers: the high bytes of the seconds equal the first packet's, also in the next one."""
     shift = 1 if order == "<" else 0
     likely = bytes(buffer[start + shift : start + shift + 3])
     sizes = struct.Struct(order + "II").unpack_from

@@ -1,4 +1,4 @@
-"""Packets -> PacketBatch: every header of a window is read at once, and only what carries TCP becomes a row."""
+"""Packets -> PacketBatch: reads all headers of a window at once; each packet that carries TCP becomes a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from easpcap.capture.packets import Packets
 
-#: RFC 9293 section 3.1, up to the window; the checksum is not checked, since captures before offload have wrong ones.
+#: RFC 9293 section 3.1, up to the window. Checksums are not read: with checksum offload a sender captures wrong ones.
 TCP_HEADER: Final = np.dtype(
     [("sport", ">u2"), ("dport", ">u2"), ("seq", ">u4"), ("ack", ">u4"),
      ("size", "u1"), ("flags", "u1"), ("window", ">u2")]
@@ -27,7 +27,7 @@ LEAST_TCP: Final = 20
 def decode(buffer: bytearray, packets: Packets, first_frame: int, ignored: Counter[str]) -> PacketBatch | None:
     """The TCP rows of ``packets``, the first of which is ``first_frame``; None where there are none.
 
-    Packets that give no row are counted in ``ignored`` by reason.
+    Packets that yield no row are counted in ``ignored`` by reason.
     """
     groups = [
         carried for located in locate_ip(buffer, packets, ignored) for carried in find_tcp(buffer, located, ignored)
@@ -42,7 +42,7 @@ def decode(buffer: bytearray, packets: Packets, first_frame: int, ignored: Count
 
 
 def _merge(groups: list[Carried]) -> Carried:
-    """Rows of several link types and IP versions, in the order of the file again."""
+    """Join the rows of several link types and IP versions in file order."""
     columns = [np.concatenate(columns) for columns in zip(*groups, strict=True)]
     order = np.argsort(columns[0], kind="stable")
     return Carried(*(column[order] for column in columns))

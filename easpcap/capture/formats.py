@@ -1,4 +1,4 @@
-"""Which capture format a file has. It is recognised by its first bytes, never by its name.
+"""Recognises the format of a capture by its first bytes, never by its name.
 
 To add a format, write its scanner (`easpcap.capture.packets.Scanner`) in a new file, and add one line to FORMATS.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """A capture format: its name in reports, and what opens a file by its first bytes (None: another format)."""
+    """A capture format: its name in reports, and a function that opens a file by its first bytes (None: not it)."""
 
     name: str
     open: Callable[[bytes], Scanner | None]
@@ -57,7 +57,7 @@ FOREIGN_MAGICS: Final = (
 
 
 def scanner_for(path: str, head: bytes) -> tuple[str, Scanner]:
-    """The format of a file that begins with ``head``, and its scanner; CaptureError where it is no capture we read."""
+    """The format of a file that begins with ``head``, and its scanner; CaptureError where no scanner reads it."""
     for name, open_scanner in FORMATS:
         scanner = open_scanner(head)
         if scanner is not None:

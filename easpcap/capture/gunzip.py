@@ -1,4 +1,4 @@
-"""Gunzip: streamed gzip (RFC 1952), of several members, cut anywhere, in no more memory than the caller's window."""
+"""Gunzip: streamed gzip (RFC 1952) of several members, in no more memory than the caller's window."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ GZIP_WINDOW_BITS: Final = 31
 
 
 class Gunzip:
-    """The uncompressed bytes of a gzip source. Damage ends the stream; ``torn`` says what it is."""
+    """The uncompressed bytes of a gzip source. Damage ends the stream and is described in ``damage``."""
 
     def __init__(self, source: Source) -> None:
-        self.torn = ""
+        self.damage = ""
         self._source = source
         self._inflate: zlib._Decompress | None = zlib.decompressobj(GZIP_WINDOW_BITS)  # None: between two members
         self._input = b""
-        self._hungry = True  # nothing can be done without more input
-        self._exhausted = False  # the source has no more
+        self._needs_input = True
+        self._exhausted = False  # the source has ended
         self._ended = False
         self._front = b""
 
     def peek(self) -> bytes:
-        """The first bytes, which stay to be read."""
+        """The first bytes; they can still be read."""
         while len(self._front) < MAGIC_BYTES and not self._ended:
-            if self._hungry:
+            if self._needs_input:
                 self._read_input()
             self._front += self._next(MAGIC_BYTES - len(self._front))
         return self._front
 
     def read_into(self, view: memoryview) -> int:
-        """Fill ``view``; the number of bytes, fewer than its size where a pipe pauses or ends, 0 only at the end."""
+        """Fill ``view``; return the bytes read: fewer than its size where a pipe pauses or ends, 0 only at the end."""
         done = min(len(self._front), len(view))
         view[:done] = self._front[:done]
         self._front = self._front[done:]
         while done < len(view) and not self._ended:
-            if self._hungry:
+            if self._needs_input:
                 if done and not self._source.more_comes():
                     break
                 self._read_input()
@@ -54,7 +54,7 @@ class Gunzip:
         return done
 
     def _read_input(self) -> None:
-        self._hungry = False
+        self._needs_input = False
         piece = self._source.read(PIECE_BYTES)
         self._input += piece
         self._exhausted = not piece
@@ -62,7 +62,7 @@ class Gunzip:
             self._end("the gzip data ends in mid-stream")
 
     def _next(self, size: int) -> bytes:
-        """At most ``size`` more bytes; none where a member begins or ends, or where more input is needed."""
+        """At most ``size`` more bytes; none where a member begins or ends, or where more input is necessary."""
         if self._ended:
             return b""
         if self._inflate is None:
@@ -77,17 +77,17 @@ class Gunzip:
         if self._inflate.eof:
             self._input, self._inflate = self._inflate.unused_data, None
         else:
-            self._hungry = not piece and not self._input
+            self._needs_input = not piece and not self._input
         return piece
 
     def _begin_member(self) -> None:
         if len(self._input) < len(GZIP_MAGIC) and not self._exhausted:
-            self._hungry = True
+            self._needs_input = True
         elif self._input.startswith(GZIP_MAGIC):
             self._inflate = zlib.decompressobj(GZIP_WINDOW_BITS)
         else:  # zeros pad the data to a tape's block size; other trailing bytes are damage
             self._end("bytes that are no gzip follow the gzip data" if self._input.strip(b"\0") else "")
 
-    def _end(self, torn: str) -> None:
+    def _end(self, damage: str) -> None:
         self._ended = True
-        self.torn = torn
+        self.damage = damage

@@ -1,4 +1,4 @@
-"""pcapng interfaces: what a packet's interface says of its link type and of the unit of its times."""
+"""pcapng interfaces: the link type of their packets and the unit of their times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SECOND: Final = 10**9
 END_OF_OPTIONS, IF_TSRESOL, IF_TSOFFSET = 0, 9, 14
-#: Microseconds, where the block does not say (pcapng section 4.2, if_tsresol).
+#: Microseconds, where the block has no if_tsresol (pcapng section 4.2).
 USUAL_RESOLUTION: Final = 6
 NO_SNAP: Final = 2**32
 MASK: Final = 2**64 - 1
@@ -24,7 +24,7 @@ class Interface(NamedTuple):
     """One Interface Description Block."""
 
     link_type: int
-    snap: int  # greatest packet size kept; NO_SNAP where unlimited
+    snap: int  # bytes kept of a packet; NO_SNAP where unlimited
     resolution: int  # the if_tsresol byte: 10^-n, with the highest bit set 2^-n of a second
     offset_ns: int  # added to every time; wrapped to 64 bits
 
@@ -33,7 +33,7 @@ UNKNOWN: Final = Interface(-1, NO_SNAP, USUAL_RESOLUTION, 0)
 
 
 def parse_interface(body: bytes, order: str) -> Interface:
-    """The body of an Interface Description Block; what is cut off or odd in it counts as absent."""
+    """Parse the body of an Interface Description Block; fields that are cut off or invalid count as absent."""
     if len(body) < 8:
         return UNKNOWN
     link_type, _, snap = struct.unpack_from(order + "HHI", body)
@@ -54,7 +54,7 @@ def parse_interface(body: bytes, order: str) -> Interface:
 class Interfaces:
     """The interfaces of the sections in a window; each section numbers its own from 0.
 
-    All are in one table, which UNKNOWN ends, so that packets of many sections are looked up at once.
+    All are in one table that ends with UNKNOWN, so that packets of many sections are looked up at once.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Interfaces:
         self._columns: NDArray[np.uint64] | None = None
 
     def add(self, interface: Interface) -> bool:
-        """Append to the current section; False where it has too many, and the interface is not kept."""
+        """Append to the current section; False where it has MAX_INTERFACES already and drops this one."""
         if len(self._table) - self._base >= MAX_INTERFACES:
             return False
         self._table.append(interface)
@@ -71,12 +71,12 @@ class Interfaces:
         return True
 
     def begin_section(self) -> int:
-        """Start numbering anew; the place in the table of the new section's interface 0."""
+        """Begin a section with interface 0; return the index of that interface in the table."""
         self._base = len(self._table)
         return self._base
 
     def forget_past_sections(self) -> None:
-        """Keep the current section alone, whose base becomes 0."""
+        """Keep only the current section, whose base becomes 0."""
         if self._base:
             self._table = self._table[self._base :]
             self._base = 0
@@ -101,7 +101,7 @@ class Interfaces:
 
 
 def ticks_to_ns(ticks: NDArray[np.uint64], resolution: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Nanoseconds, rounded down, exactly; times beyond 64 bits wrap as hostile ones may."""
+    """Exact nanoseconds, rounded down; times beyond 64 bits, which only a hostile file has, wrap."""
     found = np.unique(resolution).tolist()
     if len(found) == 1:
         return _convert(ticks, found[0])

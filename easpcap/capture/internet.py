@@ -1,4 +1,4 @@
-"""IPv4 (RFC 791) and IPv6 (RFC 8200): located packets -> where TCP begins and ends, and between which addresses."""
+"""IPv4 (RFC 791) and IPv6 (RFC 8200): located packets -> where TCP begins and ends, and its addresses."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 TCP: Final = 6
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION = 0, 43, 44, 51, 60
 EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION)
-#: Extension headers in one packet; RFC 8200 section 4.1 foresees seven.
+#: Extension headers read in one packet; RFC 8200 section 4.1 lists seven.
 MOST_EXTENSIONS: Final = 8
-#: More fragments, and the fragment offset: 0 together in a packet that is no fragment.
+#: Masks of the more-fragments flag and the fragment offset; both are 0 in a packet that is not a fragment.
 IPV4_FRAGMENT: Final = 0x3FFF
 IPV6_FRAGMENT: Final = 0xFFF9
 #: ::ffff:0:0/96, IPv4-mapped addresses (RFC 4291 section 2.5.5.2)
@@ -38,7 +38,7 @@ EXTENSION: Final = np.dtype([("next", "u1"), ("length", "u1"), ("fragment", ">u2
 
 
 class Carried(NamedTuple):
-    """TCP as IP carries it, one row a packet."""
+    """TCP inside IP, one row per packet."""
 
     row: NDArray[np.int64]  # index into Packets
     tcp_at: NDArray[np.int64]
@@ -66,7 +66,7 @@ class Carried(NamedTuple):
 
 
 def find_tcp(buffer: bytearray, packets: Located, ignored: Counter[str]) -> list[Carried]:
-    """TCP in ``packets``, one group an IP version; everything else is counted in ``ignored``."""
+    """TCP in ``packets``, one group per IP version; all other packets are counted in ``ignored``."""
     version = np.frombuffer(buffer, np.uint8)[packets.ip_at] >> 4
     groups = []
     known = np.zeros(len(version), np.bool_)
@@ -83,7 +83,7 @@ def _ipv4(buffer: bytearray, packets: Located, ignored: Counter[str]) -> Carried
     header = gather(buffer, packets.ip_at, IPV4_HEADER)
     header_bytes = (header["version"] & 0x0F).astype(np.int64) * 4
     length = header["length"].astype(np.int64)
-    # Length 0: the sender left it to its network card (TCP segmentation offload); the packet ends with the frame.
+    # Length 0: the sender's network card fills it in (TCP segmentation offload); the packet ends with the frame.
     wire_end = np.where(length == 0, packets.wire_end, packets.ip_at + length)
     reasons = (
         ("malformed", (header_bytes < IPV4_HEADER.itemsize) | (packets.ip_at + header_bytes > wire_end)),
@@ -102,7 +102,7 @@ def _ipv6(buffer: bytearray, packets: Located, ignored: Counter[str]) -> Carried
     header = gather(buffer, packets.ip_at, IPV6_HEADER)
     tcp_at = packets.ip_at + IPV6_HEADER.itemsize
     length = header["length"].astype(np.int64)
-    # Length 0: a jumbogram (RFC 2675), or left to the network card as in IPv4.
+    # Length 0: a jumbogram (RFC 2675), or segmentation offload as in IPv4.
     wire_end = np.where(length == 0, packets.wire_end, tcp_at + length)
     following = header["next"].copy()
     fragment = np.zeros(len(header), np.bool_)
@@ -122,7 +122,7 @@ def _past_extensions(
 ) -> None:
     """Move ``at`` past extension headers; ``following`` becomes the next protocol, ``fragment`` marks IP fragments.
 
-    A header that is cut by the snap length stays, so that its packet counts as no TCP.
+    A header that the snap length cut stays, so that its packet is counted as "not TCP".
     """
     for _ in range(MOST_EXTENSIONS):
         rows = np.flatnonzero(np.isin(following, EXTENSIONS) & ~fragment & (at + 8 <= end))

@@ -1,4 +1,4 @@
-"""Link layers: captured packets -> where IP begins. Ethernet with VLAN tags and PPPoE, cooked, raw, loopback."""
+"""Link layers: captured packets -> where IP begins. Ethernet with VLAN tags and PPPoE, Linux cooked, raw, loopback."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from easpcap.capture.packets import Packets
 
 IPV4, IPV6, PPPOE_SESSION = 0x0800, 0x86DD, 0x8864
-#: 802.1Q, 802.1ad, and what was used before it was agreed upon.
+#: 802.1Q, 802.1ad, and the number used before 802.1ad.
 VLAN_TAGS: Final = (0x8100, 0x88A8, 0x9100)
-#: Tags that may be nested; two are usual.
+#: Nested tags that are read; two are usual.
 MOST_TAGS: Final = 4
 #: PPP's numbers for the two IP versions (RFC 1661; IANA ppp-numbers).
 PPP_IPV4, PPP_IPV6 = 0x0021, 0x0057
@@ -41,7 +41,7 @@ class LinkLayer(NamedTuple):
 
 RAW_IP: Final = LinkLayer("Raw IP", 0, None)
 LINK_LAYERS: Final = {
-    # The address family before a loopback packet differs from system to system, in number and byte order: not read.
+    # The address family before a loopback packet is not read: its number and byte order differ between systems.
     0: LinkLayer("BSD loopback", 4, None),
     1: LinkLayer("Ethernet", 14, 12),
     12: RAW_IP,  # DLT_RAW of most systems and of OpenBSD, which some programs write into files
@@ -71,7 +71,7 @@ OTHER_NAMES: Final = {
 
 
 def link_type_name(link_type: int) -> str:
-    """What people call a link type."""
+    """The display name of a link type."""
     if link_type in LINK_LAYERS:
         return LINK_LAYERS[link_type].name
     if link_type in ODD_LINK_LAYERS:
@@ -80,7 +80,7 @@ def link_type_name(link_type: int) -> str:
 
 
 class Located(NamedTuple):
-    """Packets that hold something that may be IP. ``end`` and ``wire_end`` say where the packet ends."""
+    """Packets that may contain IP. ``end`` and ``wire_end`` say where the packet ends."""
 
     row: NDArray[np.int64]  # index into Packets
     ip_at: NDArray[np.int64]
@@ -93,7 +93,7 @@ class Located(NamedTuple):
 
 
 def locate_ip(buffer: bytearray, packets: Packets, ignored: Counter[str]) -> list[Located]:
-    """Where IP begins, one group a link type; what holds no IP is counted in ``ignored``."""
+    """Where IP begins, one group per link type; packets without IP are counted in ``ignored``."""
     everything = Located(
         np.arange(len(packets.at), dtype=np.int64),
         packets.at,
@@ -125,7 +125,7 @@ def _counted(link_types: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 def _unsupported(link_type: int, ignored: Counter[str]) -> str:
-    """The reason to count a packet under whose link type is not decoded; a file cannot make ever more reasons."""
+    """The reason under which packets of an undecoded link type are counted; there are at most about MOST_REASONS."""
     if link_type < 0:
         return "no known link type"
     return f"unsupported link type {link_type}" if len(ignored) < MOST_REASONS else "unsupported link type"
@@ -161,7 +161,7 @@ def _past_odd_header(
 def _past_tags(
     buffer: bytearray, ip_at: NDArray[np.int64], end: NDArray[np.int64], ethertype: NDArray[np.uint16]
 ) -> NDArray[np.bool_]:
-    """Move ``ip_at`` past VLAN tags (four bytes: the VLAN, then the next type) and PPPoE; True where IP follows."""
+    """Move ``ip_at`` past VLAN tags (four bytes: VLAN, next EtherType) and PPPoE; return True where IP follows."""
     for _ in range(MOST_TAGS):
         tagged = np.flatnonzero(np.isin(ethertype, VLAN_TAGS) & (ip_at + 4 <= end))
         if not len(tagged):
@@ -170,7 +170,7 @@ def _past_tags(
         ip_at[tagged] += 4
     is_ip: NDArray[np.bool_] = (ethertype == IPV4) | (ethertype == IPV6)
     session = np.flatnonzero((ethertype == PPPOE_SESSION) & (ip_at + 8 <= end))
-    if len(session):  # RFC 2516 section 4: six bytes, then PPP's protocol number, of one byte where that is odd
+    if len(session):  # RFC 2516 section 4: six bytes, then the PPP protocol number, one byte long if that is odd
         protocol = gather(buffer, ip_at[session] + 6, TWO_BYTES).astype(np.int64)
         short = (protocol & 0x0100) != 0
         protocol = np.where(short, protocol >> 8, protocol)

@@ -1,4 +1,4 @@
-"""Rare link layers whose headers vary from packet to packet: read one by one, to where IP begins."""
+"""Rare link layers whose headers vary from packet to packet: finds where IP begins, one packet at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wireless(packet: bytes) -> int | None:
     if len(packet) < 24:
         return None
     kind, flags = packet[0], packet[1]
-    if kind & 0x0C != 0x08 or kind & 0x40 or flags & 0x40:  # no data frame, no data in it, or encrypted
+    if kind & 0x0C != 0x08 or kind & 0x40 or flags & 0x40:  # not a data frame, without data, or encrypted
         return None
     at = 24 + (6 if flags & 0x03 == 0x03 else 0)  # a fourth address between access points
     if kind & 0x80:  # quality of service
@@ -69,5 +69,5 @@ ODD_LINK_LAYERS: Final[dict[int, tuple[str, Callable[[bytes], int | None]]]] = {
     127: ("IEEE 802.11 radiotap", radiotap),
     239: ("NFLOG", nflog),
 }
-#: Bytes of a packet that are looked at; no header above is longer.
+#: Bytes of a packet that are read; no header above is longer.
 HEAD_BYTES: Final = 1024

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from easpcap.capture.window import Window
 
-#: Packets that one batch covers at most: its columns must not outgrow the window that they describe.
+#: The most packets in one batch: its columns must not need more memory than the window that they describe.
 BATCH_PACKETS: Final = 128 * 2**10
 
 #: The time of a packet whose format stores none.
@@ -46,7 +46,7 @@ class Scanner(Protocol):
 
 
 def count_lost(ignored: Counter[str], reason: str, kept: NDArray[np.bool_]) -> bool:
-    """Count the rows that are not kept under ``reason``; True where there are any."""
+    """Add the number of rows that are not kept to ``ignored[reason]``; return whether there are any."""
     lost = len(kept) - int(np.count_nonzero(kept))
     if lost:
         ignored[reason] += lost
@@ -54,9 +54,9 @@ def count_lost(ignored: Counter[str], reason: str, kept: NDArray[np.bool_]) -> b
 
 
 def gather(buffer: bytes | bytearray, offsets: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A value of ``dtype`` from every offset; the offsets must lie so that each value is within the buffer.
+    """A value of ``dtype`` from every offset; each value must be within the buffer.
 
-    A view with a stride of one byte lets a single gather read unaligned structures at any offset.
+    A view with a stride of one byte lets one indexing operation read unaligned structures at any offset.
     """
     opaque = np.dtype((np.void, dtype.itemsize))
     values = np.ndarray((len(buffer) - dtype.itemsize + 1,), opaque, buffer, 0, (1,))

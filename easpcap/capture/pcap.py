@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from easpcap.capture.window import Window
 
-#: For each magic: struct's sign for the byte order, nanoseconds per unit of the fraction, bytes of a record header.
+#: For each magic: the byte-order sign of struct, nanoseconds per unit of the fraction, bytes of a record header.
 PCAP_MAGICS: Final = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000, 16),
     b"\xa1\xb2\xc3\xd4": (">", 1000, 16),
@@ -42,16 +42,16 @@ class PcapScanner:
         self._record = np.dtype([(name, order + "u4") for name in ("seconds", "fraction", "captured", "original")])
         self._header_seen = False
         self.link_types = [self._link_type]
-        self.secrets: list[bytes] = []  # pcap has no place for any
+        self.secrets: list[bytes] = []  # pcap cannot contain any
         self.damage = ""
 
     @classmethod
     def open(cls, head: bytes) -> PcapScanner | None:
-        """A scanner for a file that begins with ``head``; None where that is not pcap."""
+        """A scanner for a file that begins with ``head``; None where the file is not pcap."""
         return cls(head) if head[:4] in PCAP_MAGICS and len(head) >= FILE_HEADER_BYTES else None
 
     def scan(self, window: Window) -> Packets:
-        """The next whole packets; moves ``window.start`` after them."""
+        """The next whole packets; moves ``window.start`` past them."""
         if not self._header_seen and window.end >= FILE_HEADER_BYTES:
             self._header_seen = True
             window.start += FILE_HEADER_BYTES
@@ -78,7 +78,7 @@ class PcapScanner:
         return np.append(chained, np.array(self._one_by_one(window, BATCH_PACKETS - len(chained)), np.int64))
 
     def _one_by_one(self, window: Window, most: int) -> list[int]:
-        """The same, header by header, for the rest of the window. Hot: only the sizes are read here."""
+        """The offsets of at most ``most`` further headers, read one by one. Hot: reads only the packet sizes."""
         buffer, position, end = window.buffer, window.start, window.end
         header, last, unpack = self._header_bytes, window.end - self._header_bytes, self._size.unpack_from
         offsets: list[int] = []

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from easpcap.capture.window import Window
 
 PCAPNG_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
-#: The byte-order magic of a section, and struct's sign for that order.
+#: The byte-order magic of a section, and the sign of struct for that order.
 PCAPNG_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 FRAMES: Final = frozenset({ENHANCED_PACKET, OLD_PACKET, SIMPLE_PACKET}) | OTHER_FRAMES
 TLS_KEY_LOG: Final = 0x544C534B
 #: Type, total length, and total length again.
 LEAST_BLOCK: Final = 12
-#: Least sizes of the blocks whose fields are read.
+#: Minimum sizes of the blocks whose fields are read.
 LEAST_SIZES: Final = {SECTION: 28, INTERFACE: 20, OLD_PACKET: 32, ENHANCED_PACKET: 32, SIMPLE_PACKET: 16, SECRETS: 20}
 #: Headers and options around a packet of the greatest size.
 MOST_BLOCK: Final = MAX_PACKET_BYTES + 2048
@@ -58,11 +58,11 @@ class PcapngScanner:
 
     @classmethod
     def open(cls, head: bytes) -> PcapngScanner | None:
-        """A scanner for a file that begins with ``head``; None where that is not pcapng."""
+        """A scanner for a file that begins with ``head``; None where the file is not pcapng."""
         return cls() if head.startswith(PCAPNG_MAGIC) and head[8:12] in PCAPNG_ORDERS else None
 
     def scan(self, window: Window) -> Packets:
-        """The next whole packets; moves ``window.start`` after them."""
+        """The next whole packets; moves ``window.start`` past them."""
         self._interfaces.forget_past_sections()
         self._sections = [Section(0, self._order, 0)]
         at = np.array(self._offsets(window), dtype=np.int64)
@@ -72,7 +72,7 @@ class PcapngScanner:
         return packets
 
     def _offsets(self, window: Window) -> list[int]:
-        """The offsets of the blocks that count as frames. Hot: the loop itself reads enhanced packet blocks."""
+        """The offsets of the blocks that count as frames. Hot: the loop reads enhanced packet blocks without a call."""
         buffer, position, end, last = window.buffer, window.start, window.end, window.end - LEAST_BLOCK
         unpack = HEADS[self._order].unpack_from
         offsets: list[int] = []
@@ -91,13 +91,13 @@ class PcapngScanner:
                 break
             if kind in FRAMES:
                 append(position)
-            unpack = HEADS[self._order].unpack_from  # that may have been a section of the other byte order
+            unpack = HEADS[self._order].unpack_from  # the block may have begun a section of the other byte order
             position = after
         window.start = position
         return offsets
 
     def _other_block(self, window: Window, position: int, packets: int) -> int:
-        """Read the block at ``position``, after ``packets`` packets; where it ends, ``position`` if it is cut."""
+        """Read the block at ``position``, after ``packets`` packets; return its end, or ``position`` if it is cut."""
         buffer, order = window.buffer, self._order
         if buffer.startswith(PCAPNG_MAGIC, position):
             order = PCAPNG_ORDERS.get(bytes(buffer[position + 8 : position + 12]), "")

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
-#: Enough to recognise every format by its magic, and less than a capture with one whole packet has.
+#: Enough to recognise every format by its magic, and less than the smallest capture with a whole packet.
 MAGIC_BYTES: Final = 64
 #: Bytes read at a time where they are only hashed.
 DRAIN_BYTES: Final = 256 * 2**10
-#: Bytes that a pipe usually holds.
+#: The usual capacity of a pipe.
 PIPE_BYTES: Final = 64 * 2**10
 #: A window is handed on when a pipe has been quiet for this long ...
 QUIET_MS: Final = 20
-#: ... or this long after its first byte, so that a steady trickle is not held back either.
+#: ... or this long after its first byte, so that a slow steady writer is not held back either.
 LONGEST_FILL_S: Final = 0.2
 
 
@@ -35,14 +35,14 @@ class Stream(Protocol):
     """The uncompressed bytes of a capture, from front to end."""
 
     @property
-    def torn(self) -> str:
+    def damage(self) -> str:
         """Why the stream ended too early; empty where it did not."""
 
     def peek(self) -> bytes:
-        """The first bytes, which stay to be read."""
+        """The first bytes; they can still be read."""
 
     def read_into(self, view: memoryview) -> int:
-        """Fill ``view``; the number of bytes, fewer than its size only at the end."""
+        """Fill ``view``; return the bytes read: fewer than its size where a pipe pauses or ends, 0 only at the end."""
 
 
 class Hasher:
@@ -59,11 +59,11 @@ class Hasher:
         self._pieces.put(piece)
 
     def wait(self) -> None:
-        """Return when everything given so far is hashed."""
+        """Return when all pieces so far are hashed."""
         self._pieces.join()
 
     def finish(self) -> str:
-        """End the thread; the digest in hex."""
+        """End the thread; return the digest in hex."""
         self._pieces.put(None)
         self._thread.join()
         return self._digest.hexdigest()
@@ -77,11 +77,11 @@ class Hasher:
 class Source:
     """Stored bytes, read once from front to end, hashed and counted. Raises CaptureError where reading fails.
 
-    A pipe yields what is there: a read returns when the writer pauses, and waits only for the first byte. A regular
-    file yields as much as is asked for.
+    Reading from a pipe waits only for the first byte, and returns when the writer pauses. A regular file yields as much
+    as is requested.
     """
 
-    torn = ""
+    damage = ""
 
     def __init__(self, file: str | os.PathLike[str] | BinaryIO, *, hashed: bool = True) -> None:
         self.path, self._file, self._owned = _open(file)
@@ -95,7 +95,7 @@ class Source:
         self._front = b""
 
     def peek(self) -> bytes:
-        """The first bytes, which stay to be read."""
+        """The first bytes; they can still be read."""
         while len(self._front) < MAGIC_BYTES and (piece := self._read_piece(MAGIC_BYTES - len(self._front))):
             self._front += piece
         return self._front
@@ -112,9 +112,9 @@ class Source:
         return bytes(view[: self.read_into(view)])
 
     def read_into(self, view: memoryview) -> int:
-        """Fill ``view``; the number of bytes, fewer than its size where a pipe pauses or ends, 0 only at the end.
+        """Fill ``view``; return the bytes read: fewer than its size where a pipe pauses or ends, 0 only at the end.
 
-        They may still be being hashed: call `begin_window` before they are overwritten.
+        The hash thread may still read them: call `begin_window` before overwriting them.
         """
         start = done = min(len(self._front), len(view))
         view[:done] = self._front[:done]
@@ -131,7 +131,7 @@ class Source:
         return done
 
     def begin_window(self) -> None:
-        """Wait until all bytes read so far are hashed. A pipe has LONGEST_FILL_S from its next byte on to fill one."""
+        """Wait until all bytes read so far are hashed; a pipe then has LONGEST_FILL_S from its next byte on."""
         self._deadline = None
         if self._hasher:
             self._hasher.wait()
@@ -146,14 +146,14 @@ class Source:
         return now < self._deadline and _readable(self._pipe, QUIET_MS)
 
     def drain(self) -> None:
-        """Read to the end, for the hash alone."""
+        """Read to the end, only for the hash."""
         self._front = b""
         while self.read(DRAIN_BYTES):
             pass
         self.sha256 = self._end_hash()
 
     def close(self) -> None:
-        """End the hash's thread and let go of a file that was opened here."""
+        """End the hash thread, and close the file if it was opened here."""
         self._end_hash()
         if self._owned:
             self._file.close()
@@ -164,7 +164,7 @@ class Source:
 
 
 def _open(file: str | os.PathLike[str] | BinaryIO) -> tuple[str, BinaryIO, bool]:
-    """Display name, open file, and whether it must be closed here."""
+    """The display name, the open file, and whether `Source.close` must close it."""
     if not isinstance(file, str | os.PathLike):
         return str(getattr(file, "name", "(stream)")), file, False
     path = os.fspath(file)
@@ -192,7 +192,7 @@ def _stored_size(file: BinaryIO) -> int | None:
 
 
 def _descriptor(file: BinaryIO) -> int | None:
-    """The descriptor of an open file; None where it has none, as a BytesIO."""
+    """The descriptor of an open file; None where it has none, such as a BytesIO."""
     try:
         return file.fileno()
     except (AttributeError, OSError):
@@ -200,8 +200,8 @@ def _descriptor(file: BinaryIO) -> int | None:
 
 
 def _readable(descriptor: int, wait_ms: int | None) -> bool:
-    """Whether bytes, or the end, can be read within ``wait_ms`` (None: wait for them)."""
-    if not hasattr(select, "poll"):  # Windows cannot ask: a pipe's every piece is used at once
+    """Whether bytes, or the end, can be read within ``wait_ms`` (None: wait without a limit)."""
+    if not hasattr(select, "poll"):  # on Windows: every piece of a pipe is used at once
         return False
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
@@ -209,9 +209,9 @@ def _readable(descriptor: int, wait_ms: int | None) -> bool:
 
 
 def _reader(file: BinaryIO, *, is_pipe: bool) -> Callable[[memoryview], int]:
-    """What reads into a view and returns the number of bytes, 0 at the end; of a pipe, what is there."""
+    """A function that reads into a view and returns the number of bytes, 0 at the end; it does not wait to fill it."""
     read_into = getattr(file, "readinto", None)
-    read = getattr(file, "read1", None) if is_pipe else None  # of a BufferedReader, readinto waits for the whole view
+    read = getattr(file, "read1", None) if is_pipe else None  # readinto of a BufferedReader waits for the whole view
 
     def read_some(view: memoryview) -> int:
         if read is not None or read_into is None:
@@ -219,7 +219,7 @@ def _reader(file: BinaryIO, *, is_pipe: bool) -> Callable[[memoryview], int]:
             view[: len(data)] = data
             return len(data)
         size = read_into(view)
-        while size is None and is_pipe and _readable(file.fileno(), None):  # a pipe that does not block
+        while size is None and is_pipe and _readable(file.fileno(), None):  # a non-blocking pipe
             size = read_into(view)
         return int(size or 0)
 

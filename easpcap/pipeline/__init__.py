@@ -1,6 +1,6 @@
-"""From files to an Analysis: read (analyzer), join what was read in parts (partial), number and diagnose (judge).
+"""From files to an Analysis: read (analyzer), join the parts (partial), number and diagnose (judge).
 
-The only package that knows every layer.
+The only package that imports every layer.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def analyze(
     digest: bool = False,
     progress: Progress | None = None,
 ) -> Analysis:
-    """Read captures as one, ordered by their first packets, and say what happened in them.
+    """Analyze captures, joined in the order of their first packets.
 
     Args:
         paths: capture files; "-" is standard input.
@@ -38,7 +38,7 @@ def analyze(
         key_logs: NSS key log files (RFC 9850).
         password: of encrypted key files.
         digest: whether to hash the application data of each direction.
-        progress: called with (bytes read, bytes in all or None) as the reading goes on.
+        progress: called after every batch with (bytes read, total bytes or None).
 
     Raises:
         CaptureError: a capture cannot be read at all.
@@ -58,10 +58,10 @@ def analyze(
 
 
 class _Reader:
-    """Feeds captures to an analyzer one after the other, and keeps what is known of the files."""
+    """Feeds captures to an analyzer one after the other, and collects the facts about the files."""
 
     def __init__(self, analyzer: Analyzer, keys: list[KeyFile], progress: Progress | None, total: int | None) -> None:
-        self.keys = keys  # and the key logs that captures carry
+        self.keys = keys  # and the key logs inside the captures
         self.inputs: list[InputFile] = []
         self.anomalies: list[LocatedAnomaly] = []
         self.ignored: dict[str, int] = {}
@@ -83,7 +83,7 @@ class _Reader:
         self._add_input(capture)
 
     def _take_secrets(self, capture: Capture, taken: int) -> int:
-        """Add the key logs that the capture itself carries (pcapng Decryption Secrets Blocks)."""
+        """Add the key logs inside the capture (pcapng Decryption Secrets Blocks) from number ``taken`` on."""
         for secret in capture.secrets[taken:]:
             source = len(self.keys)
             usable, unusable = self._analyzer.keyring.add_key_log(secret, source)
@@ -94,7 +94,7 @@ class _Reader:
         return len(capture.secrets)
 
     def _add_input(self, capture: Capture) -> None:
-        """A capture has been read to its end: note what it was, and what was odd or left out."""
+        """Record a capture that was read to its end: its facts, its anomalies and its ignored packets."""
         self.inputs.append(
             InputFile(
                 path=capture.path,
@@ -118,8 +118,8 @@ class _Reader:
 
 
 def _by_first_packet(paths: Sequence[str]) -> list[str]:
-    """The captures in the order of their first packets; those without a packet last, ties as given."""
-    if len(paths) < 2:  # one capture needs no order
+    """The captures in the order of their first packets; those without a packet last, ties in the given order."""
+    if len(paths) < 2:
         return list(paths)
     times = [(first_packet_time(path), path) for path in paths]
     return [path for _, path in sorted(times, key=lambda item: (item[0] is None, item[0] or 0))]
@@ -128,5 +128,5 @@ def _by_first_packet(paths: Sequence[str]) -> list[str]:
 def _total_size(paths: Sequence[str]) -> int | None:
     try:
         return sum(Path(path).stat().st_size for path in paths)
-    except OSError:  # standard input, or a file that open_capture will complain of
+    except OSError:  # standard input, or a file that open_capture will reject
         return None

@@ -1,4 +1,4 @@
-"""Analyzer: batches of packets in, results of connections out. No file, no clock."""
+"""Analyzer: batches of packets in, results of connections out. Opens no file, reads no clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CLOSED = object()  # in place of the conversation of a connection whose result 
 
 
 class Analyzer:
-    """Reads batches of packets and gives the result of each connection when it is closed.
+    """Reads batches of packets and returns the result of each connection when it is closed.
 
     Args:
         keyring: the secrets to decrypt with.
@@ -49,7 +49,7 @@ class Analyzer:
         self._partial = Partial()
 
     def feed(self, batch: PacketBatch) -> list[Connection]:
-        """Read the next packets, and return the connections that were closed by them.
+        """Read the next packets; return the connections that they closed.
 
         A connection is closed when both its directions have ended and ENDED_LINGER_NS has passed in the capture. Its
         result is final except for the numbers that `judge` gives (see Partial).
@@ -84,7 +84,7 @@ class Analyzer:
                 self._ended.append(tcp)
 
     def _close_ended(self, now: int) -> None:
-        """Close connections that ended a while ago: until then a reset may still show how they ended."""
+        """Close the connections that ended ENDED_LINGER_NS ago: until then a reset may still show how they ended."""
         ended = self._ended
         while ended and (len(ended) > MAX_ENDED_CONNECTIONS or ended[0].last_time_ns + ENDED_LINGER_NS < now):
             self._close(ended.popleft())

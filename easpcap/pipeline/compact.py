@@ -1,4 +1,4 @@
-"""ExchangeCompactor: what is kept of an exchange when it is final."""
+"""ExchangeCompactor: reduces a final exchange to the parts that are read later."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ KEPT_HEADERS = frozenset(
 class ExchangeCompactor:
     """Removes the header fields that nothing reads, and keeps one copy of equal header lists and request targets.
 
-    Devices repeat themselves: the exchanges of a large capture share a few hundred header lists and targets. What is
-    shared is forgotten, and collected anew, when more than ``limit`` different values have been seen.
+    Devices repeat themselves: the exchanges of a large capture share a few hundred header lists and targets. When more
+    than ``limit`` different values have been seen, the compactor forgets them and starts to collect again.
     """
 
     __slots__ = ("_headers", "_limit", "_targets")
@@ -46,11 +46,11 @@ class ExchangeCompactor:
 
     @property
     def shared(self) -> int:
-        """How many values are shared at present: header lists and targets."""
+        """The number of header lists and targets that are shared at present."""
         return len(self._headers) + len(self._targets)
 
     def compact(self, exchange: Exchange) -> None:
-        """Reduce an exchange, in place, to what is read of it later."""
+        """Reduce an exchange, in place, to the parts that are read later."""
         request, response = exchange.request, exchange.response
         if request is not None:
             request.headers = self._shared_headers(request.headers)

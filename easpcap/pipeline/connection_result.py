@@ -1,4 +1,4 @@
-"""connection_result(): what is kept of a connection once it is closed."""
+"""connection_result(): the result of a closed connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _END_OF_STREAM = 2**63  # an offset beyond every stream: its position is that of
 
 def connection_result(tcp: TcpConnection, conversation: Conversation, keyring: KeyRing) -> Connection:
     """The result of a finished conversation. Its id is the frame of its first packet until `judge` numbers it."""
-    if not all(tcp.seen):  # what the other side sent is not in the capture, so nobody can say who gave up
+    if not all(tcp.seen):  # the capture lacks one direction, so it cannot show which side gave up
         for exchange in conversation.exchanges:
             if exchange.outcome.startswith("abandoned"):
                 exchange.outcome = "interrupted"

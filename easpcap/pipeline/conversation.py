@@ -1,4 +1,4 @@
-"""Conversation: one TCP connection read through TLS, where there is any, and HTTP. Nothing else stacks layers."""
+"""Conversation: one TCP connection read through TLS, if it has any, and HTTP. Only this module stacks layers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: The facts of TCP that are kept, by their kind.
 TCP_FACTS = {what.kind: what for what in (TcpOpen(), ZeroWindow(), Fin(), Rst())}
 
-#: Facts that say how a connection ended: the last places of the list are reserved for them.
+#: Facts about the end of a connection: the last RESERVED_FOR_ENDINGS places of the list are reserved for them.
 ENDING_FACTS = frozenset({"fin", "rst", "alert", "close-notify"})
 RESERVED_FOR_ENDINGS = 64
 
@@ -54,7 +54,7 @@ class Conversation:
     """Reads one connection's events in causal order and keeps what the results need of them.
 
     ``make_session`` makes the TLS session that begins at the given TCP stream offsets of both directions. From there on
-    ``http`` reads what TLS carries; exchanges that clear text carried before it are kept.
+    ``http`` reads the plaintext of TLS; exchanges in clear text before it are kept.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Conversation:
     # ------------------------------------------------------------------ events of the TCP layer
 
     def feed(self, event: Data | Gap | End | TcpFact) -> None:
-        """Take the connection's next event."""
+        """Read the next event of the connection."""
         match event:
             case Data():
                 pass
@@ -103,7 +103,7 @@ class Conversation:
             self._begin_detected_tls()
 
     def finish(self) -> None:
-        """No more events: decide what is undecided, and end every exchange."""
+        """No more events: decide whether undecided bytes are TLS, and end every exchange."""
         if not self._detector.done:
             self._detector.finish()
             self._begin_detected_tls()
@@ -112,7 +112,7 @@ class Conversation:
             self._add_anomaly(code, direction, offset, detail)
 
     def forget(self) -> None:
-        """Nothing more will be asked: cut what refers back, so that the memory is free at once."""
+        """Break the reference cycles, so that the memory is freed at once. Call nothing afterwards."""
         self.http.forget()
         if self.tls is not None:
             self.tls.forget()
@@ -135,7 +135,7 @@ class Conversation:
     # ------------------------------------------------------------------ clear text and TLS
 
     def _begin_detected_tls(self) -> None:
-        """Go over to TLS where the detector has just found its beginning."""
+        """Switch to TLS if the detector has just found its beginning."""
         detector = self._detector
         if detector.starts is None or self.tls is not None:
             return
@@ -151,7 +151,7 @@ class Conversation:
             self._read(event)
 
     def _leave_clear_text(self) -> None:
-        """The clear text is over: from here on HTTP and the digest are of what TLS carries."""
+        """End the clear text: from here on HTTP and the digest read the plaintext of TLS."""
         self._finish_http()
         before = self.http
         self.http = HttpConversation(self.tcp.first.frame, self._locate_plain, before.next_index)
@@ -161,7 +161,7 @@ class Conversation:
             self.digest = Digest()
 
     def _read(self, event: Data | Gap | End) -> None:
-        """Pass one event up through TLS, or straight to HTTP where there is none."""
+        """Pass one event through TLS, or directly to HTTP where there is no TLS."""
         if self.tls is None:
             self._deliver(event)
         else:
@@ -175,7 +175,7 @@ class Conversation:
                 self._prune()
 
     def _take(self, item: TlsEvent) -> None:
-        """Dispatch what the TLS session yields: plaintext goes up to HTTP, the rest becomes results."""
+        """Dispatch an event of the TLS session: plaintext goes to HTTP, the rest becomes results."""
         match item:
             case Data():
                 self.undecrypted.decrypted(item.direction)
@@ -192,14 +192,14 @@ class Conversation:
                 self._add_anomaly(code, direction, offset, detail)
 
     def _deliver(self, event: Data | Gap | End) -> None:
-        """Hand application data, a gap in it, or its end to the digest and to HTTP."""
+        """Pass application data, a gap in it, or its end to the digest and to HTTP."""
         if self.digest is not None and isinstance(event, Data):
             self.digest.add(event)
         for exchange in self.http.feed(event):
             self._keep(exchange)
 
     def _keep(self, exchange: Exchange) -> None:
-        """An exchange is final."""
+        """Keep an exchange that is final, and watch a tunnel that it opened."""
         self._compactor.compact(exchange)
         self.exchanges.append(exchange)
         if self.http.tunnel and self.tls is None:
@@ -214,7 +214,7 @@ class Conversation:
     # ------------------------------------------------------------------ places
 
     def _locate_plain(self, direction: int, offset: int, last: bool = False) -> Position:
-        """Position of the first byte, or the last, of the record (or segment) that holds a plaintext byte."""
+        """Position of the first byte, or the last, of the record (or segment) that contains a plaintext byte."""
         if self.tls is not None:
             offset = self.tls.cipher_offset(direction, offset, last=last)
         return self.tcp.locate(direction, offset)
@@ -223,7 +223,7 @@ class Conversation:
         return plain if self.tls is None else self.tls.cipher_offset(direction, plain)
 
     def _prune(self) -> None:
-        """Forget positions before the open message, and before what the other side has acknowledged."""
+        """Forget positions before the open message; of TLS, only those that the other side has acknowledged."""
         self._since_prune = 0
         for direction in (TO_SERVER, TO_CLIENT):
             keep = self.http.keep_from(direction)
@@ -233,29 +233,29 @@ class Conversation:
                 self.tls.prune(direction, min(keep, self.tcp.acked[direction]))
             self.tcp.prune(direction, keep)
 
-    # ------------------------------------------------------------------ what TLS shows besides plaintext
+    # ------------------------------------------------------------------ handshake messages, alerts and opaque records
 
     def _take_handshake(self, seen: Seen) -> None:
-        """One handshake message or alert."""
+        """Record one handshake message or alert."""
         last = isinstance(seen.what, HandshakeDone | ClientHello | ServerHello)
         position = self.tcp.locate(seen.direction, seen.end - 1 if last else seen.offset)
         if isinstance(seen.what, CloseNotify) or (isinstance(seen.what, Alert) and seen.what.fatal):
             self.http.sender_closed(seen.direction, seen.kind, position)
         if self.tls is not None and self.tls.handshakes:
             received, sent = self._client_progress(position)
-            self._tracker.see(seen, position, received, sent)
+            self._tracker.add(seen, position, received, sent)
         if not isinstance(seen.what, ClientKeyExchange | ChangeCipherSpec):
             self._add_fact(Fact(seen.what, seen.direction, position))
 
     def _client_progress(self, position: Position) -> tuple[int, int]:
-        """Plaintext of the client's stream that the server had received at ``position``, and that had been seen."""
+        """Plaintext bytes of the client that the server had received at ``position``, and those seen until then."""
         sent = self.http.next_offset(TO_SERVER)
         if position.acked is None or self.tls is None:
             return sent, sent
         return min(sent, self.tls.plain_offset(TO_SERVER, position.acked)), sent
 
     def _take_opaque(self, records: Records) -> None:
-        """Records that were not decrypted: a run of application data grows while type and direction stay the same."""
+        """Add records that were not decrypted; application data extends a run of the same type and direction."""
         is_data = records.content_type == APPLICATION_DATA
         if is_data:
             self.undecrypted.not_decrypted(records.direction, records.offset)
@@ -281,7 +281,7 @@ class Conversation:
                 )
             )
 
-    # ------------------------------------------------------------------ results, within their bounds
+    # ------------------------------------------------------------------ bounded results
 
     def _add_fact(self, fact: Fact) -> None:
         room = MAX_FACTS - len(self.facts)

@@ -21,7 +21,7 @@ class Digest:
         self._sizes = [0, 0]
 
     def add(self, data: Data) -> None:
-        """The next bytes of a direction."""
+        """Add the next bytes of a direction."""
         self._hashes[data.direction].update(data.data)
         self._sizes[data.direction] += len(data.data)
 

@@ -27,13 +27,13 @@ def judge(
     file_anomalies: Sequence[LocatedAnomaly] = (),
     packets_ignored: Mapping[str, int] | None = None,
 ) -> Analysis:
-    """Say what happened in a capture of which everything has been read.
+    """Number and diagnose the connections of a capture that was read completely.
 
     Args:
         partial: all its connections. They become part of the analysis and are numbered in place.
         inputs: the capture files.
         keys: the key files, in the order of their source numbers; their ``matches`` are set.
-        file_anomalies: anomalies of the files themselves, which belong to no connection.
+        file_anomalies: anomalies of the files, which belong to no connection.
         packets_ignored: how many packets were not read, by reason.
     """
     connections = sorted(partial.connections, key=first_frame)
@@ -56,7 +56,7 @@ def judge(
 
 
 def _number_connections(connections: Sequence[Connection], unanswered: Sequence[int]) -> None:
-    """Count connections by first packet, those without a result included, as Wireshark's ``tcp.stream`` does."""
+    """Number connections by first packet, including those without a result, as Wireshark's ``tcp.stream`` does."""
     for number, connection in enumerate(connections):
         connection.id = number + bisect_left(unanswered, first_frame(connection))
         for exchange in connection.exchanges:
@@ -74,13 +74,13 @@ def _numbered_anomalies(partial: Partial, connections: Sequence[Connection]) -> 
 
 
 def _match_keys(keys: Sequence[KeyFile], connections: Sequence[Connection]) -> None:
-    """Note which connections each key opened, or whose certificate it fits although that alone opens nothing."""
+    """Set ``matches`` of each key: the connections that it decrypted, and those whose certificate it belongs to."""
     matches: list[set[int]] = [set() for _ in keys]
     for connection in connections:
         for source in {*connection.key_sources, connection.certificate_key}:
             if source is not None and source < len(keys):
                 matches[source].add(connection.id)
-    by_fingerprint: dict[str, set[int]] = {}  # the same key in several files fits the same connections
+    by_fingerprint: dict[str, set[int]] = {}  # the same key in several files matches the same connections
     for key, found in zip(keys, matches, strict=True):
         if key.fingerprint is not None and key.kind != "unusable":
             by_fingerprint.setdefault(key.fingerprint, set()).update(found)

@@ -1,4 +1,4 @@
-"""Partial: what was read of some connections of a capture, or of all, before anything is numbered or diagnosed."""
+"""Partial: results of some or all connections of a capture, before they are numbered and diagnosed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Partial(Fields):
     """Results of closed connections. It can be pickled, and joined with others of the same capture by `merge`.
 
-    No packet belongs to two connections, so the frame of its first packet names a connection in the whole capture,
-    whoever read it. Until `judge` numbers them, that frame is ``Connection.id``, ``Exchange.connection`` and
+    No packet belongs to two connections, so the frame of its first packet identifies a connection in the whole capture,
+    whichever analyzer read it. Until `judge` numbers them, that frame is ``Connection.id``, ``Exchange.connection`` and
     ``LocatedAnomaly.connection``.
     """
 
@@ -28,14 +28,14 @@ class Partial(Fields):
     unanswered: array[int] = field(default_factory=lambda: array("q"))  # first frames of connections without a result
 
     def add(self, connection: Connection, anomalies: Iterable[LocatedAnomaly]) -> None:
-        """Add a closed connection; ``finish`` brings them in order."""
+        """Add a closed connection; ``finish`` sorts them."""
         self.connections.append(connection)
         self.anomalies.extend(anomalies)
         if len(self.anomalies) > 2 * MAX_ANOMALIES:
             self._bound_anomalies()
 
     def finish(self) -> Partial:
-        """Sort what was added; returns the same object."""
+        """Sort connections and anomalies; return the same object."""
         self.connections.sort(key=first_frame)
         self._bound_anomalies()
         return self
@@ -53,11 +53,11 @@ def merge(partials: Iterable[Partial]) -> Partial:
     for the whole capture, as long as
 
     - no session is resumed on a connection that another analyzer reads. Dividing by client address keeps most
-      resumptions together. The others need what is not there yet: each partial must carry its SessionCache and the
-      packets (or the place in the capture) of the connections whose session it did not know; those connections are
-      read again once ``SessionCache.merge`` has joined the caches.
+      resumptions together. The others are not supported yet: each partial would have to carry its SessionCache and the
+      packets (or the place in the capture) of the connections whose session it did not know, so that these connections
+      can be read again once ``SessionCache.merge`` has joined the caches.
     - no limit on the number of connections (MAX_LIVE_CONNECTIONS, MAX_ENDED_CONNECTIONS, MAX_TLS_SESSIONS) is reached:
-      an analyzer that sees fewer connections reaches it later.
+      an analyzer that reads fewer connections reaches it later.
     """
     partials = list(partials)
     merged = Partial(list(merge_sorted(*(partial.connections for partial in partials), key=first_frame)))
@@ -73,6 +73,6 @@ def first_frame(connection: Connection) -> int:
 
 
 def anomaly_order(anomaly: LocatedAnomaly) -> tuple[int, int, str, str]:
-    """Anomalies by frame, then by connection; those of a whole file first."""
+    """Sort key of anomalies: by frame, then by connection; those of a whole file first."""
     frame, connection = anomaly.frame, anomaly.connection
     return (frame or 0, -1 if connection is None else connection, anomaly.code, anomaly.detail)

@@ -1,4 +1,4 @@
-"""Follows the handshakes after the first on one connection, and says where in a request each one fell."""
+"""RenegotiationTracker: follows the later handshakes of one connection, and finds where in a request each began."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class RenegotiationTracker:
     """Turns the handshake messages of later handshakes into Renegotiation records.
 
-    ``place`` answers where a plaintext offset of the client's stream stands in its request; ``received`` and ``sent``
-    give the client's plaintext offsets that the server had acknowledged, and that the capture had shown.
+    ``place`` returns where in a request a plaintext offset of the client's stream is. ``received`` and ``sent`` are
+    plaintext offsets of that stream: up to the one the server had acknowledged, up to the other the capture shows it.
     """
 
     __slots__ = ("_open", "_place", "_renegotiations")
@@ -39,14 +39,14 @@ class RenegotiationTracker:
         self._place = place
         self._open: Renegotiation | None = None
 
-    def see(self, seen: Seen, position: Position, received: int, sent: int) -> None:
-        """Take note of one handshake message or alert of a connection whose first handshake is over."""
+    def add(self, seen: Seen, position: Position, received: int, sent: int) -> None:
+        """Add the next handshake message or alert after the first handshake of the connection."""
         current = self._open
         match seen.what:
             case HelloRequest():
-                self._asked(position, received, sent)
+                self._add_hello_request(position, received, sent)
             case CertificateRequest(post_handshake=True):
-                self._asked_by_certificate_request(position, received, sent)
+                self._add_certificate_request(position, received, sent)
             case ClientHello(renegotiation=True):
                 if current is None or current.client_hello is not None:
                     current = self._begin("client", position, received, seen.plain_offset)
@@ -56,7 +56,7 @@ class RenegotiationTracker:
                     self._follow(current, seen.what, seen.direction, position)
 
     def _follow(self, current: Renegotiation, what: TlsOccurrence, direction: int, position: Position) -> None:
-        """What follows the beginning of a handshake."""
+        """Update ``current`` by a message after the one that began the handshake."""
         match what:
             case CertificateRequest():
                 current.certificate_requested = True
@@ -71,17 +71,17 @@ class RenegotiationTracker:
             case Alert():
                 self._alert(current, what, direction, position)
             case _:
-                pass  # the other messages say nothing about how it goes
+                pass  # the other messages do not change the outcome
 
-    def _asked(self, position: Position, received: int, sent: int) -> None:
-        """A HelloRequest; one repeated in the same request is the same question."""
+    def _add_hello_request(self, position: Position, received: int, sent: int) -> None:
+        """Begin a renegotiation, unless the HelloRequest repeats one in the same HTTP request."""
         current, place = self._open, self._place(received)
         asked_here = place.exchange if place else None
         if current is None or current.client_hello is not None or current.exchange is not asked_here:
             self._begin("server", position, received, sent)
 
-    def _asked_by_certificate_request(self, position: Position, received: int, sent: int) -> None:
-        """Post-handshake authentication: what a HelloRequest is up to TLS 1.2 (RFC 8446 section 4.6.2)."""
+    def _add_certificate_request(self, position: Position, received: int, sent: int) -> None:
+        """Begin a post-handshake authentication (RFC 8446 section 4.6.2), TLS 1.3's substitute for a HelloRequest."""
         current, place = self._open, self._place(received)
         asked_here = place.exchange if place else None
         if current is None or current.done is not None or current.exchange is not asked_here:
@@ -90,7 +90,7 @@ class RenegotiationTracker:
         current.certificate_requested = True
 
     def _begin(self, by: str, position: Position, received: int, sent: int) -> Renegotiation:
-        """Open a record; what the server had received decides where in the request it fell."""
+        """Append a Renegotiation; the bytes that the server had received decide where in the request it began."""
         had, shown = self._place(received), self._place(sent)
         place = had or (shown if by == "client" else None)
         same = place is not None and shown is not None and shown.exchange is place.exchange
@@ -115,8 +115,8 @@ class RenegotiationTracker:
         return renegotiation
 
     def _alert(self, current: Renegotiation, alert: Alert, direction: int, position: Position) -> None:
-        """An alert while a handshake is under way: a refusal, a failure, or nothing to do with it."""
-        who_may_refuse = TO_CLIENT if current.by == "client" else TO_SERVER  # whoever was asked
+        """Decide whether an alert refuses the handshake, ends it as a failure, or is unrelated."""
+        who_may_refuse = TO_CLIENT if current.by == "client" else TO_SERVER  # the side that was asked
         refused = direction == who_may_refuse and alert.description == NO_RENEGOTIATION
         if not refused and not alert.fatal:
             return
@@ -131,6 +131,6 @@ class RenegotiationTracker:
 
 
 def _unanswered(renegotiation: Renegotiation, direction: int) -> bool:
-    """Whether an alert behind the client's Finished is the server's answer to it."""
+    """Whether an alert after the client's Finished is the server's answer to it."""
     exchange = renegotiation.exchange
     return direction == TO_CLIENT and exchange is not None and exchange.response is None

@@ -1,7 +1,7 @@
-"""RsaPrefetcher: decrypts RSA key exchanges in another thread, before the reading of their connections needs them.
+"""RsaPrefetcher: decrypts RSA key exchanges in another thread before their connections are read.
 
 An RSA operation takes as long as reading a thousand records, and the library releases the interpreter lock meanwhile.
-A key exchange that is not found here (after a client certificate, or split over segments) is decrypted when it is read.
+A key exchange that it does not find (after a client certificate, or split over segments) is decrypted when it is read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from easpcap.batch import PacketBatch
     from easpcap.tls.secrets.keyring import KeyRing
 
-#: Smaller batches are read before a thread is worth its start.
+#: For smaller batches, starting a thread takes longer than it saves.
 MIN_ROWS = 4096
 
 _HEADERS = 9  # bytes of the record header (RFC 5246 section 6.2.1) and of the handshake header (section 7.4)
@@ -57,7 +57,7 @@ class OneThreadExecutor:
         self._thread.start()
 
     def submit(self, function: Callable[..., bytes | None], *arguments: object) -> Future:
-        """Have ``function`` called in the thread."""
+        """Let the thread call ``function``; return its future result."""
         future = Future(function, arguments)
         self._futures.put(future)
         return future
@@ -91,13 +91,13 @@ class Future:
         try:
             if not self._cancelled:
                 self._value = self._function(*self._arguments)
-        except Exception as error:  # noqa: BLE001  # it is raised where the result is asked for
+        except Exception as error:  # noqa: BLE001  # `result` raises it
             self._error = error
         finally:
             self._done.release()
 
     def cancel(self) -> None:
-        """Do not make the call if it has not begun; its result will not be asked for."""
+        """Do not make the call if it has not begun. Do not call `result` afterwards."""
         self._cancelled = True
 
     def result(self) -> bytes | None:

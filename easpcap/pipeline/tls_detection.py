@@ -1,4 +1,4 @@
-"""TlsDetector: finds where TLS begins on a connection, if it does."""
+"""TlsDetector: finds where TLS begins on a connection, if it has any."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Event = Data | Gap | End
 
 
 class TlsDetector:
-    """Tells TLS from clear text by the first bytes, and watches clear text for TLS that begins later.
+    """Distinguishes TLS from clear text by the first bytes, and watches clear text for TLS that begins later.
 
     TLS may begin with the first byte, after another protocol's clear text (STARTTLS and the like), or in a tunnel that
-    HTTP opened. Clear text goes to ``read`` as soon as it is certain to be that; ``http`` is what reads it.
+    HTTP opened. Clear text is passed to ``read``, and so to ``http``, as soon as it is certain to be clear text.
 
-    ``done``: no more events are wanted, because TLS has begun or will not begin. Once TLS has begun, ``starts`` are the
-    TCP stream offsets of both directions at which it begins, ``held`` are its first events, and ``begins`` is set
-    where clear text came before it.
+    ``done`` means that no more events are needed, because TLS has begun or will not begin. Once TLS has begun,
+    ``starts`` are the TCP stream offsets of both directions at which it begins, ``held`` are its first events, and
+    ``begins`` is set where clear text came before it.
     """
 
     __slots__ = ("_http", "_prologue", "_read", "_undecided", "begins", "done", "held", "starts")
@@ -42,7 +42,7 @@ class TlsDetector:
         self._prologue: Prologue | None = None  # while clear text is watched
 
     def feed(self, event: Event) -> None:
-        """The next event of the connection."""
+        """Read the next event of the connection."""
         if self._prologue is None and self._http.protocol is not None:
             self._watch_tunnel()
         if self._prologue is not None:
@@ -55,14 +55,14 @@ class TlsDetector:
                 self._decide(is_tls=is_tls)
 
     def finish(self) -> None:
-        """No more events: decide with what there is."""
+        """No more events: decide by the bytes so far."""
         if self._undecided:
             self._decide(is_tls=False)
         if self._prologue is not None:
             self._watch(self._prologue, self._prologue.finish())
 
     def resume(self) -> None:
-        """A tunnel may have opened: watch what follows for TLS."""
+        """A tunnel may have opened: watch the following bytes for TLS."""
         self.done = False
 
     def enter_tunnel(self) -> None:
@@ -71,7 +71,7 @@ class TlsDetector:
         self._prologue = None
 
     def _is_tls(self, direction: int) -> bool | None:
-        """Whether the first bytes of a direction are TLS; None while too few are there to say."""
+        """Whether the first bytes of a direction are TLS; None while there are too few to decide."""
         pieces = [event for event in self._undecided if isinstance(event, Data)]
         verdict = looks_like_tls(b"".join(piece.data for piece in pieces if piece.direction == direction))
         if verdict is None and sum(len(piece.data) for piece in pieces) >= MAX_UNDECIDED_BYTES:
@@ -79,7 +79,7 @@ class TlsDetector:
         return verdict
 
     def _decide(self, *, is_tls: bool) -> None:
-        """The first bytes are known: pass on what was held back."""
+        """Pass on the events held back, now that it is known whether they are TLS."""
         events, self._undecided = self._undecided, []
         if is_tls:
             self._begin((0, 0), events)
@@ -102,7 +102,7 @@ class TlsDetector:
         self._prologue = _prologue(starts, http.tunnel or "HTTP CONNECT")
 
     def _watch(self, prologue: Prologue, clear: Sequence[Event]) -> None:
-        """Pass on clear text, and see whether TLS begins after it. Once HTTP has begun only a tunnel may hold TLS."""
+        """Pass on clear text, and check whether TLS follows. Once HTTP has begun, only a tunnel may hold TLS."""
         for event in clear:
             self._read(event)
         if prologue.begins is not None:

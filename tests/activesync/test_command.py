@@ -97,7 +97,7 @@ def test_header_fields_take_precedence_over_the_query():
     assert (command.protocol_version, command.policy_key) == ("14.1", "78")
 
 
-def test_a_torn_base64_query_says_what_it_says_up_to_there():
+def test_a_truncated_base64_query_is_read_up_to_its_end():
     query = packed((8, b"anna"))
     torn = parse(f"{ENDPOINT}?{base64.b64encode(query[:14]).decode()}")
     assert (torn.command, torn.device_id, torn.device_type, torn.user) == ("SendMail", "ApplX", None, None)
@@ -117,21 +117,21 @@ def test_the_endpoints(path):
 @pytest.mark.parametrize(
     "path", ["/", "", "*", "/owa", "/Microsoft-Server-ActiveSyncX", "/x?/Microsoft-Server-ActiveSync"]
 )
-def test_what_is_no_endpoint(path):
+def test_other_targets_are_not_the_endpoint(path):
     assert parse(path) is None
 
 
-def test_options_is_a_command_of_its_own():
+def test_options_is_a_command_too():
     assert parse(ENDPOINT, "OPTIONS").command == "OPTIONS"
     assert parse(ENDPOINT + "?User=a&DeviceId=b&DeviceType=c", "OPTIONS").device_id == "b"
 
 
-def test_what_is_not_said_is_none():
+def test_absent_values_are_none():
     assert parse(ENDPOINT) == Command(None, None, None, None, None)
     assert parse(ENDPOINT + "?Cmd=&User=&DeviceId") == Command(None, None, None, None, None)
 
 
-def test_names_of_parameters_have_no_case_and_values_keep_theirs():
+def test_parameter_names_ignore_case_and_values_keep_it():
     command = parse(ENDPOINT + "?cmd=Sync&USER=a%2Bb%40c&deviceid=D&Cmd=Ping&user=%E9")
     assert (command.command, command.user, command.device_id) == ("Sync", "a+b@c", "D")
     assert parse(ENDPOINT + "?User=%E9").user == "\xe9"
@@ -158,7 +158,7 @@ def _seen():
 
 
 @pytest.mark.skipif(not (SHARED / "captures" / "activesync").is_dir(), reason="the captures are not here")
-def test_what_servers_logged_is_what_is_read():
+def test_requests_are_read_as_servers_logged_them():
     seen = list(_seen())
     assert len(seen) > 100
     for method, uri, logged in seen:

@@ -47,11 +47,11 @@ def test_a_user_agent_names_its_device(user_agent):
         ("800.1", "800.1"),
     ],
 )
-def test_builds_in_apples_form(build, apple):
+def test_apple_builds_are_formatted(build, apple):
     assert apple_build(build) == apple
 
 
-def test_the_tables_are_whole():
+def test_the_tables_are_complete():
     assert len(MODELS) == 47
     assert len(VERSIONS) + len(VERSION_PREFIXES) == 182
     assert not set(VERSIONS) & set(VERSION_PREFIXES)

@@ -1,4 +1,4 @@
-"""A capture as a whole: any window, torn anywhere, damaged anywhere; and beside tshark and scapy."""
+"""A capture as a whole: any window, truncated anywhere, damaged anywhere; compared with tshark and scapy."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def facts(data: bytes, **options: int):
 @CAPTURES
 @given(window=st.integers(1, 3000))
 @settings(max_examples=30, deadline=None)
-def test_any_window_gives_the_same(data: bytes, window: int):
+def test_the_window_size_does_not_change_the_result(data: bytes, window: int):
     assert facts(data, window_bytes=window) == facts(data)
 
 
 @pytest.mark.parametrize("data", [pcap_bytes(PACKETS[:3]), SHORT_PCAPNG], ids=["pcap", "pcapng"])
-def test_a_capture_torn_at_any_byte_gives_all_rows_before(data: bytes):
+def test_a_capture_truncated_at_any_byte_yields_all_rows_before_it(data: bytes):
     whole = read(data)[1]
     for cut in range(28, len(data)):
         capture, rows = read(data[:cut])
@@ -82,7 +82,7 @@ def test_a_capture_torn_at_any_byte_gives_all_rows_before(data: bytes):
     assert not read(data)[0].truncated
 
 
-def test_the_number_of_whole_packets_is_exact_when_torn():
+def test_a_truncated_capture_counts_exactly_its_whole_packets():
     packets = PACKETS[-4:]
     data, ends = pcap_bytes(packets), [24]
     for packet in packets:
@@ -115,7 +115,9 @@ def test_damage_anywhere_never_raises(data: bytes, changes: list[tuple[float, in
     st.binary(max_size=400), st.sampled_from([PCAP[:24], PCAPNG[:28]]), st.sampled_from([0, 1, 9, 105, 113, 127, 239])
 )
 @settings(max_examples=100, deadline=None)
-def test_any_bytes_after_a_header_give_no_more_rows_and_bytes_than_the_file_has(data: bytes, head: bytes, link: int):
+def test_random_bytes_after_a_header_yield_no_more_rows_and_bytes_than_the_file_has(
+    data: bytes, head: bytes, link: int
+):
     for stored in (head + data, pcap_bytes([data], link_type=link)):
         capture, rows = read(stored)
         assert len(rows) + sum(capture.ignored.values()) == capture.packets <= len(stored) // 12
@@ -204,7 +206,7 @@ NAMES = [
 @pytest.mark.oracle
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 @pytest.mark.parametrize("name", NAMES)
-def test_tshark_sees_the_same_in_real_captures(name: str):
+def test_tshark_sees_the_same_rows_in_real_captures(name: str):
     path = SHARED / name
     if not path.exists():
         pytest.skip("the capture is not here")

@@ -47,7 +47,7 @@ def test_sound_records_are_nearly_all_found(order: str, header_bytes: int):
     assert len(offsets) > 380
 
 
-def test_records_that_are_carried_in_packets_are_not_taken_for_records():
+def test_pcap_records_inside_packets_are_not_taken_for_records():
     decoy = record(40) * 3
     data = b"".join(record(len(decoy) + 13, payload=b"z" * 13 + decoy) for _ in range(100))
     offsets, after = follow_chains(bytearray(data + SLACK), 0, len(data), "<", 16)
@@ -61,7 +61,7 @@ def test_a_small_window_is_left_to_the_caller():
     assert (offsets.tolist(), after) == ([], 0)
 
 
-def test_the_bytes_before_the_start_are_not_looked_at():
+def test_bytes_before_the_start_are_not_read():
     data = b"!" * 24 + record(90) * 60
     offsets, after = follow_chains(bytearray(data + SLACK), 24, len(data), "<", 16)
     assert offsets[0] == 24
@@ -74,7 +74,7 @@ def test_the_bytes_before_the_start_are_not_looked_at():
     st.lists(st.tuples(st.integers(0, 2**16), st.binary(min_size=1, max_size=8)), max_size=3),
     st.integers(0, 200),
 )
-def test_damage_leads_to_nothing_that_one_chain_does_not_find(sizes, damage, cut):
+def test_damage_yields_no_header_that_a_single_chain_does_not_find(sizes, damage, cut):
     data = bytearray(b"".join(map(record, sizes)))
     for place, garbage in damage:
         at = place % len(data)

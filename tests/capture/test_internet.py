@@ -28,14 +28,14 @@ def test_ipv4_options_are_skipped(size: int):
     assert [(row.src, row.dst, row.payload) for row in rows] == [(A4, B4, b"hello")] * 2
 
 
-def test_padding_behind_the_ip_packet_is_no_payload():
+def test_padding_after_the_ip_packet_is_not_payload():
     short = tcp(1, 2, 3, 4, 16)
     frames = ethernet(ipv4(A4, B4, short)), ethernet(ipv6(A6, B6, b""), IPV6_TYPE), ethernet(ipv4(A4, B4, SEGMENT))
     _, rows = read(pcap_bytes(frames))
     assert [(row.payload, row.on_wire) for row in rows] == [(b"", 0), (b"hello", 5)]
 
 
-def test_length_zero_means_to_the_end_of_the_packet():
+def test_length_zero_means_that_ip_ends_with_the_packet():
     segment = tcp(1, 2, 3, 4, 16, b"z" * 3000)
     packets = [ipv4(A4, B4, segment, total_length=0), ipv6(A6, B6, segment, payload_length=0)]
     _, rows = raw(*packets)
@@ -92,7 +92,7 @@ def test_ipv6_fragments_are_counted(field: int):
     assert capture.ignored == {"IP fragment": 1}
 
 
-def test_extension_headers_without_end_are_not_followed():
+def test_only_a_bounded_number_of_extension_headers_is_followed():
     capture, rows = raw(ipv6(A6, B6, SEGMENT, protocol=HOP, extensions=extension(HOP, 8) * 200))
     assert not rows
     assert capture.ignored == {"not TCP": 1}
@@ -122,7 +122,7 @@ def test_lengths_that_contradict_each_other_are_malformed(packet: bytes):
     assert capture.ignored == {"malformed": 1}
 
 
-def test_both_versions_keep_the_order_of_the_file():
+def test_rows_of_both_ip_versions_are_in_file_order():
     packets = [ipv6(A6, B6, SEGMENT) if number % 3 else ipv4(A4, B4, SEGMENT) for number in range(50)]
     _, rows = raw(*packets)
     assert [row.frame for row in rows] == list(range(1, 51))

@@ -58,7 +58,7 @@ PACKETS = {
 
 @pytest.mark.parametrize("name", PACKETS)
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_the_segment_is_found_behind_every_link_layer(name: str, order: str):
+def test_the_segment_is_found_after_every_link_layer_header(name: str, order: str):
     link_type, first, second, display = PACKETS[name]
     capture, rows = read(pcap_bytes([first, second, first, first], link_type=link_type, order=order))
     assert [(row.frame, row.payload, row.on_wire, row.seq) for row in rows] == [
@@ -82,7 +82,7 @@ def test_vlan_tags_are_passed(vlans: tuple[tuple[int, int], ...], addresses: tup
     assert [(row.frame, row.src, row.payload) for row in rows] == [(n, addresses[0], b"hello") for n in (1, 2, 3)]
 
 
-def test_tags_without_end_are_not_followed():
+def test_only_a_bounded_number_of_vlan_tags_is_followed():
     capture, rows = read(pcap_bytes([tcp_packet(vlans=((0x8100, 1),) * 5)]))
     assert not rows
     assert capture.ignored == {"not IP": 1}
@@ -94,7 +94,7 @@ def test_pppoe_in_a_vlan_is_passed():
 
 
 @pytest.mark.parametrize("link_type", [9, 105, 127, 239])
-def test_what_holds_no_ip_on_an_odd_link_is_counted(link_type: int):
+def test_packets_without_ip_on_a_rare_link_layer_are_counted(link_type: int):
     capture, rows = read(pcap_bytes([b"", b"\0", bytes(100), b"\xff" * 100], link_type=link_type))
     assert not rows
     assert sum(capture.ignored.values()) == 4
@@ -105,7 +105,7 @@ def test_an_encrypted_wireless_packet_is_not_ip():
     assert read(pcap_bytes([packet], link_type=105))[0].ignored == {"not IP": 1}
 
 
-def test_very_many_unknown_link_types_are_counted_under_few_names():
+def test_very_many_unknown_link_types_are_counted_under_a_bounded_number_of_reasons():
     interfaces = b"".join(pcapng_interface(1000 + number) for number in range(500))
     packets = b"".join(pcapng_packet(1, V4, interface=number) for number in range(500))
     capture, _ = read(pcapng_section() + interfaces + packets)

@@ -14,7 +14,7 @@ HELLO = tcp_packet("10.0.0.1", "192.168.255.254", 50000, 443, 0xFFFFFFFF, 0x8000
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("nanoseconds", [True, False])
-def test_a_row_says_exactly_what_the_packet_said(order: str, nanoseconds: bool):
+def test_a_row_has_exactly_the_values_of_its_packet(order: str, nanoseconds: bool):
     time = START_NS + 123_456_000 + (789 if nanoseconds else 0)
     capture, rows = read(pcap_bytes([(time, HELLO)], order=order, nanoseconds=nanoseconds))
     wanted = Row(
@@ -27,7 +27,7 @@ def test_a_row_says_exactly_what_the_packet_said(order: str, nanoseconds: bool):
     assert not capture.anomalies
 
 
-def test_frames_count_every_packet_and_start_where_told():
+def test_frames_count_every_packet_and_start_at_the_given_number():
     arp = b"\xff" * 12 + b"\x08\x06" + bytes(46)
     capture, rows = read(pcap_bytes([arp, HELLO, arp, HELLO]), first_frame=101)
     assert [row.frame for row in rows] == [102, 104]
@@ -47,21 +47,21 @@ def test_a_packet_cut_by_the_snap_length_keeps_its_length_on_the_wire():
     assert (rows[0].payload, rows[0].on_wire) == (b"x" * 100, 1000)
 
 
-def test_a_cut_in_the_tcp_options_leaves_a_row_without_payload():
+def test_a_packet_cut_in_its_tcp_options_yields_a_row_without_payload():
     packet = tcp_packet(payload=b"x" * 1000, options=bytes(12))
     capture, rows = read(pcap_bytes([(1, packet[:58], len(packet))]))
     assert (rows[0].payload, rows[0].on_wire) == (b"", 1000)
     assert not capture.ignored
 
 
-def test_a_cut_in_the_tcp_header_is_malformed():
+def test_a_packet_cut_in_its_tcp_header_is_malformed():
     packet = tcp_packet(flags=SYN)
     capture, rows = read(pcap_bytes([(1, packet[:size], 60) for size in (53, 34, 20, 14, 13, 0)]))
     assert not rows
     assert (capture.ignored, capture.packets) == ({"malformed": 6}, 6)
 
 
-def test_the_modified_format_has_eight_more_bytes_a_header():
+def test_the_modified_format_has_eight_more_bytes_per_header():
     record = struct.pack("<IIII", 1, 2, len(HELLO), len(HELLO)) + bytes(8) + HELLO
     capture, rows = read(struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 1) + record * 2)
     assert [(row.time_ns, row.payload) for row in rows] == [(1_000_002_000, b"hello")] * 2
@@ -80,7 +80,7 @@ def test_a_capture_without_packets_is_a_capture():
     assert (capture.packets, capture.first_time, capture.last_time, capture.truncated) == (0, None, None, False)
 
 
-def test_a_length_that_no_packet_has_ends_the_reading_and_is_told():
+def test_an_impossible_packet_length_ends_the_reading_and_is_reported():
     data = pcap_bytes([HELLO, HELLO]) + struct.pack("<IIII", 1, 1, 0x7FFFFFFF, 60) + bytes(100)
     capture, rows = read(data)
     assert (len(rows), capture.packets, capture.truncated) == (2, 2, True)

@@ -36,7 +36,7 @@ def test_a_section_with_one_interface_gives_its_packets(order: str):
     assert (capture.format, capture.link_types, capture.truncated) == ("pcapng", ["Ethernet"], False)
 
 
-def test_sections_of_both_byte_orders_stand_in_one_file():
+def test_one_file_may_have_sections_of_both_byte_orders():
     data = b"".join(pcapng_bytes([(number, HELLO)], order="<>"[number % 2]) for number in range(7))
     capture, rows = read(data)
     assert [(row.frame, row.time_ns) for row in rows] == [(number + 1, number) for number in range(7)]
@@ -53,7 +53,7 @@ def test_every_section_numbers_its_interfaces_from_zero():
 
 
 @pytest.mark.parametrize("late", [0, 1, 0xFFFFFFFF])
-def test_a_packet_of_an_interface_that_was_never_described_is_counted(late: int):
+def test_a_packet_of_an_undescribed_interface_is_counted(late: int):
     capture, rows = read(pcapng_section() + pcapng_packet(1, HELLO, interface=late) + pcapng_bytes([HELLO]))
     assert [row.frame for row in rows] == [2]
     assert capture.ignored == {"no known link type": 1}
@@ -81,7 +81,7 @@ def test_times_are_exact_in_every_resolution(resolution: int | None, ticks: int,
     assert [row.time_ns for row in rows] == [time]
 
 
-def test_interfaces_of_different_resolutions_are_told_apart():
+def test_each_interface_uses_its_own_resolution():
     interfaces = pcapng_interface(resolution=6) + pcapng_interface(resolution=9) + pcapng_interface(resolution=0x8A)
     packets = b"".join(pcapng_packet(1024, HELLO, interface=number) for number in (2, 0, 1, 0))
     _, rows = read(pcapng_section() + interfaces + packets)
@@ -131,14 +131,14 @@ def test_custom_and_journal_blocks_are_frames_as_in_wireshark():
     assert capture.packets == 4
 
 
-def test_key_logs_are_there_as_soon_as_their_block_was_passed():
+def test_key_logs_are_available_as_soon_as_their_block_was_read():
     data = pcapng_bytes([HELLO], secrets=b"CLIENT_RANDOM 00 11\n") + pcapng_secrets(b"not a TLS one", kind=1)
     capture, rows = read(data + pcapng_bytes([HELLO], secrets=b"second", order=">"))
     assert capture.secrets == [b"CLIENT_RANDOM 00 11\n", b"second"]
     assert len(rows) == 2
 
 
-def test_options_behind_the_packet_and_unknown_options_of_the_interface_do_no_harm():
+def test_options_after_the_packet_and_unknown_interface_options_are_ignored():
     body = struct.pack("<IIIII", 0, 0, 5, len(HELLO), len(HELLO)) + HELLO + pcapng_option(1, b"a comment")
     names = pcapng_option(2, b"eth0") + pcapng_option(9, b"\x09") + pcapng_option(9, b"bad") + b"\1"
     interface = pcapng_block(1, struct.pack("<HHI", 1, 0, 0) + names)
@@ -146,7 +146,7 @@ def test_options_behind_the_packet_and_unknown_options_of_the_interface_do_no_ha
     assert [(row.time_ns, row.payload) for row in rows] == [(5, b"hello")]
 
 
-def test_a_captured_length_beyond_its_block_stays_in_the_block():
+def test_a_captured_length_beyond_its_block_is_limited_to_the_block():
     body = struct.pack("<IIIII", 0, 0, 5, 5000, 5000) + HELLO
     _, rows = read(pcapng_section() + pcapng_interface() + pcapng_block(6, body) * 2)
     assert [row.payload for row in rows] == [b"hello"] * 2
@@ -162,7 +162,7 @@ def test_a_captured_length_beyond_its_block_stays_in_the_block():
         struct.pack("<II", 0x0A0D0D0A, 28) + bytes(40),
     ],
 )
-def test_a_damaged_block_ends_the_reading_and_is_told(damaged: bytes):
+def test_a_damaged_block_ends_the_reading_and_is_reported(damaged: bytes):
     capture, rows = read(pcapng_bytes([HELLO, HELLO]) + damaged + pcapng_packet(1, HELLO))
     assert [row.frame for row in rows] == [1, 2]
     assert capture.truncated

@@ -46,14 +46,14 @@ def test_the_hash_covers_what_cannot_be_read():
     assert read(data)[0].sha256 == hashlib.sha256(data).hexdigest()
 
 
-def test_great_pieces_are_hashed_beside_the_reading_and_come_out_the_same():
+def test_large_pieces_are_hashed_in_another_thread_with_the_same_result():
     data = pcap_bytes([tcp_packet(payload=os.urandom(1400)) for _ in range(500)])
     capture, rows = read(data, window_bytes=50_000)
     assert len(rows) == 500
     assert capture.sha256 == hashlib.sha256(data).hexdigest()
 
 
-def test_no_thread_is_left_behind():
+def test_no_thread_remains_after_reading():
     capture = open_capture(io.BytesIO(PCAP), window_bytes=4000)
     next(iter(capture))
     capture.close()
@@ -76,7 +76,7 @@ def test_gzip_members_follow_each_other_wherever_they_were_cut():
     assert not capture.truncated
 
 
-def test_a_torn_gzip_gives_what_came_before():
+def test_a_truncated_gzip_file_yields_everything_before_its_end():
     data = gzip.compress(PCAP, compresslevel=0)
     whole = read(PCAP)[1]
     for cut in range(100, len(data), 97):
@@ -86,13 +86,13 @@ def test_a_torn_gzip_gives_what_came_before():
         assert [code for code, _, _ in capture.anomalies] == ["capture-damaged"]
 
 
-def test_bytes_behind_the_gzip_data_are_told():
+def test_bytes_after_the_gzip_data_are_reported():
     capture, rows = read(gzip.compress(PCAP) + b"rubbish")
     assert len(rows) == len(PACKETS)
     assert capture.anomalies == [("capture-damaged", 50, "bytes that are no gzip follow the gzip data")]
 
 
-def test_a_gzip_bomb_costs_windows_only():
+def test_a_gzip_bomb_needs_only_the_memory_of_the_windows():
     tracemalloc = pytest.importorskip("tracemalloc")
     bomb = gzip.compress(pcap_bytes([bytes(1_000)]) + b"\0" * 3_000_000)
     tracemalloc.start()
@@ -167,13 +167,13 @@ def test_a_disk_that_fails_is_a_capture_error():
         (b"\x1f\x8b", "empty"),
     ],
 )
-def test_what_is_no_capture_is_refused_in_one_line_that_helps(head: bytes, says: str):
+def test_a_file_that_is_not_a_capture_is_refused_in_one_line_that_helps(head: bytes, says: str):
     with pytest.raises(CaptureError, match=says) as error:
         open_capture(io.BytesIO(head))
     assert "\n" not in str(error.value)
 
 
-def test_names_that_cannot_be_opened_are_told(tmp_path: Path):
+def test_names_that_cannot_be_opened_are_reported(tmp_path: Path):
     with pytest.raises(CaptureError, match=r"missing\.pcap: cannot be opened"):
         open_capture(tmp_path / "missing.pcap")
     with pytest.raises(CaptureError, match="cannot be opened"):
@@ -183,7 +183,7 @@ def test_names_that_cannot_be_opened_are_told(tmp_path: Path):
 
 
 @pytest.mark.parametrize("data", [PCAP, PCAPNG, ZIPPED, PCAP[:200]])
-def test_the_first_time_is_found_without_reading_on(tmp_path: Path, data: bytes):
+def test_the_first_time_is_found_without_reading_the_rest(tmp_path: Path, data: bytes):
     path = tmp_path / "capture"
     path.write_bytes(data)
     assert first_packet_time(path) == START_NS
@@ -310,7 +310,7 @@ def test_a_gzip_member_may_begin_anywhere_in_what_is_read_at_a_time(size):
         assert not capture.truncated
 
 
-def test_a_writer_that_never_pauses_and_never_hurries_does_not_hold_packets_back(monkeypatch: pytest.MonkeyPatch):
+def test_a_writer_that_trickles_without_a_pause_does_not_hold_packets_back(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("easpcap.capture.source.QUIET_MS", 60_000)  # however busy the machine: no pause
     inlet, outlet = os.pipe()
     enough = threading.Event()

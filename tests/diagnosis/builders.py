@@ -1,4 +1,4 @@
-"""Small builders: a connection told as a story, one frame after the other, and the Analysis around it."""
+"""Small builders: a connection, one frame after the other, and the Analysis around it."""
 
 from __future__ import annotations
 

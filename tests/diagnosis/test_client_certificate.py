@@ -1,4 +1,4 @@
-"""Certificates that were asked for and did not come, or came and were not liked."""
+"""Certificates that were requested and not sent, or sent and rejected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_empty_certificate_and_a_closed_connection_is_missing():
     assert MISSING in rules(story)
 
 
-def test_an_optional_certificate_that_did_not_come_is_no_fault():
+def test_an_optional_certificate_that_the_client_did_not_send_is_no_fault():
     assert rules(later().renegotiated(certificate=False).response(200)) == ["renegotiation-per-request"]
 
 
@@ -116,7 +116,7 @@ def test_a_certificate_that_let_other_requests_in_is_not_rejected_by_a_403():
     assert rules(story.request(100).body(100).response(403)) == []
 
 
-def test_a_later_question_is_nearer_to_its_request_than_the_first():
+def test_a_later_certificate_request_takes_precedence_over_the_first():
     story = Story().first_handshake_asks(presented=False).request(100).body(100).hello_request(100).client_hello()
     assert rules(story.renegotiated(certificate=True).response(403)) == [REJECTED]
 
@@ -127,7 +127,7 @@ def test_an_opaque_connection_shows_its_first_handshake_and_is_never_proven():
     assert only(MISSING, story.close("server-fin")).confidence == "inferred"
 
 
-def test_nothing_is_asked_where_there_is_no_tls():
+def test_without_tls_no_certificate_is_requested():
     story = Story().request(100).body(100).response(403)
     story.tls = None
     assert analysis(story).connections[0].tls is None
@@ -135,7 +135,7 @@ def test_nothing_is_asked_where_there_is_no_tls():
 
 
 @pytest.mark.parametrize(("presented", "rule"), [(False, MISSING), (True, REJECTED)])
-def test_a_bare_403_is_inferred_and_none_where_the_same_answer_was_let_in_elsewhere(presented, rule):
+def test_a_bare_403_is_inferred_unless_the_same_certificate_answer_was_accepted_elsewhere(presented, rule):
     refused = Story().first_handshake_asks(presented=presented).request(100).body(100).response(403)
     let_in = Story(1).first_handshake_asks(presented=presented).request(100).body(100).response(200)
     other = Story(2).first_handshake_asks(presented=not presented).request(100).body(100).response(200)

@@ -21,7 +21,7 @@ def test_a_ping_that_the_client_gives_up_is_abandoned():
     assert "end a long poll on purpose" in finding.against[0]
 
 
-def test_a_response_that_came_too_late_is_told():
+def test_a_response_that_came_too_late_is_reported():
     story = ping().at(1_500).close("client-fin").at(5_000).response(200, too_late=True)
     story.exchange.outcome = "abandoned-by-client"
     finding = only(RULE, story)
@@ -43,7 +43,7 @@ def test_an_answered_ping_is_no_fault():
     assert rules(ping().at(3_000).response(200).close("client-fin")) == []
 
 
-def test_what_is_not_activesync_is_left_alone():
+def test_requests_that_are_not_activesync_are_ignored():
     assert rules(Story().request(60, command=None, target="/owa/").body(60).close("client-rst")) == []
 
 

@@ -20,7 +20,7 @@ def test_an_empty_analysis_has_no_findings():
     assert diagnose(whole) == ([], [])
 
 
-def test_findings_stand_critical_first_and_know_their_relations():
+def test_findings_are_sorted_critical_first_and_list_related_findings():
     notice = Story(0).request(900).body(900).hello_request(900).client_hello().renegotiated().response(200)
     deadlock = Story(1).request(300_000).body(9_000).hello_request(0).at(30_000).close("server-rst")
     findings, _ = diagnose(analysis(notice, deadlock))
@@ -44,7 +44,7 @@ def test_a_cause_counts_exchanges_and_devices_and_spans_their_time():
     assert (cause.first_time, cause.last_time) == (START, START + 2_000_000_000)
 
 
-def test_diagnosing_twice_gives_the_same_and_leaves_the_analysis_alone():
+def test_diagnosing_twice_gives_the_same_findings_and_does_not_change_the_analysis():
     whole = analysis(incident().close("server-rst"))
     assert diagnose(whole) == diagnose(whole)
     assert (whole.findings, whole.causes) == ([], [])
@@ -58,7 +58,7 @@ def test_commands_name_the_server_as_the_client_called_it():
 
 
 @pytest.mark.parametrize("name", [None, "a b", "x&calc", "-x", "x\ny", "", "x" * 300])
-def test_a_name_that_is_none_never_reaches_a_command(name):
+def test_an_invalid_host_name_never_reaches_a_command(name):
     story = incident().close("server-rst")
     story.tls.server_name = name
     finding = only("renegotiation-deadlock", story)

@@ -84,7 +84,7 @@ def spoken(version, chosen):
 
 @pytest.mark.parametrize("version", [0x0300, 0x0301, 0x0302, 0x0303])
 @pytest.mark.parametrize("etm", [True, False])
-def test_every_suite_that_is_opened_here_is_known_by_its_size(version, etm):
+def test_a_hello_request_is_recognised_by_its_size_in_every_suite_easpcap_decrypts(version, etm):
     """Export suites and others that no library speaks: the writer of the tests protects a HelloRequest under each."""
     for chosen in filter(lambda chosen: spoken(version, chosen), map(suite, SUITES)):
         if etm and (version == 0x0300 or "CBC" not in chosen.cipher):
@@ -96,7 +96,7 @@ def test_every_suite_that_is_opened_here_is_known_by_its_size(version, etm):
         assert len(sizes) <= 2
 
 
-def test_suites_of_tls_1_2_have_no_size_before_it():
+def test_tls_1_2_suites_have_no_hello_request_size_in_older_versions():
     for name in (
         "TLS_RSA_WITH_AES_128_GCM_SHA256",
         "TLS_RSA_WITH_AES_128_CCM",
@@ -107,7 +107,7 @@ def test_suites_of_tls_1_2_have_no_size_before_it():
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 def test_without_a_key_no_other_record_is_taken_for_a_hello_request(path):
-    """What is recognised without the key stands in the very frames where the key shows a HelloRequest."""
+    """What is recognised without the key is in the frames where the key shows a HelloRequest."""
     with_key, without = analyze([str(path)], keys=[KEY]), analyze([str(path)])
     for opened, opaque in zip(with_key.connections, without.connections, strict=True):
         true = {fact.position.frame for fact in opened.facts if fact.kind == "hello-request"}

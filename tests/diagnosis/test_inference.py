@@ -46,7 +46,7 @@ def test_a_hello_request_in_an_upload_says_what_had_not_reached_the_server():
     assert (found.client_hello, found.server_data, found.completed) == (None, None, False)
 
 
-def test_a_handshake_that_follows_is_complete_with_the_finished_of_the_server():
+def test_the_next_handshake_is_complete_with_the_servers_finished():
     (found,) = hidden(renegotiate(upload()).records(TO_CLIENT, DATA, 300))
     assert found.completed
     assert found.certificate_flight
@@ -54,22 +54,22 @@ def test_a_handshake_that_follows_is_complete_with_the_finished_of_the_server():
     assert found.client_hello.last_fragment_size == 208
 
 
-def test_a_short_flight_holds_no_certificate():
+def test_a_short_flight_contains_no_certificate():
     (found,) = hidden(renegotiate(upload(), certificate=False))
     assert not found.certificate_flight
 
 
-def test_a_change_of_ciphers_without_a_finished_completes_nothing():
+def test_a_change_cipher_spec_without_a_finished_does_not_complete_a_handshake():
     story = upload().records(TO_SERVER, HANDSHAKE, 208).records(TO_CLIENT, HANDSHAKE, 105, 1660)
     (found,) = hidden(story.records(TO_CLIENT, CCS, 25))
     assert not found.completed
 
 
-def test_two_records_in_one_run_are_no_hello_request():
+def test_two_records_in_one_run_are_not_a_hello_request():
     assert hidden(handshake().records(TO_SERVER, DATA, 268).records(TO_CLIENT, HANDSHAKE, 30, HELLO)) == []
 
 
-def test_no_more_than_sixteen_are_looked_at_on_one_connection():
+def test_at_most_sixteen_hello_requests_are_examined_on_one_connection():
     story = handshake()
     for _ in range(20):
         story.records(TO_SERVER, DATA, 268).records(TO_CLIENT, HANDSHAKE, HELLO)

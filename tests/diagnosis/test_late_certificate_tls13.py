@@ -1,4 +1,4 @@
-"""A certificate that is wanted after the handshake, where TLS 1.3 does not let the server ask for it."""
+"""A certificate that the server wants after the handshake, where TLS 1.3 does not let it ask."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_bare_403_is_a_notice_and_inferred():
     assert "403.7" in finding.against[0]
 
 
-def test_a_later_reset_or_another_end_is_not_told():
+def test_a_later_reset_or_another_end_is_not_reported():
     assert RULE not in rules(upload().at(10_000).close("server-rst"))
     assert RULE not in rules(upload().close("server-fin"))
     assert RULE not in rules(upload().close("client-rst"))
@@ -79,7 +79,7 @@ def test_requests_of_the_same_kind_that_are_let_in_speak_against_a_reset_and_a_b
     assert rules(well, refused(upload(), 403, "post-handshake authentication")) == [RULE]
 
 
-def test_a_client_that_can_be_asked_later_is_not_concerned():
+def test_a_client_that_offers_post_handshake_authentication_is_not_affected():
     assert rules(refused(upload(offers=True), 403, "post-handshake authentication")) == []
 
 
@@ -88,7 +88,7 @@ def test_older_versions_can_renegotiate():
     assert RULE not in rules(upload(version="TLS 1.2").close("server-rst"))
 
 
-def test_a_certificate_that_was_asked_for_in_the_first_handshake_is_another_matter():
+def test_a_certificate_requested_in_the_first_handshake_is_not_late():
     story = tls13().first_handshake_asks(presented=True).request(9_000).body(9_000).response(403)
     assert rules(story) == ["client-certificate-rejected"]
 
@@ -99,6 +99,6 @@ def test_missing_bytes_may_have_been_the_response():
     assert RULE not in rules(story.close("server-rst"))
 
 
-def test_other_errors_are_not_told():
+def test_other_errors_are_not_reported():
     assert rules(refused(upload(), 500)) == []
     assert rules(refused(upload(), 404)) == []

@@ -1,4 +1,4 @@
-"""What can be told of connections that could not be decrypted: little, and never more than is sure."""
+"""What is found on connections that could not be decrypted: little, and never more than is certain."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def renegotiate(story, *, certificate=True):
     return story.records(TO_SERVER, HANDSHAKE, 40).records(TO_CLIENT, CCS, 25).records(TO_CLIENT, HANDSHAKE, 40)
 
 
-def test_a_question_in_the_upload_a_closed_window_and_a_reset_are_an_inferred_deadlock():
+def test_a_hello_request_in_the_upload_a_closed_window_and_a_reset_are_an_inferred_deadlock():
     story = upload().at(234).zero_window().at(8_000).close("server-rst")
     assert rules(story) == [DEADLOCK]
     finding = only(DEADLOCK, story)
@@ -71,21 +71,21 @@ def test_a_client_hello_that_is_never_answered_is_a_deadlock_too():
     assert rules(story) == [DEADLOCK]
 
 
-def test_a_client_that_says_goodbye_after_the_stall_gives_up_a_deadlock():
+def test_a_client_that_closes_after_the_stall_is_a_deadlock():
     story = upload().at(30_000).records(TO_SERVER, ALERT, 26).at(30_001).close("client-fin")
     assert rules(story) == [DEADLOCK]
 
 
-def test_an_alert_of_the_server_at_once_is_no_deadlock():
+def test_an_immediate_alert_of_the_server_is_no_deadlock():
     story = upload().at(210).records(TO_CLIENT, ALERT, 26).close("server-fin")
     assert rules(story) == [MID_BODY]
 
 
-def test_a_capture_that_ends_at_once_shows_the_question_alone():
+def test_a_capture_that_ends_at_once_shows_only_the_hello_request():
     assert rules(upload()) == [MID_BODY]
 
 
-def test_an_answer_makes_it_mid_body_at_most():
+def test_with_a_response_it_is_at_most_mid_body():
     story = upload().at(9_000).records(TO_CLIENT, DATA, 559).close("server-fin")
     assert rules(story) == [MID_BODY]
 
@@ -95,23 +95,23 @@ def test_a_handshake_that_the_client_answers_after_its_upload_is_mid_body():
     assert rules(story) == [MID_BODY, PER_REQUEST]
 
 
-def test_asked_after_the_whole_upload_is_per_request_at_most():
+def test_a_hello_request_after_the_whole_upload_is_at_most_per_request():
     story = handshake().records(TO_SERVER, DATA, 10_288).records(TO_CLIENT, HANDSHAKE, HELLO)
     assert rules(renegotiate(story).records(TO_CLIENT, DATA, 352)) == [PER_REQUEST]
 
 
-def test_a_flight_too_short_for_a_certificate_is_not_told():
+def test_a_flight_too_short_for_a_certificate_is_not_reported():
     story = handshake().records(TO_SERVER, DATA, 10_288).records(TO_CLIENT, HANDSHAKE, HELLO)
     assert rules(renegotiate(story, certificate=False).records(TO_CLIENT, DATA, 352)) == []
 
 
-def test_data_that_the_server_had_already_is_not_beyond_the_question():
+def test_data_that_the_server_had_already_received_does_not_count_as_sent_after_the_hello_request():
     story = handshake().records(TO_SERVER, DATA, 268, 5_000)
     story.records(TO_CLIENT, HANDSHAKE, HELLO).at(9_000).close("server-fin")
     assert rules(story) == []
 
 
-def test_asked_between_requests_is_nothing():
+def test_a_hello_request_between_requests_gives_no_finding():
     story = handshake().records(TO_SERVER, DATA, 268).records(TO_CLIENT, DATA, 300)
     story.records(TO_CLIENT, HANDSHAKE, HELLO).records(TO_SERVER, DATA, 268).at(9_000)
     assert rules(story.close("server-fin")) == []
@@ -124,7 +124,7 @@ def test_a_record_of_another_length_is_not_a_hello_request(size):
     assert rules(story.close("server-rst")) == []
 
 
-def test_a_server_hello_done_under_way_is_not_a_hello_request():
+def test_a_server_hello_done_in_a_handshake_is_not_a_hello_request():
     story = handshake().records(TO_SERVER, DATA, 268).records(TO_SERVER, HANDSHAKE, 208)
     story.records(TO_CLIENT, HANDSHAKE, 105).records(TO_SERVER, DATA, 268).records(TO_CLIENT, HANDSHAKE, HELLO)
     assert rules(story.records(TO_SERVER, DATA, 16_408).at(9_000).close("server-rst")) == []
@@ -149,7 +149,7 @@ def test_an_unknown_suite_or_tls13_says_nothing():
         assert rules(story) == []
 
 
-def test_a_connection_that_was_read_is_not_guessed_about():
+def test_nothing_is_inferred_on_a_decrypted_connection():
     story = upload().at(8_000).close("server-rst")
     story.decryption.status = "decrypted"
     assert rules(story) == []
@@ -191,7 +191,7 @@ def test_a_hello_request_has_one_length_per_suite(version, suite, sizes):
         max_size=40,
     )
 )
-def test_any_order_of_records_is_judged_without_harm_and_never_as_proven(steps):
+def test_any_order_of_records_is_judged_without_an_error_and_never_as_proven(steps):
     story = handshake()
     for direction, kind, size, milliseconds in steps:
         story.at(story.clock + milliseconds).records(direction, kind, size)

@@ -35,11 +35,11 @@ def incident():
 # ------------------------------------------------------------------------------- deadlock
 
 
-def test_asked_in_mid_body_nobody_reads_and_the_server_closes_is_a_deadlock():
+def test_a_hello_request_in_mid_body_that_nobody_reads_is_a_deadlock():
     assert rules(incident().close("server-rst")) == ["command-abandoned", "renegotiation-deadlock"]
 
 
-def test_the_deadlock_tells_its_story_in_causal_order():
+def test_the_evidence_of_a_deadlock_is_in_causal_order():
     story = incident().close("server-fin")
     finding = only("renegotiation-deadlock", story)
     assert (finding.severity, finding.confidence, finding.against) == ("critical", "proven", [])
@@ -92,7 +92,7 @@ def test_a_capture_that_ends_after_a_stall_shows_a_deadlock():
     assert finding.against == ["The capture ends before either side gave up."]
 
 
-def test_a_capture_that_ends_at_once_shows_only_the_question():
+def test_a_capture_that_ends_at_once_shows_only_the_hello_request():
     story = Story().request(300_000).body(5_000).hello_request(0, 5_000).at(50).body(5_000)
     assert rules(story) == ["renegotiation-mid-body"]
     assert "it may have become a deadlock" in only("renegotiation-mid-body", story).against[0]
@@ -110,13 +110,13 @@ def test_a_stall_that_ends_well_is_no_deadlock():
     assert rules(story) == ["renegotiation-mid-body", "renegotiation-per-request"]
 
 
-def test_an_answer_that_may_be_missing_forbids_a_deadlock():
+def test_a_response_that_may_be_missing_rules_out_a_deadlock():
     story = incident().gap(TO_CLIENT).close("server-fin")
     assert "renegotiation-deadlock" not in rules(story)
     assert "100 bytes towards the client are missing from the capture." in only("renegotiation-mid-body", story).against
 
 
-def test_missing_bytes_of_the_upload_are_a_doubt_and_no_obstacle():
+def test_missing_bytes_of_the_upload_make_a_deadlock_doubtful_but_do_not_rule_it_out():
     finding = only("renegotiation-deadlock", incident().gap(TO_SERVER).close("server-fin"))
     assert finding.against == ["100 bytes towards the server are missing from the capture."]
 
@@ -127,7 +127,7 @@ def test_a_late_fatal_alert_does_not_undo_the_deadlock():
     assert "renegotiation-refused" not in rules(story)
 
 
-def test_a_client_that_refuses_and_is_not_heard_is_refusal_and_deadlock():
+def test_a_refusal_that_the_server_does_not_read_is_both_refusal_and_deadlock():
     story = Story().request(300_000).body(5_000).hello_request(0)
     story.alert(TO_SERVER, "no_renegotiation", fatal=False, outcome="refused").body(60_000).zero_window()
     found = rules(story.at(10_000).close("server-rst"))
@@ -173,12 +173,12 @@ def test_asked_between_requests_and_closed_when_idle_is_no_refusal():
     assert rules(story.at(120_000).close("server-fin")) == []
 
 
-def test_a_renegotiation_of_the_client_is_a_fact_and_no_finding():
+def test_a_renegotiation_begun_by_the_client_gives_no_finding():
     story = Story().request(300_000).body(5_000).hello_request(5_000, by="client", mid_body=True).renegotiated()
     assert rules(story.body(295_000).response(200)) == []
 
 
-def test_two_questions_in_one_request_are_one_finding():
+def test_two_hello_requests_in_one_request_are_one_finding():
     story = Story().request(300_000).hello_request(0).client_hello().renegotiated()
     story.body(9_000).hello_request(9_000).client_hello().renegotiated().body(291_000).response(200)
     assert rules(story) == ["renegotiation-mid-body", "renegotiation-per-request"]
@@ -191,7 +191,7 @@ def test_two_requests_on_one_connection_are_two_findings():
     assert rules(story) == ["renegotiation-per-request"] * 2
 
 
-def test_a_post_handshake_question_of_tls13_in_mid_body_is_mid_body():
+def test_a_tls13_post_handshake_certificate_request_in_mid_body_is_mid_body():
     story = Story(version="TLS 1.3", suite="TLS_AES_128_GCM_SHA256").request(300_000).body(4_000)
     story.hello_request(0, 4_000, outcome="post-handshake").certificate_asked().certificate(True)
     finding = only("renegotiation-mid-body", story.body(296_000).response(200))
@@ -207,14 +207,14 @@ def tls13_question():
     return story
 
 
-def test_a_post_handshake_question_that_nobody_answers_is_a_deadlock():
+def test_an_unanswered_post_handshake_certificate_request_is_a_deadlock():
     finding = only("renegotiation-deadlock", tls13_question().at(30_000).zero_window().at(60_000).close("server-fin"))
     assert finding.detail.startswith("The server asks for the certificate after the TLS 1.3 handshake. ")
     whats = [item.what for item in finding.evidence]
     assert "the server's receive window is zero; no client Certificate follows" in whats
 
 
-def test_a_post_handshake_question_that_is_passed_over_is_a_refusal_without_renegotiation():
+def test_an_ignored_post_handshake_certificate_request_is_a_refusal_without_renegotiation():
     story = tls13_question().body(296_000).response(403)
     finding = only("renegotiation-refused", story)
     assert finding.title.endswith(
@@ -223,14 +223,14 @@ def test_a_post_handshake_question_that_is_passed_over_is_a_refusal_without_rene
     assert "RFC 5746" not in cures(finding)
 
 
-def test_a_post_handshake_question_whose_answer_is_not_liked_is_a_failure():
+def test_a_post_handshake_certificate_that_the_server_rejects_is_a_failure():
     story = tls13_question().body(296_000).certificate(False)
     story.alert(TO_CLIENT, "certificate_required", outcome="failed").close("server-fin")
     assert only("renegotiation-failed", story).title.startswith("The late client certificate fails: ")
 
 
 @pytest.mark.parametrize("status", [403, 413])
-def test_a_renegotiation_that_helped_nothing_is_not_told_as_working(status):
+def test_a_renegotiation_followed_by_an_error_is_not_reported_as_working(status):
     story = Story().request(9_000).body(9_000).hello_request(9_000).client_hello().renegotiated().response(status)
     assert "renegotiation-per-request" not in rules(story)
 
@@ -260,7 +260,7 @@ def test_a_refusal_in_mid_body_is_also_mid_body_and_no_deadlock():
     ]
 
 
-def test_a_refusal_that_the_server_accepts_still_is_one_with_a_doubt():
+def test_a_refusal_that_the_server_accepts_is_a_doubtful_refusal():
     story = Story().request(10_000).body(10_000).hello_request(10_000)
     story.alert(TO_SERVER, "no_renegotiation", fatal=False, outcome="refused").response(200)
     assert only("renegotiation-refused", story).against == ["The server went on without it and answered 200."]
@@ -279,17 +279,17 @@ def test_going_on_without_a_client_hello_is_a_refusal_when_the_server_closes_or_
     assert rules(forbidden) == ["renegotiation-refused"]
 
 
-def test_an_unanswered_question_that_did_no_harm_is_no_refusal():
+def test_an_unanswered_hello_request_without_consequences_is_no_refusal():
     assert rules(Story().request(9_000).body(9_000).hello_request(9_000).response(200)) == []
 
 
-def test_an_unanswered_question_is_no_refusal_when_the_client_ends_it_or_the_capture():
+def test_an_unanswered_hello_request_is_no_refusal_when_the_client_closes_or_the_capture_ends():
     ended = Story().request(9_000).body(9_000).hello_request(9_000).close("client-fin")
     unfinished = Story(1).request(9_000).body(9_000).hello_request(9_000)
     assert rules(ended, unfinished) == ["command-abandoned"]
 
 
-def test_missing_bytes_of_the_client_may_hold_its_client_hello():
+def test_missing_bytes_of_the_client_may_contain_its_client_hello():
     story = Story().request(9_000).body(9_000).hello_request(9_000).gap(TO_SERVER).close("server-fin")
     assert "renegotiation-refused" not in rules(story)
 
@@ -320,7 +320,7 @@ def test_a_client_whose_own_renegotiation_is_turned_down_is_a_failure():
     assert "clientcertnegotiation" not in remedy  # the server asked for nothing
 
 
-def test_an_alert_that_only_answers_the_closing_is_no_failure():
+def test_an_alert_that_only_answers_a_close_is_no_failure():
     story = incident().close("server-fin").alert(TO_SERVER, "decode_error", outcome="failed")
     assert rules(story) == ["command-abandoned", "renegotiation-deadlock"]
 
@@ -330,13 +330,13 @@ def test_a_completed_renegotiation_did_not_fail_whatever_came_later():
     assert rules(story.alert(TO_CLIENT, "internal_error")) == ["renegotiation-per-request"]
 
 
-def test_a_closed_connection_does_not_tell_of_a_missing_response_where_a_gap_may_hide_it():
+def test_a_closed_connection_does_not_prove_a_missing_response_where_a_gap_may_hide_it():
     story = Story().request(300_000).hello_request(0).body(65_536).gap(TO_CLIENT).close("server-fin")
     story.exchange.outcome, story.exchange.gap_before_response = "interrupted", True
     ends = only("renegotiation-mid-body", story).evidence[-1].what
     assert ends == "the server closes the connection; a response may be among the missing bytes"
 
 
-def test_a_question_after_the_final_response_is_not_for_that_request():
+def test_a_hello_request_after_the_final_response_does_not_belong_to_that_request():
     story = Story().request(300_000).body(65_536).response(401).hello_request(65_536).client_hello().renegotiated()
     assert rules(story) == []

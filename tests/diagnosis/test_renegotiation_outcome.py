@@ -23,7 +23,7 @@ def asked(size=300_000, had=0):
     return Story().request(size).body(5_000).hello_request(had)
 
 
-def test_a_completed_handshake_is_no_trouble_whatever_follows():
+def test_a_completed_handshake_is_a_success_whatever_follows():
     story = asked().client_hello().renegotiated().alert(TO_CLIENT, "internal_error").close("server-rst")
     assert follow(story).trouble is Trouble.NONE
     assert follow(story).alert is None
@@ -60,20 +60,20 @@ def test_the_silence_begins_with_the_last_byte_of_the_body():
     assert Trouble.DEADLOCK not in follow(story).trouble
 
 
-def test_a_response_that_may_be_lost_forbids_a_deadlock():
+def test_a_response_that_may_be_lost_rules_out_a_deadlock():
     lost = asked().at(9_000).gap(TO_CLIENT).close("server-rst")
     assert Trouble.DEADLOCK not in follow(lost).trouble
     before = Story().gap(TO_CLIENT).request(300_000).body(5_000).hello_request(0).at(9_000).close("server-rst")
     assert Trouble.DEADLOCK in follow(before).trouble  # those bytes came before the question
 
 
-def test_a_gap_where_the_response_would_begin_forbids_a_deadlock():
+def test_a_gap_where_the_response_would_begin_rules_out_a_deadlock():
     story = asked().at(9_000).close("server-rst")
     story.exchange.gap_before_response = True
     assert Trouble.DEADLOCK not in follow(story).trouble
 
 
-def test_a_refusal_is_none_of_the_other_two():
+def test_a_refusal_is_neither_a_deadlock_nor_a_failure():
     story = asked().alert(TO_SERVER, "no_renegotiation", fatal=False, outcome="refused")
     how = follow(story.alert(TO_CLIENT, "handshake_failure").close("server-fin"))
     assert how.trouble is Trouble.REFUSED
@@ -107,7 +107,7 @@ def test_an_alert_of_the_client_is_a_failure_even_without_a_client_hello():
     assert follow(story.alert(TO_SERVER, "handshake_failure")).trouble is Trouble.FAILED
 
 
-def test_what_a_client_begins_can_fail_and_is_never_its_own_refusal():
+def test_a_renegotiation_begun_by_the_client_can_fail_but_not_be_refused_by_it():
     story = Story().request(9_000).body(9_000).hello_request(9_000, by="client")
     assert follow(story.alert(TO_CLIENT, "handshake_failure").close("server-fin")).trouble is Trouble.FAILED
     quiet = Story().request(9_000).body(9_000).hello_request(9_000, by="client").at(9_000).close("server-fin")
@@ -130,7 +130,7 @@ def test_missing_bytes_of_the_client_may_be_its_client_hello():
     assert follow(story.alert(TO_CLIENT, "handshake_failure").close("server-fin")).trouble is Trouble.NONE
 
 
-def test_the_first_attempt_that_matches_stands_for_its_exchange():
+def test_the_first_matching_attempt_represents_its_exchange():
     story = Story().request(300_000).hello_request(0).client_hello().renegotiated().hello_request(0).at(9_000)
     index = AnalysisIndex(analysis(story.close("server-rst")))
     found = list(outcome.attempts(index, lambda _renegotiation, how: Trouble.DEADLOCK in how.trouble))

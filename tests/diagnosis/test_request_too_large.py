@@ -1,4 +1,4 @@
-"""A 413, and how sure one can be of what set the limit."""
+"""A 413, and how certain it is what set the limit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def small(number=1, size=10_240):
     return story.response(200)
 
 
-def test_a_413_alone_is_a_possible_late_certificate_and_says_what_it_is_not_sure_of():
+def test_a_413_alone_is_a_possible_late_certificate_and_names_its_doubts():
     finding = only(RULE, refused())
     assert rules(refused()) == [RULE]
     assert "Possible cause: the server asks for the client certificate only after" in finding.detail
@@ -52,7 +52,7 @@ def test_smaller_requests_that_renegotiate_make_the_late_certificate_likely():
     assert "frame.number <= 2" not in finding.wireshark_filter
 
 
-def test_requests_of_another_kind_make_it_no_more_than_possible_and_another_server_says_nothing():
+def test_other_kinds_of_requests_make_it_only_possible_and_other_servers_do_not_count():
     other_command = Story(1).request(10_240, command="Sync").body(10_240).hello_request(10_240).client_hello()
     other_server = small(2)
     other_server.server = other_server.server._replace(address="10.20.0.21")
@@ -62,7 +62,7 @@ def test_requests_of_another_kind_make_it_no_more_than_possible_and_another_serv
     assert "other requests" not in only(RULE, refused(), other_server).detail
 
 
-def test_a_hello_request_in_the_same_request_makes_it_certain():
+def test_a_hello_request_in_the_same_request_confirms_the_late_certificate():
     story = Story().request(300_000).hello_request(0).body(65_536).response(413)
     assert "Confirmed cause: the server asks for the client certificate only after" in only(RULE, story).detail
 
@@ -85,7 +85,7 @@ def test_a_hello_request_in_the_same_request_makes_it_certain():
         (Story().request(300_000).body(65_536).response(413).hello_request(65_536), "only after the 413"),
     ],
 )
-def test_a_renegotiation_that_did_not_stand_in_the_way_points_to_another_limit(story, reason):
+def test_a_renegotiation_that_did_not_block_the_request_points_to_another_limit(story, reason):
     finding = only(RULE, story, small())
     assert "Cause: another limit; " in finding.detail
     assert reason in finding.detail
@@ -113,7 +113,7 @@ def test_a_certificate_asked_in_the_first_handshake_points_to_another_limit():
     assert "clientcertnegotiation" not in cures(finding)
 
 
-def test_with_an_authorization_header_both_explanations_stand_and_both_cures():
+def test_with_an_authorization_header_both_explanations_and_both_remedies_are_given():
     finding = only(RULE, refused(headers=[("authorization", "Basic (redacted)")]))
     assert "another size limit is equally likely" in finding.detail
     assert "clientcertnegotiation=enable" in cures(finding)
@@ -125,7 +125,7 @@ def test_a_small_body_with_an_authorization_header_points_to_another_limit():
     assert "Likely cause: another limit" in finding.detail
 
 
-def test_without_encryption_nobody_wants_a_certificate():
+def test_without_encryption_no_certificate_was_requested():
     story = refused()
     story.tls = None
     finding = only(RULE, story)
@@ -133,7 +133,7 @@ def test_without_encryption_nobody_wants_a_certificate():
     assert "clientcertnegotiation" not in cures(finding)
 
 
-def test_an_authorization_header_is_a_doubt_where_smaller_requests_renegotiate():
+def test_an_authorization_header_makes_it_doubtful_where_smaller_requests_renegotiate():
     finding = only(RULE, refused(headers=[("authorization", "Basic (redacted)")]), small())
     assert "Likely cause: the server asks for the client certificate only after" in finding.detail
     assert finding.against == ["The request has an Authorization header: the server may not want a certificate for it."]
@@ -153,7 +153,7 @@ def test_a_larger_request_that_passed_speaks_against_it():
     assert finding.against == ["A larger request of the same kind (900,000 bytes) was accepted."]
 
 
-def test_a_tiny_refused_body_reminds_of_the_unit():
+def test_a_tiny_refused_body_mentions_the_unit_of_the_setting():
     assert "a site set to 200, meant as KB" in only(RULE, refused(size=600)).detail
 
 
@@ -162,17 +162,17 @@ def test_a_chunked_body_is_at_least_as_large_as_was_seen():
     assert "at least 131,072 bytes (chunked, size not announced)" in finding.detail
 
 
-def test_a_413_whose_request_is_not_in_the_capture_is_told_all_the_same():
+def test_a_413_whose_request_is_not_in_the_capture_is_still_reported():
     story = refused()
     story.exchange.request = None
     assert "whose head was not captured" in only(RULE, story).detail
 
 
-def test_other_refusals_are_not_this_one():
+def test_other_refusals_are_not_request_too_large():
     assert rules(Story().request(900).body(900).response(404), Story(1).request(900).body(900).response(200)) == []
 
 
-def test_how_the_connection_ended_is_told():
+def test_the_finding_says_how_the_connection_ended():
     finding = only(RULE, refused().close("server-fin"))
     assert finding.evidence[-1].what == "the server closes the connection"
 
@@ -207,7 +207,7 @@ def test_no_remedy_is_given_twice():
     assert len(found) == len(set(found))
 
 
-def test_missing_bytes_are_told():
+def test_missing_bytes_are_reported():
     assert "100 bytes towards the client are missing from the capture." in only(RULE, refused().gap(TO_CLIENT)).against
 
 
@@ -248,7 +248,7 @@ def late_certificate(seen):
     return not seen.authorization or seen.size > 49_152
 
 
-def test_the_cures_follow_from_the_grounds_in_every_combination():
+def test_the_remedies_follow_from_the_grounds_in_every_combination():
     for seen in grounds():
         verdict = request_too_large._judge(seen)
         late = late_certificate(seen)
@@ -282,7 +282,7 @@ def test_a_known_limit_is_named_where_it_lies_between_the_accepted_and_the_refus
 
 
 @pytest.mark.parametrize(("refused", "said"), [(0, False), (1, True), (49_152, True), (49_153, False)])
-def test_the_unit_of_the_setting_is_recalled_for_bodies_below_the_default(refused, said):
+def test_the_unit_of_the_setting_is_mentioned_for_bodies_below_the_default(refused, said):
     assert ("meant as KB" in request_too_large._limit_between(0, refused)) == said
 
 

@@ -1,4 +1,4 @@
-"""A conversation to be told: who says what, in which order, cut into pieces as wanted; and readable results."""
+"""Builds an HTTP conversation for a test: who sends what, in which order, in which pieces; and readable results."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ C, S = TO_SERVER, TO_CLIENT  # what the client says, what the server says
 
 
 def locate(direction, offset, last=False):
-    """Every byte has a frame of its own: 1000 + offset from the client, 5000 + offset from the server."""
+    """Every byte has a different frame: 1000 + offset from the client, 5000 + offset from the server."""
     assert offset >= 0
     return Position(0, (1000, 5000)[direction] + offset, int(last), None)
 
 
 class Talk:
-    """Feeds a conversation; keeps the offsets, and the exchanges in the order in which they came out."""
+    """Feeds a conversation; keeps the offsets, and the exchanges in the order in which they were returned."""
 
     def __init__(self, piece=None, **options):
         self.http = HttpConversation(7, locate, **options)
@@ -89,8 +89,8 @@ class Record:
         return {key: (sink.body, sink.end) for key, sink in self.bodies.items()}
 
 
-def told(exchange):
-    """What counts of an exchange, as plain values."""
+def comparable(exchange):
+    """The fields of an exchange that tests compare, as plain values."""
     request, response = exchange.request, exchange.response
     return {
         "request": request and (request.method, request.target, *_message(request)),

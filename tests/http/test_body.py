@@ -77,7 +77,7 @@ def cut_up(data, draw):
 
 @settings(max_examples=300, deadline=None)
 @given(conversations(), st.data())
-def test_a_sink_is_given_the_body_that_was_sent(sent, data):
+def test_a_sink_receives_the_body_that_was_sent(sent, data):
     bodies, requests, responses = sent
     record = Record()
     talk = Talk(choose_sink=record)
@@ -88,7 +88,7 @@ def test_a_sink_is_given_the_body_that_was_sent(sent, data):
 
 @settings(max_examples=300, deadline=None)
 @given(conversations(), st.data())
-def test_over_a_gap_a_sink_is_given_a_beginning_of_its_body_and_no_byte_after_the_gap(sent, data):
+def test_a_sink_receives_the_beginning_of_its_body_up_to_a_gap_and_no_byte_after_it(sent, data):
     bodies, requests, responses = sent
     begin = data.draw(st.integers(0, len(responses)))
     end = data.draw(st.integers(begin + 1, len(responses) + 1))
@@ -111,7 +111,7 @@ def test_over_a_gap_a_sink_is_given_a_beginning_of_its_body_and_no_byte_after_th
 
 @settings(max_examples=200, deadline=None)
 @given(conversations(), st.data())
-def test_a_conversation_that_stops_anywhere_has_given_a_beginning_of_each_body(sent, data):
+def test_a_conversation_that_stops_anywhere_has_delivered_the_beginning_of_each_body(sent, data):
     bodies, requests, responses = sent
     stop = data.draw(st.integers(0, len(responses)))
     record = Record()
@@ -128,28 +128,28 @@ def test_a_conversation_that_stops_anywhere_has_given_a_beginning_of_each_body(s
 
 
 @pytest.mark.parametrize("piece", [None, 1])
-def test_messages_without_a_body_have_an_empty_whole_one(piece):
+def test_messages_without_a_body_have_an_empty_and_complete_one(piece):
     seen = chosen((C, get()), (S, b"HTTP/1.1 204 No\r\n\r\n"), (C, post(b"")), (S, reply(b"")), piece=piece)
     assert seen == {(i, half): (b"", WHOLE) for i in (0, 1) for half in ("request", "response")}
 
 
 @pytest.mark.parametrize("cause", ["fin", "close-notify"])
-def test_a_body_until_close_is_whole_where_the_server_closed_in_order(cause):
+def test_a_body_until_close_is_complete_where_the_server_closed_in_order(cause):
     seen = chosen((C, get()), (S, b"HTTP/1.0 200 OK\r\n\r\nall of it"), cause=cause)
     assert seen[0, "response"] == (b"all of it", WHOLE)
 
 
 @pytest.mark.parametrize("cause", ["rst", "reset-by-peer", "capture-end"])
-def test_a_body_is_cut_where_its_direction_ends_otherwise(cause):
+def test_a_body_until_close_is_cut_where_its_direction_ends_otherwise(cause):
     seen = chosen((C, post(b"hello")[:-2]), (S, b"HTTP/1.0 200 OK\r\n\r\nall of it"), cause=cause)
     assert seen == {(0, "request"): (b"hel", CUT), (0, "response"): (b"all of it", CUT)}
 
 
-def test_a_body_shorter_than_its_length_is_cut_even_by_an_orderly_close():
+def test_a_body_shorter_than_its_length_is_cut_even_after_an_orderly_close():
     assert chosen((C, get()), (S, reply(b"hello")[:-1]), cause="fin")[0, "response"] == (b"hell", CUT)
 
 
-def test_a_chunked_body_is_whole_with_its_last_chunk_whatever_becomes_of_the_trailer():
+def test_a_chunked_body_is_complete_with_its_last_chunk_whether_or_not_the_trailer_is():
     seen = chosen((C, get()), (S, CHUNKED + b"5\r\nhello\r\n0\r\n"), (S, b"Etag: "))
     assert seen[0, "response"] == (b"hello", WHOLE)
 
@@ -180,7 +180,7 @@ def test_a_gap_in_one_direction_leaves_the_body_of_the_other_whole():
 # Who reads
 
 
-def test_heads_that_are_not_complete_and_interim_responses_have_no_sink():
+def test_incomplete_heads_and_interim_responses_have_no_sink():
     assert chosen((C, b"POST /x HTTP/1.1\r\nHost: h\r\n"), (S, b"HTTP/1.1 100 Continue\r\n\r\n")) == {}
 
 
@@ -198,7 +198,7 @@ def test_a_sink_is_chosen_by_the_head_and_knows_its_exchange():
 
 
 @pytest.mark.parametrize("framed", [reply(b"0123456789"), CHUNKED + chunked(b"01234", b"5", b"6789")])
-def test_a_sink_that_wants_no_more_is_left_alone_and_the_body_is_still_read(framed):
+def test_a_sink_that_wants_no_more_receives_no_more_and_the_body_is_still_read(framed):
     record = Record(enough=4)
     talk = Talk(1, choose_sink=record).say(C, get()).say(S, framed).say(C, get()).say(S, reply(b""))
     assert record.seen()[0, "response"] == (b"0123", None)

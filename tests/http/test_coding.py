@@ -50,7 +50,7 @@ def decoded(message, body, end=WHOLE, step=None, **options):
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300), st.lists(st.sampled_from(sorted(CODE)), max_size=3), st.integers(1, 50))
-def test_content_is_what_was_coded_in_any_pieces(content, applied, step):
+def test_content_is_decoded_in_any_pieces(content, applied, step):
     body = content
     for coding in applied:
         body = CODE[coding](body)
@@ -60,7 +60,7 @@ def test_content_is_what_was_coded_in_any_pieces(content, applied, step):
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(CODE)), st.integers(1, 40), st.data())
-def test_a_coded_body_that_stops_early_gives_a_beginning_of_its_content_and_is_cut(coding, step, data):
+def test_a_coded_body_that_stops_early_yields_the_beginning_of_its_content_and_is_cut(coding, step, data):
     whole = CODE[coding](TEXT)
     body = whole[: data.draw(st.integers(1, len(whole) - 1))]
     for end in (WHOLE, CUT):
@@ -72,7 +72,7 @@ def test_a_coded_body_that_stops_early_gives_a_beginning_of_its_content_and_is_c
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=60), st.integers(0, 80), st.integers(1, 20))
-def test_any_bytes_are_decoded_within_the_limit_and_end_once(coding, junk, at, step):
+def test_random_bytes_are_decoded_within_the_limit_and_end_once(coding, junk, at, step):
     body = CODE[coding](TEXT)
     body = body[:at] + junk + body[at:]
     whole, stepwise = (decoded(coded(coding), body, step=size, limit=500) for size in (None, step))
@@ -118,7 +118,7 @@ def test_gzip_may_have_several_members_and_what_follows_them_is_ignored(step):
         assert decoded(coded("gzip"), body + after, step=step) == (b"one, two", WHOLE)
 
 
-def test_an_empty_body_of_any_coding_is_empty_and_whole():
+def test_an_empty_body_of_any_coding_is_empty_and_complete():
     assert decoded(coded("gzip"), b"") == (b"", WHOLE)
 
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easpcap.stream import Data
-from tests.http.talk import C, S, Talk, chunked, get, post, reply, told
+from tests.http.talk import C, S, Talk, chunked, comparable, get, post, reply
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
-#: name: what is said, and what must be told: (method, request body bytes, interim, status, response body bytes).
+#: name: what is said, and what must be read: (method, request body bytes, interim, status, response body bytes).
 STORIES = {
     "one exchange": ([(C, post(b"x" * 40)), (S, reply(b"y" * 30))], [("POST", 40, [], 200, 30)]),
     "keep-alive": (
@@ -110,7 +110,7 @@ def run(said, cut):
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_is_told_as_it_happened(name):
+def test_exchanges_are_read_as_they_happened(name):
     said, expected = STORIES[name]
     talk = run(said, lambda data: [len(data)])
     found = [
@@ -132,16 +132,16 @@ def test_a_story_is_told_as_it_happened(name):
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_told_byte_by_byte_is_the_same(name):
+def test_reading_byte_by_byte_gives_the_same_exchanges(name):
     said, _ = STORIES[name]
     whole, bytewise = run(said, lambda data: [len(data)]), run(said, lambda data: [1] * len(data))
-    assert [told(e) for e in bytewise.exchanges] == [told(e) for e in whole.exchanges]
+    assert [comparable(e) for e in bytewise.exchanges] == [comparable(e) for e in whole.exchanges]
     assert bytewise.http.anomalies == whole.http.anomalies
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(STORIES)), st.data())
-def test_a_story_told_in_any_pieces_is_the_same(name, data):
+def test_reading_in_any_pieces_gives_the_same_exchanges(name, data):
     said, _ = STORIES[name]
 
     def cut(text):
@@ -149,12 +149,12 @@ def test_a_story_told_in_any_pieces_is_the_same(name, data):
         return [b - a for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
 
     whole, cut_up = run(said, lambda text: [len(text)]), run(said, cut)
-    assert [told(e) for e in cut_up.exchanges] == [told(e) for e in whole.exchanges]
+    assert [comparable(e) for e in cut_up.exchanges] == [comparable(e) for e in whole.exchanges]
     assert cut_up.http.anomalies == whole.http.anomalies
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_cut_at_any_byte_keeps_what_was_seen(name):
+def test_a_conversation_cut_at_any_byte_keeps_what_was_seen(name):
     said, _ = STORIES[name]
     length = sum(len(data) for _, data in said if isinstance(data, bytes))
     for end in range(length + 1):
@@ -196,7 +196,7 @@ def test_first_and_last_bytes_are_cited_exactly():
     assert (response.first.frame, response.last.frame) == (5000, 5000 + len(reply(b"z" * 9)) - 1)
 
 
-def test_long_bodies_pass_without_being_looked_at():
+def test_long_bodies_are_skipped_without_being_searched():
     class Opaque(bytes):
         def find(self, *_):
             raise AssertionError("a body was searched")
@@ -213,7 +213,7 @@ def test_long_bodies_pass_without_being_looked_at():
     assert place.exchange.request.body_bytes == 2_900_000
 
 
-def test_what_may_still_be_asked_for_is_kept():
+def test_keep_from_is_never_after_a_byte_that_is_still_needed():
     talk = Talk()
     assert talk.http.keep_from(C) == 0
     talk.say(C, post(b"x" * 50)[:-20])

@@ -59,21 +59,21 @@ def test_a_page_whose_coding_is_broken_or_unknown_names_no_cause():
 
 
 @pytest.mark.parametrize("padding", [MAX_ERROR_PAGE - len(APACHE), MAX_ERROR_PAGE])
-def test_only_the_first_bytes_of_a_long_page_are_looked_through(padding):
+def test_only_the_first_bytes_of_a_long_page_are_searched(padding):
     expected = PHRASE if padding < MAX_ERROR_PAGE else ""
     page = bytes(padding) + APACHE
     assert phrase(403, page, piece=1000) == expected
     assert phrase(403, gzip.compress(page), b"Content-Encoding: gzip\r\n", piece=10) == expected
 
 
-def test_the_head_and_what_follows_the_page_are_no_part_of_it():
+def test_the_head_and_the_bytes_after_the_page_are_not_searched():
     assert phrase(403, b"Forbidden", b"X-Note: " + APACHE.strip() + b"\r\n") == ""
     talk = Talk().say(C, get() * 2).say(S, b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
     talk.say(S, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(APACHE) + APACHE)
     assert [exchange.response.cause_phrase for exchange in talk.exchanges] == ["", ""]
 
 
-def test_a_phrase_is_not_put_together_over_a_gap():
+def test_a_phrase_is_not_joined_across_a_gap():
     cut = APACHE.index(b"Handshake")
     talk = Talk().say(C, get()).say(S, b"HTTP/1.1 403 No\r\nContent-Length: %d\r\n\r\n" % (len(APACHE) + 5))
     talk.say(S, APACHE[:cut]).lose(S, 5).say(S, APACHE[cut:])

@@ -8,7 +8,7 @@ from easpcap.http.framing import is_tunnel, skip_chunks
 from tests.http.talk import C, S, Talk, chunked, get, reply
 
 
-def test_whole_chunks_are_passed_to_the_end_of_the_body():
+def test_whole_chunks_are_skipped_up_to_the_end_of_the_body():
     data = chunked(b"abc", b"d" * 300)
     assert skip_chunks(b"head" + data + b"next", 4) == (4 + len(data), 303, True)
 
@@ -32,7 +32,7 @@ def test_whole_chunks_are_passed_to_the_end_of_the_body():
         b"f" * 15 + b"\r\n",
     ],
 )
-def test_what_is_not_whole_or_not_plain_is_left(rest):
+def test_chunks_that_are_incomplete_or_not_plain_are_not_skipped(rest):
     before = b"3\r\nabc\r\n"
     assert skip_chunks(before + rest, 0) == (len(before), 3, False)
 

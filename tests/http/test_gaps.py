@@ -26,7 +26,7 @@ def test_a_gap_to_the_very_end_of_a_body_ends_it():
     )
 
 
-def test_a_response_with_a_gap_inside_was_not_seen_whole():
+def test_a_response_with_a_gap_is_incomplete():
     talk = Talk().say(C, get()).say(S, reply(BODY)[:-90]).lose(S, 40).say(S, BODY[:50])
     assert [(e.outcome, e.response.missing) for e in talk.exchanges] == [("interrupted", 40)]
     talk.say(C, get()).say(S, reply())
@@ -56,7 +56,7 @@ def test_a_gap_at_every_byte_of_a_response_interrupts_it_and_no_other(seen):
     assert first.gap_before_response is (seen < len("HTTP/"))
 
 
-def test_a_lost_response_at_the_end_is_not_blamed_on_anybody():
+def test_a_lost_response_at_the_end_is_not_called_abandoned():
     talk = Talk().say(C, get()).lose(S, 500).sign(S, "fin").end(S, "fin").sign(C, "fin").end(C, "fin")
     (exchange,) = talk.finish()
     assert (exchange.outcome, exchange.gap_before_response, exchange.ended_by) == ("interrupted", True, "")
@@ -105,7 +105,7 @@ def test_a_body_until_close_goes_on_after_a_gap():
     assert (exchange.response.body_bytes, exchange.response.missing, exchange.outcome) == (6, 10, "interrupted")
 
 
-def test_above_tls_a_head_is_believed_more_than_an_uncertain_length():
+def test_above_tls_a_head_takes_precedence_over_an_uncertain_length():
     """The gap lacked 40 to 60 bytes; 45 were really lost, so the next head comes 5 bytes early."""
     talk = Talk().say(C, post(BODY)[:-90]).lose(C, 40, 60).say(C, BODY[:45]).say(S, reply())
     talk.say(C, get(b"/next")).say(S, reply())
@@ -126,7 +126,7 @@ def test_above_tls_chunks_cannot_be_followed_over_a_gap():
     assert [e.outcome for e in talk.finish()] == ["interrupted", "completed"]
 
 
-def test_a_pipelined_response_behind_a_gap_belongs_to_the_next_request():
+def test_a_pipelined_response_after_a_gap_belongs_to_the_next_request():
     talk = Talk().say(C, get(b"/1") + get(b"/2")).lose(S, 300).say(S, reply(b"two"))
     first, second = talk.finish()
     assert (first.outcome, first.response) == ("interrupted", None)
@@ -143,7 +143,7 @@ def test_a_capture_that_begins_in_mid_body_waits_for_a_head():
     assert talk.http.anomalies == []
 
 
-def test_a_message_in_the_middle_of_a_piece_is_no_place_to_go_on_after_a_gap():
+def test_after_a_gap_reading_does_not_resume_in_the_middle_of_a_piece():
     talk = Talk().say(C, get()).say(S, reply()[:20]).lose(S, 9).say(S, b"text about HTTP/1.1 200 OK\r\n\r\n" + reply())
     assert [e.outcome for e in talk.finish()] == ["interrupted"]
 

@@ -28,7 +28,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("line", SECRETS)
-def test_credentials_never_leave_the_parser(line):
+def test_credentials_are_removed_by_the_parser(line):
     talk = Talk().say(C, get(extra=line + b"\r\n"))
     (exchange,) = talk.finish()
     assert SECRETS[line] in exchange.request.headers
@@ -154,7 +154,7 @@ def test_a_chunk_longer_than_its_size_is_broken():
     assert [a.code for a in talk.http.anomalies] == ["http-bad-chunk"]
 
 
-def test_a_status_that_is_none_is_an_anomaly():
+def test_an_invalid_status_is_an_anomaly():
     talk = Talk().say(C, get()).say(S, b"HTTP/1.1 huh\r\nContent-Length: 0\r\n\r\n")
     assert [a.code for a in talk.http.anomalies] == ["http-bad-status"]
     assert talk.exchanges[0].response.status == 0

@@ -49,7 +49,7 @@ STEPS = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=25), st.sampled_from(["fin", "rst", "capture-end", "reset-by-peer"]))
-def test_any_sequence_of_events_is_survived(steps, cause):
+def test_any_sequence_of_events_is_read_without_an_error(steps, cause):
     talk = Talk()
     for what, *arguments in steps:
         if what == "lose":
@@ -67,7 +67,7 @@ def test_any_sequence_of_events_is_survived(steps, cause):
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(STORIES)), st.integers(0, 400), st.integers(0, 255), st.integers(1, 40))
-def test_a_changed_byte_is_survived(name, at, value, piece):
+def test_a_changed_byte_is_read_without_an_error(name, at, value, piece):
     talk = Talk(piece)
     for direction, data in STORIES[name][0]:
         if isinstance(data, bytes):
@@ -80,7 +80,7 @@ def test_a_changed_byte_is_survived(name, at, value, piece):
 @pytest.mark.parametrize(
     "data", [b"\x00\x01\x02" * 10, b"SSH-2.0-OpenSSH\r\n", b"220 mail ESMTP\r\n", b"\x16\x03\x01\x02\x00"]
 )
-def test_what_is_no_http_is_found_out_and_then_costs_nothing(data):
+def test_bytes_that_are_not_http_are_recognised_and_then_cost_nothing(data):
     talk = Talk()
     for _ in range(MAX_HTTP_GUESSES):
         talk.say(C, data).say(S, data)
@@ -91,7 +91,7 @@ def test_what_is_no_http_is_found_out_and_then_costs_nothing(data):
 
 
 @pytest.mark.parametrize("piece", [None, 1, 7])
-def test_http2_is_named_and_left_alone(piece):
+def test_http2_is_named_and_not_read(piece):
     talk = Talk(piece).say(C, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04").say(S, b"\x00\x00\x00\x04")
     assert talk.http.protocol == "h2"
     assert talk.finish() == []
@@ -124,7 +124,7 @@ def test_unanswered_requests_are_bounded():
     assert len(check(talk)) == 5000
 
 
-def test_the_oldest_request_is_not_given_up_while_its_response_passes():
+def test_the_oldest_request_is_kept_while_its_response_is_read():
     talk = Talk().say(C, get(b"/first")).say(S, reply(b"x" * 10)[:-5]).say(C, get() * 2000).say(S, b"xxxxx")
     first = next(e for e in talk.exchanges if e.request.target == "/first")
     assert first.outcome == "completed"

@@ -32,12 +32,12 @@ def judged(*closings, answer=None, lost=False, gap=False):
     return exchange.outcome, exchange.ended_by, exchange.ended and exchange.ended.frame, exchange.too_late
 
 
-def test_an_exchange_that_nobody_ended_is_open():
+def test_an_exchange_that_neither_side_ended_is_open():
     assert judged() == ("open", "", None, False)
     assert judged(answer=response(complete=False)) == ("open", "", None, False)
 
 
-def test_the_first_who_closed_abandoned_an_exchange_without_a_response():
+def test_the_side_that_closed_first_abandoned_an_exchange_without_a_response():
     client, server = (TO_SERVER, "fin", 0), (TO_CLIENT, "alert", 0)
     assert judged(client, server) == ("abandoned-by-client", "client-fin", 10, False)
     assert judged(server, client) == ("abandoned-by-server", "server-alert", 10, False)
@@ -47,7 +47,7 @@ def test_the_first_sign_of_a_side_names_its_cause():
     assert judged((TO_CLIENT, "close-notify", 0), (TO_CLIENT, "rst", 0))[1] == "server-close-notify"
 
 
-def test_half_a_response_that_began_in_time_is_abandoned_by_who_closed_first():
+def test_half_a_response_that_began_in_time_was_abandoned_by_the_side_that_closed_first():
     half = response(complete=False)
     assert judged((TO_SERVER, "rst", RESPONSE_AT + 1), answer=half)[:2] == ("abandoned-by-client", "client-rst")
     assert judged((TO_CLIENT, "fin", RESPONSE_AT + 1), answer=half)[:2] == ("abandoned-by-server", "server-fin")
@@ -84,7 +84,7 @@ def test_a_response_is_late_from_the_offset_at_which_the_client_first_closed():
     assert judged(*later_sign, answer=response())[3] is False, "only the first sign counts"
 
 
-def test_missing_bytes_interrupt_and_blame_nobody():
+def test_missing_bytes_interrupt_an_exchange_and_neither_side_is_named():
     closed = (TO_CLIENT, "rst", 0)
     assert judged(closed, lost=True) == ("interrupted", "", None, False)
     assert judged(closed, gap=True) == ("interrupted", "", None, False)

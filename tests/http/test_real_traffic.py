@@ -64,7 +64,7 @@ def _read(path):
 
 
 @pytest.mark.parametrize(("path", "streams"), list(_cases()) if PUBLIC.exists() else [])
-def test_clear_text_is_read_like_by_another_program(path, streams):
+def test_clear_text_is_read_as_by_another_program(path, streams):
     exchanges = _read(path)
     for stream in streams:
         found = sorted(exchanges[stream["stream"]], key=lambda exchange: exchange.index)

@@ -1,4 +1,4 @@
-"""Where an offset of the client's stream stands: the question behind "the server asked in mid-body"."""
+"""Where in a request an offset of the client's stream is: what "the server asked in mid-body" is based on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def place(talk, offset):
 
 
 @pytest.mark.parametrize("piece", [None, 1])
-def test_every_offset_of_an_upload_has_its_place(piece):
+def test_every_offset_of_an_upload_has_a_place(piece):
     talk = Talk(piece).say(C, HEAD + b"x" * 600)
     assert place(talk, 0) is None, "the server has nothing of it"
     assert place(talk, 1) == (0, True, 0, False)
@@ -37,7 +37,7 @@ def test_a_whole_request_is_known_until_its_response_is_whole():
     assert place(talk, end) is None
 
 
-def test_a_head_in_progress_has_a_place_and_stays_the_same_exchange():
+def test_an_incomplete_head_has_a_place_in_the_same_exchange():
     talk = Talk().say(C, HEAD[:30])
     found = talk.http.request_at(30)
     assert (found.in_head, found.body_offset, found.complete) == (True, 0, False)
@@ -53,7 +53,7 @@ def test_a_request_that_was_answered_early_still_has_its_place():
     assert place(talk, talk.offsets[C]) is None
 
 
-def test_pipelined_requests_are_told_apart():
+def test_pipelined_requests_have_different_places():
     first = get(b"/1")
     talk = Talk().say(C, first + get(b"/2") + get(b"/3")[:9])
     assert place(talk, len(first)) == (0, False, 0, True)
@@ -62,7 +62,7 @@ def test_pipelined_requests_are_told_apart():
     assert place(talk, 2 * len(first) + 9) == (2, True, 0, False)
 
 
-def test_of_a_chunked_body_decoded_bytes_are_told_at_its_present_end():
+def test_at_the_present_end_of_a_chunked_body_the_decoded_bytes_are_counted():
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     talk = Talk().say(C, head + b"5\r\nhello\r\n64\r\nworld")
     found = talk.http.request_at(talk.offsets[C])
@@ -72,12 +72,12 @@ def test_of_a_chunked_body_decoded_bytes_are_told_at_its_present_end():
     assert place(talk, talk.offsets[C]) == (0, False, 105, True)
 
 
-def test_lost_bytes_count_for_the_offset():
+def test_lost_bytes_count_in_the_body_offset():
     talk = Talk().say(C, HEAD + b"x" * 100).lose(C, 300).say(C, b"x" * 50)
     assert place(talk, talk.offsets[C]) == (0, False, 450, False)
 
 
-def test_between_requests_there_is_none():
+def test_an_offset_between_requests_has_no_place():
     talk = Talk()
     assert place(talk, 0) is None
     talk.say(C, get()).say(S, reply())
@@ -85,12 +85,12 @@ def test_between_requests_there_is_none():
     assert place(talk, talk.offsets[C] + 1000) is None
 
 
-def test_what_is_no_http_has_no_places():
+def test_bytes_that_are_not_http_have_no_places():
     talk = Talk().say(C, b"SSH-2.0-x\r\n").say(S, b"SSH-2.0-y\r\n")
     assert place(talk, 5) is None
     assert talk.finish() == []
 
 
-def test_lost_bytes_of_a_chunk_count_for_the_offset():
+def test_lost_bytes_of_a_chunk_count_in_the_body_offset():
     talk = Talk().say(C, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n" + b"x" * 10).lose(C, 20)
     assert place(talk, talk.offsets[C]) == (0, False, 30, False)

@@ -1,4 +1,4 @@
-"""A second opinion on what no library speaks any more: tshark opens the same records with the same key log."""
+"""A second opinion on what no library supports any more: tshark decrypts the same records with the same key log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("version", [0x0300, 0x0301])
 @pytest.mark.parametrize("value", [0x0003, 0x0006, 0x0008, 0x0060, 0x0007, 0x0009])
-def test_tshark_opens_what_our_schedule_wrote(version, value, tmp_path):
+def test_tshark_decrypts_what_our_key_schedule_encrypted(version, value, tmp_path):
     script = TlsScript(version, value).full()
     for direction, data in ((TO_SERVER, b"to the server"), (TO_SERVER, b"again"), (TO_CLIENT, b"to the client")):
         script.data(direction, data)

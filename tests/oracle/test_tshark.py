@@ -14,7 +14,7 @@ from easpcap.pipeline import analyze
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 KEY = FIXTURES / "keys" / "server.pem"
 
-#: Captures in which tshark sees less than there is: it drops what came behind the end of a request.
+#: Captures in which tshark sees less than there is: it drops the bytes after the end of a request.
 BEYOND_TSHARK = {"ecdhe-opaque"}
 CAPTURES = [path for path in sorted(FIXTURES.glob("captures/*.pcap")) if path.stem not in BEYOND_TSHARK]
 

@@ -1,4 +1,4 @@
-"""Fixture captures taken apart into packets, and analyses told as text."""
+"""Fixture captures split into packets, and analyses as text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read(source, *, columnar=True, window_bytes=2**20):
     return judge(analyzer.finish(), keys=files)
 
 
-def told(analysis):
-    """Everything an analysis says, but for where it was read from."""
+def as_json(analysis):
+    """The JSON of an analysis without its inputs and keys."""
     analysis.inputs, analysis.keys = [], []
     return "".join(render_json(analysis))

@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 from easpcap.pipeline import analyze, conversation
-from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, PACKET_HEADER, packets_of, told
+from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, PACKET_HEADER, as_json, packets_of
 from tests.pipeline.captures import read as analysis_of
 
 any_capture = pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 
 
 def read(path, **options):
-    return told(analysis_of(path, **options))
+    return as_json(analysis_of(path, **options))
 
 
 @any_capture
-def test_both_paths_say_the_same(path):
+def test_both_paths_give_the_same_analysis(path):
     assert read(path) == read(path, columnar=False)
 
 
 @any_capture
-def test_small_windows_say_the_same_as_large_ones(path):
+def test_small_windows_give_the_same_analysis_as_large_ones(path):
     assert read(path) == read(path, window_bytes=4096)
 
 
@@ -43,18 +43,18 @@ def test_a_capture_in_several_files_is_read_as_one(tmp_path):
     late, early = tmp_path / "a-late.pcap", tmp_path / "b-early.pcap"
     early.write_bytes(header + b"".join(packets[:cut]))
     late.write_bytes(header + b"".join(packets[cut:]))
-    whole = told(analyze([str(path)], keys=[KEY]))
+    whole = as_json(analyze([str(path)], keys=[KEY]))
     parts = analyze([str(late), str(early)], keys=[KEY])
     assert [(Path(file.path).name, file.first_frame) for file in parts.inputs] == [
         ("b-early.pcap", 1),
         ("a-late.pcap", cut + 1),
     ]
     assert [e.id for e in parts.exchanges] == list(range(len(parts.exchanges)))
-    assert strip_places(told(parts)) == strip_places(whole)
+    assert strip_places(as_json(parts)) == strip_places(whole)
 
 
 def strip_places(text):
-    """Without the names of the files that frames stand in, their own numbering, and filters that need one file."""
+    """Remove file names, frame numbers within a file, and filters that need a single file."""
     return [line for line in text.replace(",", "\n").splitlines() if '"input' not in line and "filter" not in line]
 
 
@@ -71,7 +71,7 @@ def test_a_capture_cut_anywhere_is_read_to_the_cut(path, tmp_path):
 
 
 @any_capture
-def test_where_one_side_was_not_captured_nobody_is_said_to_have_given_up(path, tmp_path):
+def test_where_one_side_was_not_captured_no_side_is_said_to_have_given_up(path, tmp_path):
     header, packets = packets_of(path)
     server_port = next(c.server.port for c in analyze([str(path)]).connections)
     to_server = [p for p in packets if struct.unpack_from(">H", p, PACKET_HEADER + 14 + 20 + 2)[0] == server_port]
@@ -83,7 +83,7 @@ def test_where_one_side_was_not_captured_nobody_is_said_to_have_given_up(path, t
     assert not [f for f in analysis.findings if f.severity == "critical"]
 
 
-def test_every_exchange_stands_between_the_frames_of_its_connection():
+def test_every_exchange_lies_between_the_frames_of_its_connection():
     for path in CAPTURES:
         analysis = analyze([str(path)], keys=[KEY])
         for connection in analysis.connections:
@@ -111,7 +111,7 @@ def test_secrets_inside_a_capture_are_used_and_named(tmp_path):
     assert [(key.kind, key.path) for key in analysis.keys] == [("embedded-key-log", str(carried))]
 
 
-def test_a_closed_connection_needs_no_garbage_collector_to_be_gone():
+def test_a_closed_connection_is_freed_without_the_garbage_collector():
     gc.collect()
     gc.disable()
     try:
@@ -130,7 +130,7 @@ def test_a_closed_connection_needs_no_garbage_collector_to_be_gone():
     }
 
 
-def test_the_same_key_in_two_files_fits_the_same_connections(tmp_path):
+def test_the_same_key_in_two_files_matches_the_same_connections(tmp_path):
     twin = tmp_path / "copy.pem"
     twin.write_bytes(Path(KEY).read_bytes())
     first, second = analyze([str(FIXTURES / "captures" / "apache-413.pcap")], keys=[str(KEY), str(twin)]).keys

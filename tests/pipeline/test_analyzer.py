@@ -78,7 +78,7 @@ def test_a_batch_without_packets_closes_nothing():
     assert Analyzer(KeyRing()).feed(batch([])) == []
 
 
-def test_connections_that_nobody_answered_take_a_number_when_there_is_no_room_for_them(monkeypatch):
+def test_unanswered_connections_dropped_for_lack_of_room_still_count_in_the_numbering(monkeypatch):
     monkeypatch.setattr(table, "MAX_LIVE_CONNECTIONS", 1)
     syns = [Packet(("10.0.0.9", port), ("10.0.0.2", 80), 1, 0, SYN) for port in (1000, 1001, 1002)]
     reader = Analyzer(KeyRing())
@@ -87,7 +87,7 @@ def test_connections_that_nobody_answered_take_a_number_when_there_is_no_room_fo
     assert connection.id == 3
 
 
-def test_the_data_of_a_second_connection_on_the_same_ports_is_its_own():
+def test_a_second_connection_on_the_same_ports_has_its_own_data():
     first, second = exchange(), Script(isn=(900_000, 800_000)).handshake()
     second.send(CLIENT, b"GET /again HTTP/1.1\r\n\r\n").put(SERVER, ACK)
     reader = Analyzer(KeyRing())

@@ -32,7 +32,7 @@ def test_equal_headers_and_targets_are_kept_once():
     assert first.request.target is second.request.target
 
 
-def test_what_is_shared_is_bounded():
+def test_the_number_of_shared_values_is_bounded():
     compactor = ExchangeCompactor(limit=3)
     for number in range(100):
         one = exchange(target=f"/{number}", request=[("host", str(number))])

@@ -34,7 +34,7 @@ def by_connection(rows):
     ],
     ids=" ".join,
 )
-def test_what_the_generator_wrote_is_what_is_read(shape, tmp_path):
+def test_every_generated_request_and_status_is_read(shape, tmp_path):
     capture = tmp_path / "made.pcap"
     generate = [sys.executable, str(ROOT / "benchmarks" / "generate.py"), *shape, "--output", str(capture)]
     subprocess.run(generate, check=True, capture_output=True, cwd=ROOT / "benchmarks")

@@ -19,7 +19,7 @@ def key(fingerprint):
     return KeyFile("server.pem", "rsa-private-key", fingerprint, (2048,))
 
 
-def test_a_key_matches_what_it_opened_and_what_shows_its_certificate():
+def test_a_key_matches_connections_it_opened_and_those_with_its_certificate():
     assert matches([key("a"), key("b")], key_sources=frozenset({1})) == [[], [0]]
     assert matches([key("a"), key("b")], certificate_key=0) == [[0], []]
 

@@ -78,7 +78,7 @@ def shifted(path, seconds):
 
 @given(path=st.sampled_from(CAPTURES), seconds=st.integers(-(10**9), 10**9))
 @settings(max_examples=25, deadline=None)
-def test_a_capture_of_another_time_differs_in_its_times_alone(path, seconds):
+def test_a_shifted_capture_differs_only_in_its_times(path, seconds):
     before, after = document(str(path), [KEY]), document(shifted(path, seconds), [KEY])
     assert TIME.sub("", before) == TIME.sub("", after)
     times = [[nanoseconds(time) for time in TIME.findall(text)] for text in (before, after)]
@@ -92,7 +92,7 @@ RECORD = 16_000  # body bytes of each record
 
 
 @pytest.mark.parametrize("behind", [2, 20, 36])
-def test_a_hello_request_that_acknowledges_long_ago_gets_its_body_offset(behind):
+def test_a_hello_request_that_acknowledges_an_old_offset_gets_its_body_offset(behind):
     """``behind`` records have been sent and not acknowledged: 36 are more than PRUNE_BYTES, twice."""
     script = TlsScript().full()
     head = b"POST / HTTP/1.1\r\nContent-Length: 9600000\r\n\r\n"

@@ -20,7 +20,7 @@ from easpcap.pipeline import Analyzer, Partial, judge, merge
 from easpcap.pipeline.conversation import Conversation
 from easpcap.results import Connection, Decryption, LocatedAnomaly
 from easpcap.stream import Endpoint, Position
-from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, packets_of, told
+from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, as_json, packets_of
 
 #: All fixtures as one capture. Those with a resumed session come whole to one part.
 TOGETHER = [path for path in CAPTURES if not path.stem.startswith("resumption")]
@@ -50,7 +50,7 @@ def read_whole(paths):
     analyzer = Analyzer(keyring, digest=True)
     for batch in batches(paths):
         analyzer.feed(batch)
-    return told(judge(analyzer.finish(), keys=files))
+    return as_json(judge(analyzer.finish(), keys=files))
 
 
 def read_divided(paths, parts, part_of, order):
@@ -62,7 +62,7 @@ def read_divided(paths, parts, part_of, order):
             analyzer.feed(only(batch, lambda flow, part=part: part_of(flow) == part))
         partials.append(pickle.dumps(analyzer.finish()))
     merged = merge(pickle.loads(partials[number]) for number in order)
-    return told(judge(merged, keys=load_keys([KEY])[1]))
+    return as_json(judge(merged, keys=load_keys([KEY])[1]))
 
 
 def divided_at_random(parts, seed):
@@ -88,7 +88,7 @@ def test_any_division_by_connections_merged_in_any_order_gives_the_same_json(pat
     assert read_divided(paths, parts, divided_at_random(parts, seed), order) == read_whole(paths)
 
 
-def test_merging_in_steps_gives_the_same_as_at_once():
+def test_merging_in_steps_equals_merging_at_once():
     partials = []
     for part in range(3):
         analyzer = Analyzer(load_keys([KEY])[0])
@@ -109,7 +109,7 @@ def analyzer_of(path):
 def test_judging_a_partial_twice_gives_the_same_analysis():
     partial = analyzer_of(FIXTURES / "captures" / "renegotiation-deadlock.pcap").finish()
     keys = load_keys([KEY])[1]
-    assert told(judge(partial, keys=keys)) == told(judge(partial, keys=keys))
+    assert as_json(judge(partial, keys=keys)) == as_json(judge(partial, keys=keys))
     assert keys[0].matches == [connection.id for connection in partial.connections]
 
 
@@ -122,7 +122,7 @@ def connection(frame):
     return Connection(frame, *ends, "syn", here, here, 1, (0, 0), (0, 0), "open", None, Decryption("none"))
 
 
-def test_connections_are_numbered_by_their_first_frames_with_those_that_nobody_answered():
+def test_connections_are_numbered_by_first_frame_together_with_unanswered_ones():
     first, second = Partial(), Partial()
     first.add(connection(9), [LocatedAnomaly("gap", 9, 10, None, "")])
     first.add(connection(2), [])
@@ -133,7 +133,7 @@ def test_connections_are_numbered_by_their_first_frames_with_those_that_nobody_a
     assert [(one.connection, one.frame) for one in analysis.anomalies] == [(3, 6), (3, 10), (4, 10)]
 
 
-def test_of_too_many_anomalies_the_first_by_frame_are_kept_however_they_are_divided(monkeypatch):
+def test_the_first_anomalies_by_frame_are_kept_however_the_capture_is_divided(monkeypatch):
     monkeypatch.setattr("easpcap.pipeline.partial.MAX_ANOMALIES", 3)
     whole, parts = Partial(), [Partial(), Partial()]
     for number, frame in enumerate([8, 2, 6, 4, 7, 3, 5, 1]):

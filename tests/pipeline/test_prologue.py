@@ -1,4 +1,4 @@
-"""TLS behind clear text, from packets to results: the same answers as for TLS alone, at the right frames."""
+"""TLS after clear text, from packets to results: the same results as for TLS alone, at the right frames."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def message(exchange):
 
 @every_protocol
 @pytest.mark.parametrize("columnar", [True, False])
-def test_what_tls_carries_is_read_and_cited(name, columnar):
+def test_plaintext_of_tls_is_read_and_cited(name, columnar):
     wire = packets([*AGREED[name], *recording().flights])
     connection = only(analyse(wire, columnar=columnar))
     assert connection.decryption.status == "decrypted"
@@ -91,7 +91,7 @@ def test_what_tls_carries_is_read_and_cited(name, columnar):
 
 
 @every_protocol
-def test_single_bytes_say_the_same_as_whole_flights(name):
+def test_single_bytes_give_the_same_result_as_whole_flights(name):
     story = [*AGREED[name], *recording().flights]
     whole, single = only(analyse(packets(story))), only(analyse(packets(story, 1)))
     assert single.digest == whole.digest
@@ -101,7 +101,7 @@ def test_single_bytes_say_the_same_as_whole_flights(name):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_pieces_say_the_same_as_whole_flights(seed):
+def test_random_pieces_give_the_same_result_as_whole_flights(seed):
     chance = random.Random(seed)
     story = [*AGREED[chance.choice(list(AGREED))], *recording().flights]
     cut = [(to, data[a:b]) for to, data in story for a, b in pieces(chance, len(data))]
@@ -113,7 +113,7 @@ def pieces(chance, size):
     return pairwise(marks)
 
 
-def test_the_timeline_tells_where_tls_begins():
+def test_the_timeline_shows_where_tls_begins():
     rows = list(timeline_rows(analyse(packets([*AGREED["SMTP STARTTLS"], *recording().flights]))))
     events = [row["event"] for row in rows]
     assert events[:4] == ["tcp-open", "tls-begin", "client-hello", "server-hello"]
@@ -128,7 +128,7 @@ def test_without_a_key_the_connection_says_why_it_is_closed():
     assert all(run.first.frame > begin for run in connection.record_runs)
 
 
-def test_a_session_begun_behind_clear_text_is_resumed_from_the_first_byte():
+def test_a_session_begun_after_clear_text_can_be_resumed_from_the_first_byte():
     peer = TlsPeer(tickets=False)
     first, second = peer.record(SMALL_SCRIPT), peer.record(SMALL_SCRIPT, resume=True)
     assert second.resumed
@@ -167,13 +167,13 @@ def test_the_second_connect_may_be_the_one_that_succeeds():
     assert only(analysis).decryption.status == "decrypted"
 
 
-def test_behind_a_connect_that_was_refused_all_stays_http():
+def test_after_a_refused_connect_everything_is_http():
     connection = only(analyse(packets([*DENIED, *recording().flights])))
     assert connection.decryption.status == "plaintext"
     assert connection.tls is None
 
 
-def test_a_tunnel_whose_answer_is_not_in_the_capture_is_seen_through():
+def test_tls_is_found_in_a_tunnel_whose_response_is_not_in_the_capture():
     wire = packets([*AGREED["HTTP CONNECT"], *recording().flights])
     analysis = analyse([packet for number, packet in enumerate(wire) if number != 4])
     assert only(analysis).decryption.status == "decrypted"
@@ -182,7 +182,7 @@ def test_a_tunnel_whose_answer_is_not_in_the_capture_is_seen_through():
     assert message(inner)[2:] == (200, "completed")
 
 
-def test_an_uploaded_handshake_stays_a_body():
+def test_an_uploaded_handshake_is_only_a_body():
     hello, answer = recording().flights[0][1], recording().flights[1][1]
     head = b"POST /capture HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (3 * len(hello))
     story = [
@@ -205,7 +205,7 @@ def test_an_uploaded_handshake_stays_a_body():
         assert not facts(connection, "tls-begin")
 
 
-def test_a_client_that_asks_for_tls_and_goes_on_in_the_clear_is_plaintext():
+def test_a_client_that_asks_for_tls_and_continues_in_clear_text_is_plaintext():
     story = [*AGREED["SMTP STARTTLS"], (C, b"MAIL FROM:<a@b>\r\n"), (S, b"250 OK\r\n")]
     assert only(analyse(packets(story))).decryption.status == "plaintext"
 
@@ -223,7 +223,7 @@ def test_lost_clear_text_does_not_hide_tls():
         assert message(connection.exchanges[-1])[2:] == (200, "completed")
 
 
-def test_records_lost_behind_clear_text_are_bridged():
+def test_a_gap_in_tls_after_clear_text_is_bridged():
     body = [(C, bytes([number]) * 1000) for number in range(20)]
     head = (C, b"POST / HTTP/1.1\r\nContent-Length: 20000\r\n\r\n")
     flights = record_session(script=[head, *body, (S, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]).flights
@@ -237,7 +237,7 @@ def test_records_lost_behind_clear_text_are_bridged():
 
 
 @pytest.mark.parametrize("captured", [C, S])
-def test_of_one_direction_alone_no_statement_is_wrong(captured):
+def test_with_one_direction_missing_no_statement_is_wrong(captured):
     wire = packets([*AGREED["SMTP STARTTLS"], *recording().flights])
     server = wire[1].src
     connection = only(analyse([p for p in wire if (p.src == server) == (captured == S)]))

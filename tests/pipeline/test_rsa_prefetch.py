@@ -12,7 +12,7 @@ from easpcap.capture import open_capture
 from easpcap.pipeline import Analyzer, judge, rsa_prefetch
 from easpcap.stream import TO_SERVER
 from easpcap.tls.secrets.keyring import KeyRing
-from tests.pipeline.captures import CAPTURES, FIXTURES, read, told
+from tests.pipeline.captures import CAPTURES, FIXTURES, as_json, read
 from tests.support.batches import Packet, batch
 from tests.support.tls_peer import server_private_key
 from tests.support.tls_script import TlsScript
@@ -95,11 +95,11 @@ def test_an_error_while_decrypting_ahead_is_the_error_of_the_analysis():
         read_with(BrokenKey(server_private_key_of_fixtures()), DEADLOCK)
 
 
-def test_an_analysis_with_decryption_ahead_says_the_same(monkeypatch):
+def test_decrypting_ahead_does_not_change_the_analysis(monkeypatch):
     for path in CAPTURES:
-        without = told(read(path))
+        without = as_json(read(path))
         monkeypatch.setattr(rsa_prefetch, "MIN_ROWS", 1)
-        assert told(read(path)) == without
+        assert as_json(read(path)) == without
         monkeypatch.undo()
 
 

@@ -1,4 +1,4 @@
-"""Every test of this folder that asks for ``tell`` runs on the columnar path and on the reference."""
+"""Every test of this folder that asks for ``read`` runs on the columnar path and on the reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.streams import read
+from tests.support import streams
 
 
 @pytest.fixture(params=[True, False], ids=["columnar", "reference"])
@@ -15,6 +15,6 @@ def columnar(request) -> bool:
 
 
 @pytest.fixture
-def tell(columnar):
-    """Packets in, what is told of each connection out."""
-    return partial(read, columnar=columnar)
+def read(columnar):
+    """Reads packets; returns the events of each connection."""
+    return partial(streams.read, columnar=columnar)

@@ -1,4 +1,4 @@
-"""Conversations sent through loss, duplication, overlap and reordering come out as they were sent."""
+"""Conversations sent through loss, duplication, overlap and reordering are reassembled as they were sent."""
 
 from __future__ import annotations
 
@@ -85,17 +85,17 @@ def conversations(*, loss: bool):
 batch_sizes = st.lists(st.integers(0, 9), max_size=8)
 
 
-def one(told: dict[int, ConnectionEvents]) -> ConnectionEvents:
-    assert len(told) == 1
-    return told[0]
+def one(events: dict[int, ConnectionEvents]) -> ConnectionEvents:
+    assert len(events) == 1
+    return events[0]
 
 
 def both_paths(packets: list[Packet], sizes: list[int]) -> ConnectionEvents:
     """Reads by both paths, which must agree in everything but how bytes are cut into pieces."""
     fast, reference = one(read(packets, columnar=True, sizes=sizes)), one(read(packets, columnar=False, sizes=sizes))
     agree(fast, reference)
-    for told in (fast, reference):
-        assert told.stamps == sorted(told.stamps)
+    for events in (fast, reference):
+        assert events.stamps == sorted(events.stamps)
     return fast
 
 
@@ -111,27 +111,27 @@ def agree(fast: ConnectionEvents, reference: ConnectionEvents) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(conversations(loss=False), batch_sizes)
-def test_what_was_captured_whole_is_told_whole_and_in_causal_order(talk, sizes):
-    told = both_paths(talk.packets, sizes)
+def test_a_complete_capture_is_delivered_completely_and_in_causal_order(talk, sizes):
+    events = both_paths(talk.packets, sizes)
     starts_known = talk.script.packets[0].flags & SYN
     for direction in (0, 1):
         if starts_known:
-            assert told.gaps[direction] == []
-            assert bytes(told.data[direction]) == bytes(talk.sent[direction])
+            assert events.gaps[direction] == []
+            assert bytes(events.data[direction]) == bytes(talk.sent[direction])
     if starts_known:
         delivered = [0, 0]
-        for event in told.story:
+        for event in events.story:
             if type(event) is Data:
                 direction, offset, data = event
                 for at in (offset, offset + len(data) - 1):
-                    assert told.connection.locate(direction, at).acked <= delivered[1 - direction]
+                    assert events.connection.locate(direction, at).acked <= delivered[1 - direction]
                 delivered[direction] += len(data)
 
 
 @settings(max_examples=100, deadline=None)
 @given(conversations(loss=True), batch_sizes)
-def test_what_was_lost_is_a_gap_and_nothing_else_is(talk, sizes):
-    told = both_paths(talk.packets, sizes)
+def test_exactly_the_lost_bytes_are_gaps(talk, sizes):
+    events = both_paths(talk.packets, sizes)
     if not talk.script.packets[0].flags & SYN:
         return
     for direction in (0, 1):
@@ -148,9 +148,9 @@ def test_what_was_lost_is_a_gap_and_nothing_else_is(talk, sizes):
             else:
                 end = max(end, min(packet.ack - base, len(there)))
         expected = bytes(byte for byte, known in zip(talk.sent[direction], there, strict=True) if known)
-        assert bytes(told.data[direction]) == expected
+        assert bytes(events.data[direction]) == expected
         missing = {at for at in range(end) if not there[at]}
-        assert {at for start, length in told.gaps[direction] for at in range(start, start + length)} == missing
+        assert {at for start, length in events.gaps[direction] for at in range(start, start + length)} == missing
 
 
 def nonsense(seed: int) -> list[Packet]:
@@ -174,9 +174,9 @@ def nonsense(seed: int) -> list[Packet]:
 
 @settings(max_examples=100, deadline=None)
 @given(st.builds(nonsense, st.integers(0, 2**32)), batch_sizes)
-def test_both_paths_make_the_same_of_nonsense(packets, sizes):
+def test_both_paths_agree_on_random_packets(packets, sizes):
     fast, reference = read(packets, columnar=True, sizes=sizes), read(packets, columnar=False, sizes=sizes)
     assert fast.keys() == reference.keys()
     for number in fast:
         agree(fast[number], reference[number])
-    assert sum(told.connection.packets for told in fast.values()) == len(packets)
+    assert sum(events.connection.packets for events in fast.values()) == len(packets)

@@ -24,10 +24,10 @@ def script(**changes) -> Script:
 # ---------------------------------------------------------------------- opening
 
 
-def test_a_whole_conversation_is_told_in_order(tell):
+def test_a_complete_connection_is_delivered_in_order(read):
     talk = script().send(0, b"GET").send(0, b" /").send(1, b"200 ").send(1, b"OK").fin(0).fin(1).put(0)
-    (told,) = tell(talk.packets).values()
-    assert [event if type(event) is not tuple else event[:4] for event in told.story] == [
+    (events,) = read(talk.packets).values()
+    assert [event if type(event) is not tuple else event[:4] for event in events.story] == [
         ("tcp-open", TO_SERVER, 0, 1),
         Data(TO_SERVER, 0, b"GET /"),
         Data(TO_CLIENT, 0, b"200 OK"),
@@ -36,53 +36,53 @@ def test_a_whole_conversation_is_told_in_order(tell):
         ("fin", TO_CLIENT, 6, 9),
         End(TO_CLIENT, 6, "fin"),
     ]
-    connection = told.connection
+    connection = events.connection
     assert (str(connection.client), str(connection.server)) == ("10.0.0.1:50000", "10.0.0.2:443")
     assert (connection.roles_known_by, connection.closed_by, connection.packets) == ("syn", "client-fin", 10)
     assert (connection.payload_bytes, connection.gaps, connection.acked) == ([5, 6], [0, 0], [5, 6])
     assert (connection.first.frame, connection.last.frame) == (1, 10)
 
 
-def test_each_byte_is_found_in_the_packet_that_brought_it(tell):
+def test_each_byte_is_located_in_the_packet_that_delivered_it(read):
     talk = script().send(0, b"abc").send(1, b"12").send(0, b"de").put(1).send(0, b"f")
-    (told,) = tell(talk.packets, sizes=[6]).values()
-    found = [told.connection.locate(TO_SERVER, offset) for offset in range(6)]
+    (events,) = read(talk.packets, sizes=[6]).values()
+    found = [events.connection.locate(TO_SERVER, offset) for offset in range(6)]
     assert [position.frame for position in found] == [4, 4, 4, 6, 6, 8]
     assert [position.acked for position in found] == [0, 0, 0, 2, 2, 2]
     assert [position.time_ns for position in found] == [frame * MILLISECOND for frame in (4, 4, 4, 6, 6, 8)]
-    assert told.connection.locate(TO_SERVER, 99).frame == 8
-    assert told.connection.locate(TO_CLIENT, 0).acked == 3
+    assert events.connection.locate(TO_SERVER, 99).frame == 8
+    assert events.connection.locate(TO_CLIENT, 0).acked == 3
 
 
-def test_pruned_offsets_give_the_oldest_position_kept(tell):
+def test_pruned_offsets_give_the_oldest_position_kept(read):
     talk = script().send(0, b"ab").send(1, b"1").send(0, b"cd").send(1, b"2").send(0, b"ef")
-    (told,) = tell(talk.packets).values()
-    told.connection.prune(TO_SERVER, 3)
-    assert [told.connection.locate(TO_SERVER, offset).frame for offset in (0, 2, 3, 5)] == [6, 6, 6, 8]
+    (events,) = read(talk.packets).values()
+    events.connection.prune(TO_SERVER, 3)
+    assert [events.connection.locate(TO_SERVER, offset).frame for offset in (0, 2, 3, 5)] == [6, 6, 6, 8]
 
 
-def test_a_connection_without_bytes_places_everything_at_its_first_packet(tell):
-    (told,) = tell(script().packets).values()
-    assert told.connection.locate(TO_SERVER, 7) == told.connection.first
+def test_a_connection_without_bytes_places_everything_at_its_first_packet(read):
+    (events,) = read(script().packets).values()
+    assert events.connection.locate(TO_SERVER, 7) == events.connection.first
 
 
-def test_data_on_the_syn_begins_the_stream(tell):
+def test_data_on_the_syn_begins_the_stream(read):
     talk = Script()
     talk.put(0, SYN, b"fast", seq=1000, ack=0)
     talk.put(1, SYN | ACK, seq=70_000, ack=1005)
     talk.next[0] += 4
-    (told,) = tell(talk.send(0, b" open").packets).values()
-    assert bytes(told.data[0]) == b"fast open"
-    assert told.facts() == ["tcp-open"]
+    (events,) = read(talk.send(0, b" open").packets).values()
+    assert bytes(events.data[0]) == b"fast open"
+    assert events.facts() == ["tcp-open"]
 
 
-def test_a_start_in_mid_connection_counts_from_the_first_packet_of_each_side(tell):
+def test_a_start_in_mid_connection_counts_from_the_first_packet_of_each_side(read):
     talk = Script().send(1, b"late").send(0, b"question").send(1, b"answer")
-    (told,) = tell(talk.packets).values()
-    assert (bytes(told.data[0]), bytes(told.data[1])) == (b"question", b"lateanswer")
-    assert (told.connection.roles_known_by, told.connection.handshake_seen) == ("port", False)
-    assert str(told.connection.client) == "10.0.0.1:50000"
-    assert told.facts() == []
+    (events,) = read(talk.packets).values()
+    assert (bytes(events.data[0]), bytes(events.data[1])) == (b"question", b"lateanswer")
+    assert (events.connection.roles_known_by, events.connection.handshake_seen) == ("port", False)
+    assert str(events.connection.client) == "10.0.0.1:50000"
+    assert events.facts() == []
 
 
 @pytest.mark.parametrize(
@@ -95,46 +95,46 @@ def test_a_start_in_mid_connection_counts_from_the_first_packet_of_each_side(tel
         (50_000, 60_000, 50_000, "first-packet"),
     ],
 )
-def test_without_a_syn_the_ports_tell_the_client(tell, first, second, client, how):
+def test_without_a_syn_the_ports_decide_which_end_is_the_client(read, first, second, client, how):
     packet = Packet(("10.0.0.1", first), ("10.0.0.2", second), payload=b"x")
-    (told,) = tell([packet]).values()
-    assert (told.connection.client.port, told.connection.roles_known_by) == (client, how)
+    (events,) = read([packet]).values()
+    assert (events.connection.client.port, events.connection.roles_known_by) == (client, how)
 
 
-def test_a_syn_ack_alone_shows_the_server_and_where_both_streams_begin(tell):
+def test_a_syn_ack_alone_shows_the_server_and_where_both_streams_begin(read):
     talk = script(client=("10.0.0.1", 80), server=("10.0.0.2", 50_000))
     talk.send(0, b"lost").send(0, b"kept").put(1)
-    (told,) = tell([packet for number, packet in enumerate(talk.packets) if number not in (0, 2, 3)]).values()
-    assert (told.connection.server.port, told.connection.roles_known_by) == (50_000, "syn-ack")
-    assert told.gaps[0] == [(0, 4)]
-    assert bytes(told.data[0]) == b"kept"
+    (events,) = read([packet for number, packet in enumerate(talk.packets) if number not in (0, 2, 3)]).values()
+    assert (events.connection.server.port, events.connection.roles_known_by) == (50_000, "syn-ack")
+    assert events.gaps[0] == [(0, 4)]
+    assert bytes(events.data[0]) == b"kept"
 
 
-def test_addresses_of_version_6_are_written_canonically(tell):
+def test_ipv6_addresses_are_written_in_canonical_form(read):
     talk = script(client=("2001:db8:0:0:0:0:0:1", 50_000), server=("fe80::2", 443)).send(0, b"six")
     other = script().send(0, b"four")
-    told = tell([*talk.packets, *other.packets])
-    assert str(told[0].connection.client) == "[2001:db8::1]:50000"
-    assert [bytes(told[number].data[0]) for number in (0, 1)] == [b"six", b"four"]
+    events = read([*talk.packets, *other.packets])
+    assert str(events[0].connection.client) == "[2001:db8::1]:50000"
+    assert [bytes(events[number].data[0]) for number in (0, 1)] == [b"six", b"four"]
 
 
-def test_connections_are_numbered_by_their_first_packets(tell):
+def test_connections_are_numbered_by_their_first_packets(read):
     talks = [script(client=("10.0.0.1", port)).send(0, str(port).encode()) for port in (50_009, 50_001, 50_005)]
     mixed = [packet for turn in zip(*(talk.packets for talk in talks), strict=True) for packet in turn]
-    told = tell(mixed, sizes=[2, 5])
-    assert [bytes(told[number].data[0]) for number in range(3)] == [b"50009", b"50001", b"50005"]
+    events = read(mixed, sizes=[2, 5])
+    assert [bytes(events[number].data[0]) for number in range(3)] == [b"50009", b"50001", b"50005"]
 
 
 # ---------------------------------------------------------------------- order
 
 
-def test_sequence_numbers_may_wrap(tell):
+def test_sequence_numbers_may_wrap(read):
     talk = script(isn=(2**32 - 4, 2**32 - 2))
     for piece in (b"abc", b"def", b"ghi"):
         talk.send(0, piece).send(1, piece.upper())
-    (told,) = tell(talk.packets).values()
-    assert (bytes(told.data[0]), bytes(told.data[1])) == (b"abcdefghi", b"ABCDEFGHI")
-    assert told.connection.acked == [9, 6]
+    (events,) = read(talk.packets).values()
+    assert (bytes(events.data[0]), bytes(events.data[1])) == (b"abcdefghi", b"ABCDEFGHI")
+    assert events.connection.acked == [9, 6]
 
 
 def test_offsets_go_on_beyond_four_gigabytes(columnar):
@@ -144,48 +144,48 @@ def test_offsets_go_on_beyond_four_gigabytes(columnar):
     list(assembler.feed(batch(talk.packets)))
     talk.packets = []
     talk.send(0, b"small").put(1).send(0, b"pieces").put(1)
-    told = list(assembler.feed(batch(talk.packets)))
+    events = list(assembler.feed(batch(talk.packets)))
     offset = 17 * big
     assert offset > 2**32
-    connection, first = told[0]
+    connection, first = events[0]
     assert (first.offset, first.data[:5]) == (offset, b"small")
     assert connection.acked[0] == offset + 11
     assert connection.locate(0, offset + 5).frame == connection.locate(0, 2**40).frame == 3
 
 
-def test_an_answer_captured_before_its_question_is_told_after_it(tell):
+def test_a_response_captured_before_its_request_is_delivered_after_it(read):
     talk = script().send(0, b"question").send(1, b"answer")
     packets = talk.packets
     packets[3], packets[4] = packets[4], packets[3]
-    (told,) = tell(packets).values()
-    assert told.story[1:3] == [Data(TO_SERVER, 0, b"question"), Data(TO_CLIENT, 0, b"answer")]
-    assert told.connection.locate(TO_CLIENT, 0).frame == 4
+    (events,) = read(packets).values()
+    assert events.story[1:3] == [Data(TO_SERVER, 0, b"question"), Data(TO_CLIENT, 0, b"answer")]
+    assert events.connection.locate(TO_CLIENT, 0).frame == 4
 
 
-def test_segments_later_than_their_acknowledgement_fill_the_gap(tell):
+def test_segments_later_than_their_acknowledgement_fill_the_gap(read):
     talk = script().send(0, b"one").send(0, b"two").put(1).send(0, b"three").put(1).send(0, b"four")
     packets = talk.packets
     packets.insert(8, packets.pop(3))
-    (told,) = tell(packets).values()
-    assert (bytes(told.data[0]), told.gaps[0]) == (b"onetwothreefour", [])
+    (events,) = read(packets).values()
+    assert (bytes(events.data[0]), events.gaps[0]) == (b"onetwothreefour", [])
 
 
-def test_directions_that_wait_for_each_other_are_both_told(tell):
+def test_directions_that_wait_for_each_other_are_both_delivered(read):
     packets = script().packets
     client, server = packets[-1].seq, packets[-1].ack
     packets.append(Packet(CLIENT, SERVER, client, server + 5, payload=b"12345"))
     packets.append(Packet(SERVER, CLIENT, server, client + 5, payload=b"abcde"))
-    (told,) = tell(packets).values()
-    assert told.story[1:3] == [Data(TO_SERVER, 0, b"12345"), Data(TO_CLIENT, 0, b"abcde")]
+    (events,) = read(packets).values()
+    assert events.story[1:3] == [Data(TO_SERVER, 0, b"12345"), Data(TO_CLIENT, 0, b"abcde")]
 
 
-def test_an_acknowledgement_of_bytes_never_sent_holds_a_segment_for_a_while_only(columnar):
+def test_an_acknowledgement_of_bytes_never_sent_holds_a_segment_back_only_for_a_while(columnar):
     talk, assembler = script(), Assembler(columnar=columnar)
     talk.send(0, b"held", ack=talk.next[1] + 10_000)
     for _ in range(limits.GAP_PATIENCE_PACKETS):
         talk.put(1, ack=talk.next[1])
-    told = [event for _, event in assembler.feed(batch(talk.packets))]
-    assert Data(TO_SERVER, 0, b"held") in told
+    events = [event for _, event in assembler.feed(batch(talk.packets))]
+    assert Data(TO_SERVER, 0, b"held") in events
 
 
 # ---------------------------------------------------------------------- loss
@@ -202,33 +202,33 @@ def test_a_gap_is_declared_when_it_was_acknowledged_long_enough_ago(columnar):
     assert after == [Gap(TO_SERVER, 0, 5, 5), Data(TO_SERVER, 5, b"kept")]
 
 
-def test_an_unacknowledged_hole_waits_until_the_end(tell):
+def test_an_unacknowledged_gap_is_declared_only_at_the_end(read):
     talk = script().send(0, b"lost!").send(0, b"kept")
     del talk.packets[3]
     for _ in range(3 * limits.GAP_PATIENCE_PACKETS):
         talk.put(1, ack=1001)
-    (told,) = tell(talk.packets).values()
-    assert told.story[1:] == [
+    (events,) = read(talk.packets).values()
+    assert events.story[1:] == [
         Gap(TO_SERVER, 0, 5, 5),
         Data(TO_SERVER, 5, b"kept"),
         End(TO_SERVER, 9, "capture-end"),
         End(TO_CLIENT, 0, "capture-end"),
     ]
-    assert told.connection.gaps == [5, 0]
+    assert events.connection.gaps == [5, 0]
 
 
-def test_what_was_acknowledged_and_never_seen_is_a_gap_at_the_end(tell):
+def test_bytes_acknowledged_but_never_seen_are_a_gap_at_the_end(read):
     talk = script().send(0, b"seen").send(0, b"unseen").put(1)
     del talk.packets[4]
-    (told,) = tell(talk.packets).values()
-    assert told.gaps[0] == [(4, 6)]
+    (events,) = read(talk.packets).values()
+    assert events.gaps[0] == [(4, 6)]
 
 
-def test_a_direction_never_seen_has_no_gap(tell):
+def test_a_direction_never_seen_has_no_gap(read):
     talk = Script().send(0, b"one").send(1, b"never captured").send(0, b"two").put(0)
-    (told,) = tell([packet for packet in talk.packets if packet.src == CLIENT]).values()
-    assert bytes(told.data[0]) == b"onetwo"
-    assert (told.connection.gaps, told.connection.seen) == ([0, 0], [True, False])
+    (events,) = read([packet for packet in talk.packets if packet.src == CLIENT]).values()
+    assert bytes(events.data[0]) == b"onetwo"
+    assert (events.connection.gaps, events.connection.seen) == ([0, 0], [True, False])
 
 
 def test_waiting_bytes_are_bounded(columnar, monkeypatch):
@@ -237,9 +237,9 @@ def test_waiting_bytes_are_bounded(columnar, monkeypatch):
     del talk.packets[3]
     for _ in range(11):
         talk.send(0, b"0123456789")
-    told = [event for _, event in assembler.feed(batch(talk.packets))]
-    assert told[1] == Gap(TO_SERVER, 0, 4, 4)
-    assert b"".join(event.data for event in told[2:]) == b"0123456789" * 11
+    events = [event for _, event in assembler.feed(batch(talk.packets))]
+    assert events[1] == Gap(TO_SERVER, 0, 4, 4)
+    assert b"".join(event.data for event in events[2:]) == b"0123456789" * 11
 
 
 def test_bytes_after_their_gap_are_an_anomaly(columnar):
@@ -247,113 +247,113 @@ def test_bytes_after_their_gap_are_an_anomaly(columnar):
     late = talk.packets.pop(3)
     for _ in range(limits.GAP_PATIENCE_PACKETS + 1):
         talk.put(1)
-    told = list(assembler.feed(batch([*talk.packets, late])))
-    connection = told[-1][0]
+    events = list(assembler.feed(batch([*talk.packets, late])))
+    connection = events[-1][0]
     assert [anomaly[:3] for anomaly in connection.anomalies] == [("tcp-late-bytes", TO_SERVER, 0)]
     assert connection.payload_bytes == [4, 0]
 
 
-def test_the_first_copy_wins_and_another_content_is_an_anomaly(tell):
+def test_the_first_copy_of_a_byte_is_used_and_a_different_copy_is_an_anomaly(read):
     talk = script().send(0, b"....").send(0, b"first")
     first = talk.packets.pop(3)
     again = talk.packets[-1]
     talk.put(0, ACK, b"FIRST", seq=again.seq)
-    (told,) = tell([*talk.packets, first]).values()
-    assert bytes(told.data[0]) == b"....first"
-    assert [anomaly[:3] for anomaly in told.connection.anomalies] == [("tcp-overlap-conflict", TO_SERVER, 4)]
+    (events,) = read([*talk.packets, first]).values()
+    assert bytes(events.data[0]) == b"....first"
+    assert [anomaly[:3] for anomaly in events.connection.anomalies] == [("tcp-overlap-conflict", TO_SERVER, 4)]
 
 
-def test_a_cut_packet_gives_what_is_there_and_a_gap_at_once(columnar):
+def test_a_truncated_packet_yields_its_bytes_and_a_gap_at_once(columnar):
     assembler = Assembler(columnar=columnar)
     talk = script().send(0, b"head and tail", cut=9).send(0, b"next")
-    told = list(assembler.feed(batch(talk.packets)))
-    assert [event for _, event in told[1:]] == [
+    events = list(assembler.feed(batch(talk.packets)))
+    assert [event for _, event in events[1:]] == [
         Data(TO_SERVER, 0, b"head"),
         Gap(TO_SERVER, 4, 9, 9),
         Data(TO_SERVER, 13, b"next"),
     ]
-    assert told[0][0].truncated
+    assert events[0][0].truncated
 
 
-def test_what_a_retransmission_brought_is_not_cut_away(tell):
+def test_bytes_delivered_by_a_retransmission_are_kept(read):
     talk = script().send(0, b"lost").send(0, b"whole").put(0, ACK, b"....", seq=1001, cut=2)
     talk.put(0, ACK, b"..whole", seq=1003)
     del talk.packets[3]
-    (told,) = tell(talk.packets).values()
-    assert (bytes(told.data[0]), told.gaps[0]) == (b"..whole", [(2, 2)])
+    (events,) = read(talk.packets).values()
+    assert (bytes(events.data[0]), events.gaps[0]) == (b"..whole", [(2, 2)])
 
 
-def test_keep_alives_bring_nothing_and_window_probes_do(tell):
+def test_keep_alives_deliver_no_byte_and_window_probes_deliver_one(read):
     talk = script().send(0, b"abc")
     talk.put(0, ACK, b"\0", seq=talk.next[0] - 1).put(0, ACK, b"", seq=talk.next[0] - 1)
     talk.put(1, ACK, window=0).send(0, b"d").put(1, ACK, window=500).send(0, b"e")
-    (told,) = tell(talk.packets).values()
-    assert bytes(told.data[0]) == b"abcde"
-    assert told.facts() == ["tcp-open", "zero-window", "window-open"]
-    assert told.story[2][:4] == ("zero-window", TO_CLIENT, 0, 7)
-    assert told.story[2][5] == 3
-    assert told.connection.anomalies == []
+    (events,) = read(talk.packets).values()
+    assert bytes(events.data[0]) == b"abcde"
+    assert events.facts() == ["tcp-open", "zero-window", "window-open"]
+    assert events.story[2][:4] == ("zero-window", TO_CLIENT, 0, 7)
+    assert events.story[2][5] == 3
+    assert events.connection.anomalies == []
 
 
-def test_a_start_with_a_keep_alive_has_no_gap(tell):
+def test_a_start_with_a_keep_alive_has_no_gap(read):
     talk = Script()
     talk.put(0, seq=talk.next[0] - 1).put(1).send(0, b"data").put(1)
-    (told,) = tell(talk.packets).values()
-    assert (bytes(told.data[0]), told.gaps[0]) == (b"data", [])
+    (events,) = read(talk.packets).values()
+    assert (bytes(events.data[0]), events.gaps[0]) == (b"data", [])
 
 
-def test_numbers_out_of_all_windows_are_ignored(tell):
+def test_numbers_outside_every_window_are_ignored(read):
     talk = script().send(0, b"good")
     talk.put(0, ACK, b"bad", seq=talk.next[0] + 2**31 - 9).put(1, ack=talk.next[0] + 2**31 - 9)
-    (told,) = tell(talk.send(0, b" bytes").packets).values()
-    assert bytes(told.data[0]) == b"good bytes"
-    assert [anomaly.code for anomaly in told.connection.anomalies] == ["tcp-out-of-window"] * 2
+    (events,) = read(talk.send(0, b" bytes").packets).values()
+    assert bytes(events.data[0]) == b"good bytes"
+    assert [anomaly.code for anomaly in events.connection.anomalies] == ["tcp-out-of-window"] * 2
 
 
 # ---------------------------------------------------------------------- closing
 
 
-def test_the_other_side_may_go_on_after_a_fin(tell):
+def test_the_other_side_may_send_on_after_a_fin(read):
     talk = script().send(0, b"request").fin(0).send(1, b"late ").put(0).send(1, b"answer").fin(1)
-    (told,) = tell(talk.packets).values()
-    assert bytes(told.data[1]) == b"late answer"
-    assert told.ends == ["fin", "fin"]
-    assert told.connection.closed_by == "client-fin"
+    (events,) = read(talk.packets).values()
+    assert bytes(events.data[1]) == b"late answer"
+    assert events.ends == ["fin", "fin"]
+    assert events.connection.closed_by == "client-fin"
 
 
-def test_a_fin_waits_for_the_bytes_before_it(tell):
+def test_a_fin_waits_for_the_bytes_before_it(read):
     talk = script().send(0, b"first").fin(0, b"last").put(1)
     talk.packets.append(talk.packets.pop(3))
-    (told,) = tell(talk.packets).values()
-    assert told.story[1] == Data(TO_SERVER, 0, b"firstlast")
-    assert told.story[2][:4] == ("fin", TO_SERVER, 9, 4)
+    (events,) = read(talk.packets).values()
+    assert events.story[1] == Data(TO_SERVER, 0, b"firstlast")
+    assert events.story[2][:4] == ("fin", TO_SERVER, 9, 4)
 
 
-def test_data_after_a_fin_is_an_anomaly(tell):
+def test_data_after_a_fin_is_an_anomaly(read):
     talk = script().fin(0).send(0, b"ghost")
-    (told,) = tell(talk.packets).values()
-    assert told.data[0] == b""
-    assert [anomaly.code for anomaly in told.connection.anomalies] == ["tcp-data-after-close"]
+    (events,) = read(talk.packets).values()
+    assert events.data[0] == b""
+    assert [anomaly.code for anomaly in events.connection.anomalies] == ["tcp-data-after-close"]
 
 
-def test_bytes_under_way_to_the_sender_of_a_rst_still_count(tell):
+def test_bytes_in_flight_to_the_sender_of_a_rst_are_delivered(read):
     talk = script().send(0, b"request").rst(0).send(1, b"too late")
-    (told,) = tell(talk.packets).values()
-    assert bytes(told.data[1]) == b"too late"
-    assert told.ends == ["rst", "reset-by-peer"]
-    assert told.story[2][:4] == ("rst", TO_SERVER, 7, 5)
-    assert told.connection.closed_by == "client-rst"
+    (events,) = read(talk.packets).values()
+    assert bytes(events.data[1]) == b"too late"
+    assert events.ends == ["rst", "reset-by-peer"]
+    assert events.story[2][:4] == ("rst", TO_SERVER, 7, 5)
+    assert events.connection.closed_by == "client-rst"
 
 
-def test_a_rst_after_both_fins_does_not_change_who_closed(tell):
+def test_a_rst_after_both_fins_does_not_change_who_closed(read):
     talk = script().fin(1).fin(0).rst(0)
-    (told,) = tell(talk.packets).values()
-    assert told.connection.closed_by == "server-fin"
-    assert told.facts() == ["tcp-open", "fin", "fin", "rst"]
-    assert told.ends == ["fin", "fin"]
+    (events,) = read(talk.packets).values()
+    assert events.connection.closed_by == "server-fin"
+    assert events.facts() == ["tcp-open", "fin", "fin", "rst"]
+    assert events.ends == ["fin", "fin"]
 
 
-def test_some_time_after_a_rst_the_other_direction_ends_too(columnar):
+def test_the_other_direction_ends_some_time_after_a_rst(columnar):
     assembler = Assembler(columnar=columnar)
     talk = script().send(1, b"x").rst(0)
     elsewhere = Packet(("10.0.0.9", 1), ("10.0.0.8", 2), time_ns=60 * SECOND)
@@ -363,30 +363,30 @@ def test_some_time_after_a_rst_the_other_direction_ends_too(columnar):
     assert later == [End(TO_CLIENT, 1, "reset-by-peer")]
 
 
-def test_a_refused_connection_may_succeed_at_a_second_attempt(tell):
+def test_a_refused_connection_may_succeed_at_a_second_attempt(read):
     syn = Packet(CLIENT, SERVER, 1000, 0, SYN)
     refusal = Packet(SERVER, CLIENT, 0, 1001, RST | ACK)
-    (told,) = tell([syn, refusal]).values()
-    assert (told.ends, told.connection.closed_by) == (["reset-by-peer", "rst"], "server-rst")
-    (told,) = tell([syn, refusal, *script().send(0, b"in").send(1, b"welcome").packets]).values()
-    assert (bytes(told.data[0]), bytes(told.data[1])) == (b"in", b"welcome")
-    assert told.connection.closed_by == "open"
+    (events,) = read([syn, refusal]).values()
+    assert (events.ends, events.connection.closed_by) == (["reset-by-peer", "rst"], "server-rst")
+    (events,) = read([syn, refusal, *script().send(0, b"in").send(1, b"welcome").packets]).values()
+    assert (bytes(events.data[0]), bytes(events.data[1])) == (b"in", b"welcome")
+    assert events.connection.closed_by == "open"
 
 
-def test_another_syn_on_the_same_ports_is_another_connection(tell):
+def test_a_different_syn_on_the_same_ports_is_another_connection(read):
     first, second = script().send(0, b"old").send(1, b"one"), script(isn=(5_000_000, 9)).send(0, b"new")
-    told = tell([*first.packets, first.packets[0], *second.packets, second.packets[0]])
-    assert [bytes(told[number].data[0]) for number in (0, 1)] == [b"old", b"new"]
-    assert told[0].connection.packets == 6
-    assert told[0].ends == ["capture-end", "capture-end"]
+    events = read([*first.packets, first.packets[0], *second.packets, second.packets[0]])
+    assert [bytes(events[number].data[0]) for number in (0, 1)] == [b"old", b"new"]
+    assert events[0].connection.packets == 6
+    assert events[0].ends == ["capture-end", "capture-end"]
 
 
 def test_the_older_connection_ends_before_the_newer_one_begins(columnar):
     assembler = Assembler(columnar=columnar)
     packets = [*script().send(0, b"old").packets, *script(isn=(5_000_000, 9)).send(0, b"new").packets]
-    told = [(connection.id, type(event)) for connection, event in assembler.feed(batch(packets))]
-    assert [number for number, _ in told] == sorted(number for number, _ in told)
-    assert told.count((0, End)) == 2
+    events = [(connection.id, type(event)) for connection, event in assembler.feed(batch(packets))]
+    assert [number for number, _ in events] == sorted(number for number, _ in events)
+    assert events.count((0, End)) == 2
 
 
 # ---------------------------------------------------------------------- limits
@@ -397,21 +397,21 @@ def test_a_flood_of_syns_is_only_counted(columnar, monkeypatch):
     assembler = Assembler(columnar=columnar)
     talk = script(client=("10.9.9.9", 9)).send(0, b"real")
     syns = [Packet((f"10.1.{n >> 8}.{n & 255}", 40_000), SERVER, n, 0, SYN) for n in range(400)]
-    told = [*assembler.feed(batch(talk.packets))]
+    events = [*assembler.feed(batch(talk.packets))]
     for start in range(0, 400, 100):
-        told += assembler.feed(batch(syns[start : start + 100], first_frame=10 + start))
-    assert {connection.id for connection, _ in told} == {0}
+        events += assembler.feed(batch(syns[start : start + 100], first_frame=10 + start))
+    assert {connection.id for connection, _ in events} == {0}
     assert assembler.unanswered > 300
     assert len(assembler.connections) <= 50 + 1
-    assert sum(type(event) is End for _, event in told) == 2  # the real one was silent the longest
+    assert sum(type(event) is End for _, event in events) == 2  # the real one was silent the longest
 
 
-def test_anomalies_of_a_connection_are_bounded(tell):
+def test_anomalies_of_a_connection_are_bounded(read):
     talk = script().fin(0)
     for _ in range(3 * limits.MAX_CONNECTION_ANOMALIES):
         talk.send(0, b"ghost")
-    (told,) = tell(talk.packets).values()
-    assert len(told.connection.anomalies) == limits.MAX_CONNECTION_ANOMALIES
+    (events,) = read(talk.packets).values()
+    assert len(events.connection.anomalies) == limits.MAX_CONNECTION_ANOMALIES
 
 
 def test_a_consumer_that_never_prunes_loses_the_oldest_positions(columnar, monkeypatch):
@@ -419,8 +419,8 @@ def test_a_consumer_that_never_prunes_loses_the_oldest_positions(columnar, monke
     talk = script()
     for _ in range(50):
         talk.send(0, b"x").send(1, b"y")
-    told = dict(Assembler(columnar=columnar).feed(batch(talk.packets)))
-    (connection,) = told
+    events = dict(Assembler(columnar=columnar).feed(batch(talk.packets)))
+    (connection,) = events
     assert connection.locate(0, 49).frame == 3 + 99
     assert connection.locate(0, 0).frame > 3 + 1
 
@@ -446,7 +446,7 @@ def test_the_columnar_path_joins_the_segments_of_a_known_connection_in_the_next_
         assert [event.data for _, event in feed(assembler, talk.packets)] == [b"more and more"]
 
 
-def test_empty_batches_tell_nothing(columnar):
+def test_empty_batches_yield_no_events(columnar):
     assert list(Assembler(columnar=columnar).feed(batch([]))) == []
     assert list(Assembler(columnar=columnar).finish()) == []
 
@@ -542,37 +542,37 @@ def test_a_forgotten_connection_that_was_reset_yields_nothing_later(columnar):
 # ---------------------------------------------------------------------- numbers that must be exact
 
 
-def test_separate_gaps_add_up(tell):
+def test_separate_gaps_add_up(read):
     talk = script()
     for piece in (b"lost!", b"kept", b"gone", b"here"):
         talk.send(0, piece)
     talk.put(1)
     del talk.packets[5], talk.packets[3]
-    (told,) = tell(talk.packets).values()
-    assert told.gaps[0] == [(0, 5), (9, 4)]
-    assert told.connection.gaps == [9, 0]
+    (events,) = read(talk.packets).values()
+    assert events.gaps[0] == [(0, 5), (9, 4)]
+    assert events.connection.gaps == [9, 0]
 
 
 @pytest.mark.parametrize(("beyond", "gaps"), [(1, []), (2, [(4, 2)])])
-def test_an_acknowledgement_of_one_more_than_all_bytes_is_of_a_fin_that_was_not_captured(tell, beyond, gaps):
+def test_an_acknowledgement_of_one_more_than_all_bytes_is_of_a_fin_that_was_not_captured(read, beyond, gaps):
     talk = script().send(0, b"seen")
     talk.put(1, ack=talk.next[0] + beyond)
-    (told,) = tell(talk.packets).values()
-    assert told.gaps[0] == gaps
-    assert told.connection.gaps == [sum(length for _, length in gaps), 0]
+    (events,) = read(talk.packets).values()
+    assert events.gaps[0] == gaps
+    assert events.connection.gaps == [sum(length for _, length in gaps), 0]
 
 
 @pytest.mark.parametrize("sender", [0, 1])
-def test_an_acknowledgement_out_of_the_window_is_noted_against_its_sender(tell, sender):
+def test_an_acknowledgement_out_of_the_window_is_noted_against_its_sender(read, sender):
     talk = script().send(0, b"request").send(1, b"answer!!")
     talk.put(sender, ack=talk.next[1 - sender] + 2**31 - 9)
-    (told,) = tell(talk.packets).values()
-    ((code, direction, offset, detail),) = told.connection.anomalies
+    (events,) = read(talk.packets).values()
+    ((code, direction, offset, detail),) = events.connection.anomalies
     assert (code, direction, offset) == ("tcp-out-of-window", sender, (7, 8)[sender])
     assert detail.startswith("acknowledgement number")
 
 
-def test_without_room_the_longest_silent_connection_is_closed_and_not_the_oldest(columnar, monkeypatch):
+def test_above_the_limit_the_connection_silent_longest_is_closed_and_not_the_oldest(columnar, monkeypatch):
     monkeypatch.setattr("easpcap.tcp.table.MAX_LIVE_CONNECTIONS", 3)
     assembler = Assembler(columnar=columnar)
     talks = [script(client=("10.0.0.1", 1000 + number)).send(0, b"x") for number in range(4)]
@@ -588,47 +588,47 @@ def test_without_room_the_longest_silent_connection_is_closed_and_not_the_oldest
     assert ended == [(1, "capture-end")] * 2
 
 
-def test_bytes_after_a_reset_of_the_same_sender_are_dropped(tell):
+def test_bytes_after_a_reset_of_the_same_sender_are_dropped(read):
     talk = script().send(0, b"request").rst(0).send(0, b"ghost")
-    (told,) = tell(talk.packets).values()
-    assert bytes(told.data[0]) == b"request"
-    assert [anomaly[:3] for anomaly in told.connection.anomalies] == [("tcp-data-after-close", TO_SERVER, 7)]
+    (events,) = read(talk.packets).values()
+    assert bytes(events.data[0]) == b"request"
+    assert [anomaly[:3] for anomaly in events.connection.anomalies] == [("tcp-data-after-close", TO_SERVER, 7)]
 
 
 @pytest.mark.parametrize("number", [999, 1001, 5, 2**32 - 1])
 @pytest.mark.parametrize("sizes", [[], [4], [5]])
-def test_a_syn_with_any_other_number_is_another_connection(tell, number, sizes):
+def test_a_syn_with_any_other_number_is_another_connection(read, number, sizes):
     packets = [*script().send(0, b"old").packets, *script(isn=(number, 9)).send(0, b"new").packets]
-    told = tell(packets, sizes=sizes)
-    assert [bytes(told[number].data[0]) for number in sorted(told)] == [b"old", b"new"]
+    events = read(packets, sizes=sizes)
+    assert [bytes(events[number].data[0]) for number in sorted(events)] == [b"old", b"new"]
 
 
 @pytest.mark.parametrize("sizes", [[], [1], [2], [3]])
-def test_a_syn_that_is_captured_after_the_data_it_opens_is_no_other_connection(tell, sizes):
+def test_a_syn_that_is_captured_after_the_data_it_opens_is_no_other_connection(read, sizes):
     opening = script().packets
     talk = Script().send(0, b"data").send(0, b"more")
-    told = tell([*talk.packets[:1], opening[0], talk.packets[1], opening[1]], sizes=sizes)
-    assert list(told) == [0]
-    assert bytes(told[0].data[0]) == b"datamore"
+    events = read([*talk.packets[:1], opening[0], talk.packets[1], opening[1]], sizes=sizes)
+    assert list(events) == [0]
+    assert bytes(events[0].data[0]) == b"datamore"
 
 
 @pytest.mark.parametrize("sizes", [[], [4], [5], [6], [7]])
-def test_a_zero_window_is_noted_wherever_a_batch_ends(tell, sizes):
+def test_a_zero_window_is_noted_wherever_a_batch_ends(read, sizes):
     talk = script().send(0, b"abc")
     talk.put(1, window=0).put(1, window=0).put(1, window=9).send(0, b"d")
-    (told,) = tell(talk.packets, sizes=sizes).values()
-    assert [event[:4] for event in told.story if type(event) is tuple] == [
+    (events,) = read(talk.packets, sizes=sizes).values()
+    assert [event[:4] for event in events.story if type(event) is tuple] == [
         ("tcp-open", TO_SERVER, 0, 1),
         ("zero-window", TO_CLIENT, 0, 5),
         ("window-open", TO_CLIENT, 0, 7),
     ]
 
 
-def test_a_zero_window_on_a_segment_with_payload_is_noted(tell):
+def test_a_zero_window_on_a_segment_with_payload_is_noted(read):
     talk = script().send(0, b"abc", window=0).send(0, b"def")
-    (told,) = tell(talk.packets).values()
-    assert told.facts() == ["tcp-open", "zero-window", "window-open"]
-    assert bytes(told.data[0]) == b"abcdef"
+    (events,) = read(talk.packets).values()
+    assert events.facts() == ["tcp-open", "zero-window", "window-open"]
+    assert bytes(events.data[0]) == b"abcdef"
 
 
 def test_a_reset_connection_may_deliver_for_some_seconds(columnar):
@@ -643,33 +643,33 @@ def test_a_reset_connection_may_deliver_for_some_seconds(columnar):
     assert [event for _, event in events] == [End(TO_CLIENT, 2, "reset-by-peer")]
 
 
-def test_an_acknowledgement_of_bytes_before_the_capture_is_of_offset_0(tell):
+def test_an_acknowledgement_of_bytes_before_the_capture_is_of_offset_0(read):
     talk = Script().send(1, b"late")
     talk.send(0, b"a", ack=talk.next[1] - 20).send(0, b"b", ack=talk.next[1] - 20)
-    (told,) = tell(talk.packets).values()
-    assert [told.connection.locate(0, offset).acked for offset in (0, 1)] == [0, 0]
+    (events,) = read(talk.packets).values()
+    assert [events.connection.locate(0, offset).acked for offset in (0, 1)] == [0, 0]
 
 
-def test_more_than_was_sent_before_a_reset_is_not_acknowledged(tell):
+def test_no_more_is_acknowledged_than_was_sent_before_a_reset(read):
     talk = script().send(0, b"abc")
-    (told,) = tell(talk.put(1, ack=talk.next[0] + 50).rst(0).packets).values()
-    assert told.connection.acked == [3, 0]
+    (events,) = read(talk.put(1, ack=talk.next[0] + 50).rst(0).packets).values()
+    assert events.connection.acked == [3, 0]
 
 
-def test_a_fin_before_bytes_that_were_delivered_does_not_end_the_direction(tell):
+def test_a_fin_before_bytes_that_were_delivered_does_not_end_the_direction(read):
     talk = script().send(0, b"abcdef").put(0, FIN | ACK, seq=1003).send(0, b"ghi")
-    (told,) = tell(talk.packets).values()
-    assert bytes(told.data[0]) == b"abcdefghi"
-    assert "fin" not in told.facts()
+    (events,) = read(talk.packets).values()
+    assert bytes(events.data[0]) == b"abcdefghi"
+    assert "fin" not in events.facts()
 
 
-def test_late_bytes_of_the_first_of_two_neighbouring_gaps_are_noted(tell):
+def test_late_bytes_of_the_first_of_two_neighbouring_gaps_are_noted(read):
     talk = script().send(0, b"abcdef", cut=6).send(0, b"ghijkl", cut=6).put(0, ACK, b"abcdef", seq=1001)
-    (told,) = tell(talk.packets).values()
-    assert [anomaly[:3] for anomaly in told.connection.anomalies] == [("tcp-late-bytes", TO_SERVER, 0)]
+    (events,) = read(talk.packets).values()
+    assert [anomaly[:3] for anomaly in events.connection.anomalies] == [("tcp-late-bytes", TO_SERVER, 0)]
 
 
-def test_an_acknowledgement_is_not_taken_back_by_an_older_one_in_the_next_batch(tell):
+def test_an_older_acknowledgement_in_the_next_batch_does_not_lower_the_acknowledged_offset(read):
     talk = script().send(0, b"abc").put(1).put(1, ack=1001)
-    (told,) = tell(talk.packets, sizes=[5]).values()
-    assert told.connection.acked == [3, 0]
+    (events,) = read(talk.packets, sizes=[5]).values()
+    assert events.connection.acked == [3, 0]

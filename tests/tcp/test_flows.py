@@ -21,7 +21,7 @@ def end(host: tuple[str, int]) -> int:
 
 @pytest.mark.parametrize("collide", [False, True], ids=["hashed", "all hashes alike"])
 @pytest.mark.parametrize("hosts", [NARROW, WIDE], ids=["version 4", "both versions"])
-def test_rows_of_a_flow_stand_together_in_capture_order(hosts, collide, monkeypatch):
+def test_rows_of_a_flow_are_grouped_in_capture_order(hosts, collide, monkeypatch):
     if collide:
         monkeypatch.setattr(module, "_MIX", np.uint64(0))
     dice = random.Random(7)

@@ -43,7 +43,7 @@ def read_streams(path: Path, *, columnar: bool):
 
 
 @pytest.mark.parametrize("expected_path", EXPECTED, ids=lambda path: path.stem)
-def test_the_same_bytes_as_another_program_found(expected_path, columnar):
+def test_streams_equal_those_that_another_program_reassembled(expected_path, columnar):
     expected = json.loads(expected_path.read_text(encoding="utf-8"))
     path = FOLDER / "files" / expected["name"]
     if expected["same_as"]:
