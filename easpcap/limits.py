@@ -48,6 +48,14 @@ MAX_KEY_LOG = 256 * 2**20
 #: PEM blocks looked at in one file (the largest bundles of authorities have some hundred).
 MAX_KEY_BLOCKS = 1000
 
+#: Rounds of hashing (PBKDF2 and its predecessors), and bytes that scrypt works through, which the passwords of one key
+#: file may cost: a few seconds. OpenSSL and Windows use 2,000 rounds and 16 MiB, the careful 1,000,000 and 128 MiB.
+MAX_KEY_ROUNDS = 10_000_000
+MAX_KEY_SCRYPT_BYTES = 256 * 2**20
+
+#: ASN.1 elements of an encrypted key file that are looked at (a certificate has about 100).
+MAX_KEY_ELEMENTS = 100_000
+
 #: Files looked at in a folder that is given as a key.
 MAX_KEY_FOLDER_FILES = 1000
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from easpcap.activesync.command import Command
     from easpcap.facts import Occurrence
     from easpcap.http.exchange import Exchange
+    from easpcap.key_problems import FolderContents, KeyProblem
     from easpcap.stream import Endpoint
+    from easpcap.tls.handshake.verdict import Reason, Status, Unsupported
 
 
 class InputFile(Fields):
@@ -36,11 +38,13 @@ class KeyFile(Fields):
     """One key or key log file as given, never its contents."""
 
     path: str
-    kind: str  # rsa-private-key, key-log, folder, unusable, ...
-    fingerprint: str | None  # sha256 of the SubjectPublicKeyInfo, hex
-    detail: str  # "RSA 2048", "17 secrets"
-    matches: list[int] = field(default_factory=list)  # ids of connections it opened
-    error: str | None = None
+    kind: str  # rsa-private-key, key-log, embedded-key-log (in a pcapng), folder, unusable
+    fingerprint: str | None = None  # sha256 of the SubjectPublicKeyInfo of the first key, hex
+    rsa_bits: tuple[int, ...] = ()  # size of each private key
+    secrets: int = 0  # usable lines of a key log
+    folder: FolderContents | None = None
+    matches: list[int] = field(default_factory=list)  # ids of connections it opened, or whose certificate it fits
+    problem: KeyProblem | None = None  # why it, or a part of it, cannot be used
 
 
 class Fact(Fields):
@@ -112,11 +116,20 @@ class FirstUndecrypted(NamedTuple):
 
 
 class Decryption(Fields):
-    """The verdict: what could be decrypted, else why not and what to do."""
+    """What could be decrypted, and if not all of it, the first reason that applies. Reports word it."""
 
-    status: str  # decrypted, partial, opaque, plaintext, none
-    reason: str | None = None
-    detail: str | None = None
+    status: Status
+    reason: Reason | None = None  # None: everything was decrypted, or there was nothing to decrypt
+    # What a report needs to say what to do; which of these are known depends on the reason.
+    key_log_given: bool = False
+    missing_secrets: tuple[str, ...] = ()  # labels that the key log lacks, though it has others of this connection
+    thumbprint: str | None = None  # of the server's certificate: SHA-1 of its DER, upper-case hex
+    unsupported: Unsupported | None = None
+    record_types_hidden: bool = False  # TLS 1.3 encrypts the record types too
+    later_handshake: int | None = None  # which one lacks its secrets, where it is not the first (2: the second)
+    hides_later_handshake: bool = False  # the first one lacks its secrets, and another is encrypted under them
+    first_undecrypted: FirstUndecrypted | None = None  # status ``partial`` only
+    decrypted_later: bool = False  # records after it were decrypted again
 
 
 class Connection(Fields):

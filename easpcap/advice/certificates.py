@@ -1,6 +1,6 @@
-"""What a certificate says of itself, as administrators look for it: names, validity, thumbprints as in Windows.
+"""Reads a certificate as administrators look for it: names, validity, thumbprints as Windows shows them.
 
-A certificate from the wire may be anything: what of it cannot be read is None, and its thumbprints are always there.
+A certificate from the wire may be anything: parts that cannot be read are None; the thumbprints are always known.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CertificateFacts(NamedTuple):
     key_type: str | None  # RSA, EC, Ed25519, ...
     key_bits: int | None
     names: tuple[str, ...]  # DNS names and addresses of the subjectAltName
-    error: str | None  # set where the certificate cannot be read at all
+    readable: bool  # False: it is not an X.509 certificate, and only the thumbprints are known
 
 
 def certificate_facts(der: bytes) -> CertificateFacts:
@@ -54,7 +54,7 @@ def certificate_facts(der: bytes) -> CertificateFacts:
     parsed = _parsed(der)
     key_type, key_bits = ("RSA", key.modulus.bit_length()) if key and key.modulus else _key_kind(parsed)
     return CertificateFacts(
-        # A name to find the certificate by, no protection.
+        # A name to find the certificate by; it protects nothing.
         sha1=hashlib.sha1(der, usedforsecurity=False).hexdigest().upper(),
         sha256=hashlib.sha256(der).hexdigest().upper(),
         fingerprint=key.fingerprint if key else None,
@@ -66,7 +66,7 @@ def certificate_facts(der: bytes) -> CertificateFacts:
         key_type=key_type,
         key_bits=key_bits,
         names=_tried(lambda: _alternative_names(_read(parsed))) or (),
-        error=None if parsed is not None else "not a readable X.509 certificate",
+        readable=parsed is not None,
     )
 
 
@@ -80,7 +80,7 @@ def _parsed(der: bytes) -> Certificate | None:
 
 
 def _tried(read: Callable[[], _T]) -> _T | None:
-    """What ``read`` gives, or None: the library raises many kinds of error, and warns of what it means to refuse."""
+    """The result of ``read``, or None: the library raises many kinds of error, and warns of what it will refuse."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -96,7 +96,7 @@ def _read(parsed: Certificate | None) -> Certificate:
 
 
 def _name(name: Name) -> str:
-    """RFC 4514, the most specific part first, with a blank behind each comma as Windows and OpenSSL write it."""
+    """RFC 4514, the most specific part first, with a blank after each comma as Windows and OpenSSL write it."""
     from cryptography.x509 import ObjectIdentifier
 
     named = {ObjectIdentifier(oid): short for oid, short in _ATTRIBUTES.items()}
@@ -114,7 +114,7 @@ def _nanoseconds(moment: datetime) -> int:
 
 
 def _key_kind(parsed: Certificate | None) -> tuple[str | None, int | None]:
-    """Type and size of a public key that is no RSA key."""
+    """Type and size of a public key that is not an RSA key."""
     if parsed is None:
         return None, None
     key = _tried(parsed.public_key)

@@ -1,4 +1,4 @@
-"""What a capture says of its servers before an analysis: certificates, the keys that fit, what can be decrypted."""
+"""What ``easpcap keys`` reports: each server's certificates, the keys that fit them, and what can be decrypted."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from easpcap.advice.certificates import CertificateFacts, certificate_facts
-from easpcap.advice.decryption_steps import OPENED_BY_PRIVATE_KEY, Step, next_step
+from easpcap.advice.decryption_steps import Step, next_step
 from easpcap.fields import Fields, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from easpcap.results import Analysis, Connection, KeyFile, TlsSummary
+    from easpcap.results import Analysis, Connection, Decryption, KeyFile, TlsSummary
     from easpcap.stream import Endpoint
+    from easpcap.tls.handshake.verdict import Reason
 
-#: Connections with application data that was encrypted.
+#: Statuses of connections that carried encrypted application data.
 SECURED: Final = ("decrypted", "partial", "opaque")
 OPENED: Final = ("decrypted", "partial")
 
+#: Reasons that the right private key removes, and those that only a key log removes.
+_BY_PRIVATE_KEY: Final = ("no-key", "key-mismatch")
+_ONLY_BY_KEY_LOG: Final = ("forward-secrecy", "needs-key-log")
+
 #: Reasons of a verdict that also explain why no certificate was seen.
-_NOT_CAPTURED: Final = ("handshake-not-captured", "one-direction-missing", "gap", "truncated-packets")
+NOT_CAPTURED: Final[tuple[Reason, ...]] = (
+    "handshake-not-captured",
+    "one-direction-missing",
+    "gap",
+    "truncated-packets",
+)
 
 
 class SeenCertificate(NamedTuple):
-    """A certificate that a server showed, and the keys given that fit it."""
+    """A certificate that a server sent, and the key files that hold its private key."""
 
     facts: CertificateFacts
     connections: list[int]  # ids
@@ -46,15 +56,15 @@ class SeenCertificate(NamedTuple):
 class Obstacle(NamedTuple):
     """Connections of a server that could not be decrypted, or only in part, for one reason."""
 
-    reason: str
+    reason: Reason
     connections: list[int]
     partial: int  # how many of them were decrypted in part
-    detail: str | None  # what the verdict on the first of them says
+    verdict: Decryption  # on the first of them
     step: Step
 
 
 class Server(Fields):
-    """One address and port, and everything its TLS connections showed. Connections are given by id."""
+    """One address and port, and what its TLS connections have in common. Connections are given by id."""
 
     endpoint: Endpoint
     names: list[str]  # asked for by the clients (SNI)
@@ -85,13 +95,13 @@ class _Given(NamedTuple):
 
 
 class KeyUse(NamedTuple):
-    """What a key file is good for in this capture."""
+    """What a key file can do for this capture."""
 
     key: KeyFile
     servers: list[Server]  # one of whose certificates it fits, or one of whose connections it opened
     fits: bool  # the certificate of any
     opened: int  # connections
-    reasons: list[str]  # why connections with a certificate that it fits were not opened
+    reasons: list[Reason]  # why connections with a certificate that it fits were not opened
     by_others: int  # how many of those connections another key or key log opened
     same_as: str | None  # path of an earlier file with the same key
 
@@ -103,13 +113,13 @@ class Preflight(Fields):
     keys: list[KeyUse]
     servers_without_tls: int
     connections_without_tls: int
-    by_private_key: int = 0  # connections that were not opened and that the right private key would open
-    by_key_log: int = 0  # those that only a key log would open
+    by_private_key: int = 0  # connections not decrypted that the right private key would decrypt
+    by_key_log: int = 0  # connections not decrypted that only a key log would decrypt
     statuses: Counter[str] = field(default_factory=Counter)  # of all connections with TLS
 
 
 def preflight(analysis: Analysis) -> Preflight:
-    """Ask an analysis for servers, certificates and keys."""
+    """Summarise an analysis by server, certificate and key."""
     groups: dict[Endpoint, list[Connection]] = {}
     for connection in analysis.connections:
         groups.setdefault(connection.server, []).append(connection)
@@ -132,14 +142,14 @@ def preflight(analysis: Analysis) -> Preflight:
         result.statuses[status] += 1
         if status == "opaque" and reason is not None:
             result.by_private_key += _private_key_would_open(connection.tls, reason)
-            result.by_key_log += reason in {"forward-secrecy", "needs-key-log"}
+            result.by_key_log += reason in _ONLY_BY_KEY_LOG
     return result
 
 
-def _private_key_would_open(tls: TlsSummary, reason: str) -> bool:
-    """RSA key exchange and a handshake that was seen; a key log that lacks the session changes nothing in that."""
+def _private_key_would_open(tls: TlsSummary, reason: Reason) -> bool:
+    """A key log that lacks the session does not change that a private key opens RSA key exchange."""
     by_rsa = (tls.cipher_suite or "").startswith("TLS_RSA_WITH_")
-    return reason in OPENED_BY_PRIVATE_KEY or (reason == "key-log-lacks-session" and by_rsa)
+    return reason in _BY_PRIVATE_KEY or (reason == "key-log-lacks-session" and by_rsa)
 
 
 def _server(
@@ -169,7 +179,7 @@ def _distinct(texts: Iterable[str | None]) -> list[str]:
 def _certificates(
     found: list[tuple[Connection, TlsSummary]], given: Sequence[_Given], facts: dict[bytes, CertificateFacts]
 ) -> list[SeenCertificate]:
-    """In the order in which they were first shown."""
+    """The certificates of one server in the order in which it first sent them."""
     shown: dict[bytes, list[tuple[Connection, TlsSummary]]] = {}
     for connection, tls in found:
         if tls.server_certificate is not None:
@@ -193,14 +203,14 @@ def _certificates(
 
 
 def _fits(given: _Given, facts: CertificateFacts, connections: Sequence[int]) -> bool:
-    """By the fingerprint of the first key in the file, or of any of them by the connections it was matched with."""
+    """Whether a file holds the private key: its first key by fingerprint, any other by the connections it matched."""
     if given.key.fingerprint is None:  # a key log
         return False
     return given.key.fingerprint == facts.fingerprint or not given.matches.isdisjoint(connections)
 
 
 def _why_unseen(connection: Connection, tls: TlsSummary) -> str:
-    """Why a connection showed no certificate of its server."""
+    """Why no certificate of the server was seen on a connection."""
     reason, suite = connection.decryption.reason, tls.cipher_suite or ""
     if tls.version == "SSL 2.0":
         return "unsupported-version"
@@ -210,7 +220,7 @@ def _why_unseen(connection: Connection, tls: TlsSummary) -> str:
         return "encrypted"
     if "_anon_" in suite or "_SRP_SHA_WITH_" in suite or ("_PSK_" in suite and "_RSA_PSK_" not in suite):
         return "none-sent"
-    if reason in _NOT_CAPTURED:
+    if reason in NOT_CAPTURED:
         return str(reason)
     if any(connection.gaps):
         return "gap"
@@ -218,8 +228,8 @@ def _why_unseen(connection: Connection, tls: TlsSummary) -> str:
 
 
 def _obstacles(connections: list[Connection], certificates: list[SeenCertificate]) -> list[Obstacle]:
-    """By reason, the most frequent first."""
-    reasons: dict[str, list[Connection]] = {}
+    """Connections not fully decrypted, grouped by reason; the most frequent reason first."""
+    reasons: dict[Reason, list[Connection]] = {}
     for connection in connections:
         reason = connection.decryption.reason
         if reason is not None and connection.decryption.status in SECURED:
@@ -232,21 +242,21 @@ def _obstacles(connections: list[Connection], certificates: list[SeenCertificate
                 reason=reason,
                 connections=ids,
                 partial=sum(connection.decryption.status == "partial" for connection in group),
-                detail=group[0].decryption.detail,
-                step=next_step(reason, _one_thumbprint(ids, certificates), group[0].decryption.detail),
+                verdict=group[0].decryption,
+                step=next_step(reason, _one_thumbprint(ids, certificates)),
             )
         )
     return obstacles
 
 
 def _one_thumbprint(connections: list[int], certificates: list[SeenCertificate]) -> str | None:
-    """Of the certificate that these connections showed, where it was only one."""
+    """The thumbprint of the certificate sent on these connections, where it was only one."""
     shown = {c.facts.sha1 for c in certificates if not set(c.connections).isdisjoint(connections)}
     return shown.pop() if len(shown) == 1 else None
 
 
 def _use(source: int, given: list[_Given], servers: list[Server], by_id: dict[int, Connection]) -> KeyUse:
-    """What the key file with this source number is good for."""
+    """What the key file with this source number can do."""
     opened = {
         identity
         for identity, connection in by_id.items()

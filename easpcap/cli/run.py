@@ -83,8 +83,10 @@ def _inputs(options: Options, traces: list[str]) -> list[str]:
 def _report_bad_keys(analysis: Analysis, outcome: int) -> None:
     prefix = "" if outcome == status.UNUSABLE else "warning: "
     for key in analysis.keys:
-        if key.error is not None:
-            say(f"{prefix}{key.path}: {key.error}")
+        if key.problem is not None:
+            from easpcap.report.key_text import key_problem
+
+            say(f"{prefix}{key.path}: {key_problem(key)}")
 
 
 def _keep_numpy_single_threaded() -> None:

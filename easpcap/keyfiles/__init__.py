@@ -1,7 +1,7 @@
-"""Key files and key logs from disk into a KeyRing. A file that cannot be used is named as what it is, and why.
+"""Loads key files and key logs from disk into a KeyRing; a file that cannot be used is reported with the reason.
 
-What a file is, is read from its contents, never from its name: PEM (in any text encoding, with anything around it),
-DER, PKCS #12, base64 of these, key logs, and the things people give by mistake.
+A file is recognised by its contents, never by its name: PEM (in any text encoding, with anything around it), DER,
+PKCS #12, base64 of these, key logs, and the things people give by mistake.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import easpcap.limits as limits
-from easpcap.errors import KeyFileError
-from easpcap.keyfiles.names import WANTED
+from easpcap.key_problems import FolderContents, KeyProblem, UnusableLines
+from easpcap.keyfiles.contents import UnusableKeyError
+from easpcap.keyfiles.cost import WorkBudget
 from easpcap.keyfiles.pem import bare_base64, certificate_of, holds_pem, pem_blocks
 from easpcap.keyfiles.private import rsa_key
 from easpcap.keyfiles.reading import files_in, read_file
@@ -26,17 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["load_keys"]
 
+#: Problems of encrypted files.
+_LOCKED = frozenset({"password-missing", "password-wrong", "cipher-unsupported", "password-too-slow"})
+
 
 def load_keys(
     paths: Sequence[str | Path], *, key_logs: Sequence[str | Path] = (), password: bytes | None = None
 ) -> tuple[KeyRing, list[KeyFile]]:
-    """Read private keys and key logs; each file is recognised by its contents, wherever it is named.
+    """Read private keys and key logs; each file is recognised by its contents, whichever list it is in.
 
     Returns the ring and one KeyFile for each path, keys before key logs; a KeyFile's place in the list is the source
-    number of its secrets. A file that cannot be used has ``error`` and the kind "unusable" (and, where it is a
-    certificate, the fingerprint of the key that is missing); nothing is raised. Of a
-    folder every usable file is loaded, not those of folders in it: its own KeyFile, of the kind "folder", counts them,
-    and theirs follow.
+    number of its secrets. A file that cannot be used has a ``problem`` and the kind "unusable" (and, where it is a
+    certificate, the fingerprint of the key that is missing); nothing is raised. Every usable file in a folder is
+    loaded, but not those in folders below it: the KeyFile of the folder counts them, and theirs follow.
     """
     ring = KeyRing()
     files: list[KeyFile] = []
@@ -51,7 +53,7 @@ def load_keys(
 def _is_folder(path: str | Path) -> bool:
     try:
         return Path(path).is_dir()
-    except ValueError:  # a null byte in the name
+    except (OSError, ValueError):  # a name that is too long, a null byte in the name
         return False
 
 
@@ -59,36 +61,38 @@ def _load_folder(ring: KeyRing, folder: Path, source: int, password: bytes | Non
     """The folder and its usable files. The others are no fault: a folder may hold anything."""
     try:
         paths = files_in(folder)
-    except KeyFileError as error:
-        return [KeyFile(str(folder), "unusable", None, "", error=str(error))]
+    except UnusableKeyError as error:
+        return [_unusable(error.problem, str(folder))]
     usable: list[KeyFile] = []
-    closed = 0
+    locked = 0
     for path in paths:
         file = _load(ring, path, source + 1 + len(usable), password, expect_log=False)
         if file.kind != "unusable":
             usable.append(file)
-        elif ", encrypted" in (file.error or ""):
-            closed += 1
-    detail = f"{len(usable)} of {len(paths)} file{'s' * (len(paths) != 1)} usable"
-    detail += f", {closed} encrypted under another password" * (closed > 0)
+        elif file.problem is not None and file.problem.code in _LOCKED:
+            locked += 1
+    contents = FolderContents(len(paths), len(usable), locked)
     if not usable:
-        fault = f"a folder without a usable key or key log ({detail}): {WANTED}"
-        return [KeyFile(str(folder), "unusable", None, "", error=fault)]
-    return [KeyFile(str(folder), "folder", None, detail), *usable]
+        return [_unusable(KeyProblem("no-usable-file", folder=contents), str(folder))]
+    return [KeyFile(str(folder), "folder", folder=contents), *usable]
+
+
+def _unusable(problem: KeyProblem, path: str = "", fingerprint: str | None = None) -> KeyFile:
+    return KeyFile(path, "unusable", fingerprint, problem=problem)
 
 
 def _load(ring: KeyRing, path: str | Path, source: int, password: bytes | None, *, expect_log: bool) -> KeyFile:
     try:
         file = _recognise(ring, read_file(Path(path), expect_log=expect_log), source, password, expect_log=expect_log)
-    except KeyFileError as error:
-        file = KeyFile("", "unusable", None, "", error=str(error))
+    except UnusableKeyError as error:
+        file = _unusable(error.problem)
     file.path = str(path)
     return file
 
 
 def _recognise(ring: KeyRing, data: bytes, source: int, password: bytes | None, *, expect_log: bool) -> KeyFile:
     if not data.strip():
-        raise KeyFileError("empty" + (": nothing was logged; is SSLKEYLOGFILE set where the client runs?" * expect_log))
+        raise UnusableKeyError(KeyProblem("empty-key-log" if expect_log else "empty"))
     text = decode_text(data)
     if holds_pem(text):
         return _load_private_keys(ring, source, pem_blocks(text), password)
@@ -101,41 +105,37 @@ def _recognise(ring: KeyRing, data: bytes, source: int, password: bytes | None, 
         return _load_private_keys(ring, source, [("", der)], password)
     if expect_log:
         return _load_key_log(ring, source, data)
-    msg = f"neither a key nor a key log: {WANTED}"
-    raise KeyFileError(msg)
+    raise UnusableKeyError(KeyProblem("unrecognised"))
 
 
 def _load_key_log(ring: KeyRing, source: int, data: bytes) -> KeyFile:
-    usable, bad = ring.add_key_log(data, source)
-    detail = f"{usable:,} secret{'s' * (usable != 1)}"
-    if usable:
-        return KeyFile("", "key-log", None, detail, error=_complaint(bad) if bad else None)
-    if bad:
-        msg = f"no key log: none of its lines is a secret; {_complaint(bad)}"
-        raise KeyFileError(msg)
-    raise KeyFileError("a key log without secrets: did the client write to it, and was it copied after the capture?")
-
-
-def _complaint(bad: list[tuple[int, str]]) -> str:
-    """The lines of a key log that cannot be used, by the first of them."""
-    number, reason = bad[0]
-    count = f"{len(bad)}{' or more' * (len(bad) >= limits.MAX_KEY_LOG_COMPLAINTS)}"
-    return f"{count} line{'s' * (len(bad) != 1)} cannot be used; line {number}: {reason}"
+    usable, unusable = ring.add_key_log(data, source)
+    problem = None
+    if unusable:
+        problem = KeyProblem("unusable-lines", lines=UnusableLines(len(unusable), *unusable[0]))
+    if not usable:
+        raise UnusableKeyError(problem or KeyProblem("no-secrets"))
+    return KeyFile("", "key-log", secrets=usable, problem=problem)
 
 
 def _load_private_keys(ring: KeyRing, source: int, blocks: list[tuple[str, bytes]], password: bytes | None) -> KeyFile:
-    """Add every RSA key of a file's (PEM label, bytes) blocks; "" labels DER. What is no such key is only named."""
+    """Add every RSA key of a file's (PEM label, bytes) blocks; "" labels DER."""
     keys: list[RSAPrivateKey] = []
-    unusable_keys: list[str] = []
-    others: list[str] = []
+    unusable_keys: list[KeyProblem] = []
+    others: list[KeyProblem] = []
+    budget = WorkBudget()
     for label, data in blocks:
         try:
-            keys.append(rsa_key(label, data, password))
-        except KeyFileError as error:
-            (unusable_keys if not label or label.endswith("PRIVATE KEY") else others).append(str(error))
-    if not keys:  # beside a key's fault, a certificate is no news; yet whose it is may help
-        return KeyFile("", "unusable", certificate_of(blocks), "", error=(unusable_keys + others)[0])
+            keys.append(rsa_key(label, data, password, budget))
+        except UnusableKeyError as error:
+            (unusable_keys if not label or label.endswith("PRIVATE KEY") else others).append(error.problem)
+    if not keys:  # a key that cannot be used matters more than a certificate beside it
+        return _unusable((unusable_keys + others)[0], fingerprint=certificate_of(blocks))
     fingerprints = [ring.add_private_key(key, source) for key in keys]
-    detail = ", ".join(f"RSA {key.key_size}" for key in keys)
-    complaint = f"one of its keys cannot be used: {unusable_keys[0]}" if unusable_keys else None
-    return KeyFile("", "rsa-private-key", fingerprints[0], detail, error=complaint)
+    return KeyFile(
+        "",
+        "rsa-private-key",
+        fingerprints[0],
+        rsa_bits=tuple(key.key_size for key in keys),
+        problem=unusable_keys[0] if unusable_keys else None,
+    )

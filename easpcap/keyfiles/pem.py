@@ -1,4 +1,4 @@
-"""Finds the keys and certificates in a text, whatever stands around them and whatever happened to their lines."""
+"""Finds the keys and certificates in a text, whatever surrounds them and whatever happened to their lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def holds_pem(text: str) -> bool:
 def pem_blocks(text: str) -> list[tuple[str, bytes]]:
     """The PEM blocks (RFC 7468) of a text with their labels; empty bytes where the END line is missing.
 
-    Quoting, indentation, blank lines, and line breaks that a program wrote as backslash and n are mended.
+    Quoting, indentation, blank lines, and line breaks that a program wrote as backslash and n are removed.
     """
     begins = list(islice(_BEGIN.finditer(text), MAX_KEY_BLOCKS))
     blocks = []
@@ -48,15 +48,15 @@ def bare_base64(text: str) -> bytes | None:
 def certificate_of(blocks: list[tuple[str, bytes]]) -> str | None:
     """The fingerprint of the first certificate's key among PEM blocks and DER files (label ""); None without one."""
     for label, data in blocks:
-        der = data if not label else _decoded(data)
+        der = data if not label else der_of(data)
         fingerprint = certificate_fingerprint(der) if label.endswith("CERTIFICATE") or not label else None
         if fingerprint is not None:
             return fingerprint
     return None
 
 
-def _decoded(block: bytes) -> bytes:
-    """The bytes between the first and the last line of a block that ``_mended`` wrote."""
+def der_of(block: bytes) -> bytes:
+    """The DER inside a PEM block as ``pem_blocks`` returns it."""
     try:
         return b64decode(b"".join(block.splitlines()[1:-1]))
     except ValueError:

@@ -1,18 +1,22 @@
-"""One RSA private key out of a PEM block, a DER file or a PKCS #12 bundle; else the word for what it is."""
+"""Reads one RSA private key from a PEM block, a DER file or a PKCS #12 bundle, or says what is there instead."""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Final
 
-from easpcap.errors import KeyFileError
-from easpcap.keyfiles.names import MISSING, NO_RSA, PEM_LABELS, STRANGE, WANTED, WRONG
+from easpcap.key_problems import KeyProblem, KeyProblemCode
+from easpcap.keyfiles.contents import PEM_LABELS, UnusableKeyError
+from easpcap.keyfiles.pem import der_of
 from easpcap.tls.secrets.certificate import certificate_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from easpcap.key_problems import Contents
+    from easpcap.keyfiles.cost import WorkBudget
 
     Loader = Callable[..., object]
 
@@ -25,107 +29,118 @@ _DER_PRIVATE: Final = (b"\x02\x01\x00", b"\x02\x01\x01\x30")  # PKCS #1 and PKCS
 _DER_PKCS7: Final = bytes.fromhex("06092a864886f70d010702")  # OID of signedData
 
 
-def rsa_key(label: str, data: bytes, password: bytes | None) -> RSAPrivateKey:
+#: Names of the library's classes for keys that cannot decrypt, by how they begin.
+_KEY_CLASSES: Final[dict[str, Contents]] = {
+    "EllipticCurve": "ec-private-key",
+    "EC": "ec-private-key",
+    "Ed25519": "ed25519-private-key",
+    "Ed448": "ed448-private-key",
+    "DSA": "dsa-private-key",
+    "X25519": "x25519-private-key",
+    "X448": "x448-private-key",
+    "DH": "dh-private-key",
+}
+
+
+def rsa_key(label: str, data: bytes, password: bytes | None, budget: WorkBudget) -> RSAPrivateKey:
     """The RSA private key in a PEM block (by its label) or, without label, in a DER file.
 
-    Raises KeyFileError, which says what it is instead, or what is wrong with the password.
+    Raises UnusableKeyError where there is none, or where the password does not open it.
     """
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     if label in PEM_LABELS:
-        raise KeyFileError(PEM_LABELS[label])
-    with warnings.catch_warnings():  # of the library, about old encryption and odd encodings: that is why we are here
+        raise UnusableKeyError(KeyProblem("other-contents", PEM_LABELS[label]))
+    with warnings.catch_warnings():  # the library warns of old encryption and odd encodings, which are expected here
         warnings.simplefilter("ignore")
-        key = _pem_key(label, data, password) if label else _der_key(data, password)
+        key = _pem_key(label, data, password, budget) if label else _der_key(data, password, budget)
     if not isinstance(key, RSAPrivateKey):
-        msg = f"{_key_type(key)}, {NO_RSA}"
-        raise KeyFileError(msg)
+        raise UnusableKeyError(KeyProblem("other-contents", _key_type(key)))
     return key
 
 
-def _pem_key(label: str, data: bytes, password: bytes | None) -> object:
+def _pem_key(label: str, data: bytes, password: bytes | None, budget: WorkBudget) -> object:
     if label not in _PEM_PRIVATE:
-        msg = f"a PEM file, but not of a private key: {WANTED}"
-        raise KeyFileError(msg)
+        raise UnusableKeyError(KeyProblem("other-contents", "other-pem"))
     if not data:
-        raise KeyFileError("a private key whose END line is missing: the file was cut")
+        raise UnusableKeyError(KeyProblem("end-missing"))
     if b"\nDEK-Info:" in data:
         from easpcap.keyfiles.traditional import load_traditional_key
 
-        return _decrypted(load_traditional_key, data, password)
+        return _decrypted(load_traditional_key, data, password, budget)
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    return _decrypted(load_pem_private_key, data, password)
+    return _decrypted(load_pem_private_key, data, password, budget)
 
 
-def _der_key(data: bytes, password: bytes | None) -> object:
+def _der_key(data: bytes, password: bytes | None, budget: WorkBudget) -> object:
     inner = _inside_sequence(data)
     if inner.startswith(_DER_PKCS12):
-        return _pkcs12_key(data, password)
-    if inner.startswith(_DER_SEC1):
-        raise KeyFileError(PEM_LABELS["EC PRIVATE KEY"])
-    if not inner.startswith(_DER_PRIVATE):
-        what = _der_without_key(data, inner)
-        if what is not None:
-            raise KeyFileError(what)
+        return _pkcs12_key(data, password, budget)
+    contents = _der_without_key(data, inner)
+    if contents is not None:
+        raise UnusableKeyError(KeyProblem("other-contents", contents))
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-    return _decrypted(load_der_private_key, data, password)
+    return _decrypted(load_der_private_key, data, password, budget)
 
 
 def _inside_sequence(data: bytes) -> bytes:
-    """The first bytes behind the header of a DER SEQUENCE."""
+    """The first bytes after the header of a DER SEQUENCE."""
     size = data[1] if len(data) > 1 else 0
     return data[2 + (size & 0x7F if size & 0x80 else 0) :][:16]
 
 
-def _der_without_key(data: bytes, inner: bytes) -> str | None:
-    """What a DER file without a private key is; None where it may be an encrypted one."""
+def _der_without_key(data: bytes, inner: bytes) -> Contents | None:
+    """What a DER file without an RSA private key holds; None where it may hold one, perhaps encrypted."""
+    if inner.startswith(_DER_SEC1):
+        return "ec-private-key"
+    if inner.startswith(_DER_PRIVATE):
+        return None
     if certificate_public_key(data) is not None:
-        return PEM_LABELS["CERTIFICATE"]
+        return "certificate"
     if inner.startswith(_DER_PKCS7):
-        return PEM_LABELS["PKCS7"]
+        return "certificate-chain"
     from cryptography.hazmat.primitives.serialization import load_der_public_key
     from cryptography.x509 import load_der_x509_crl, load_der_x509_csr
 
-    loaders: tuple[tuple[Callable[[bytes], object], str], ...] = (
-        (load_der_x509_csr, "CERTIFICATE REQUEST"),
-        (load_der_public_key, "PUBLIC KEY"),
-        (load_der_x509_crl, "X509 CRL"),
+    loaders: tuple[tuple[Callable[[bytes], object], Contents], ...] = (
+        (load_der_x509_csr, "certificate-request"),
+        (load_der_public_key, "public-key"),
+        (load_der_x509_crl, "revocation-list"),
     )
-    for loader, label in loaders:
+    for loader, contents in loaders:
         try:
             loader(data)
         except Exception:  # noqa: BLE001, S112 (whatever the library finds wrong: it is not that)
             continue
-        return PEM_LABELS[label]
+        return contents
     return None
 
 
-def _decrypted(loader: Loader, data: bytes, password: bytes | None) -> object:
-    """A private key, by its password only where it has one.
+def _decrypted(loader: Loader, data: bytes, password: bytes | None, budget: WorkBudget) -> object:
+    """A private key; the password is used only where the key is encrypted.
 
-    The library's test of the primes is left out: it takes longer than all the rest of a small capture, and whether a
+    The library's test of the primes is left out: it takes longer than the analysis of a small capture, and whether a
     key fits is proven by the certificate, a Finished or a MAC.
     """
     try:
         return loader(data, None, unsafe_skip_rsa_key_validation=True)
-    except TypeError:  # the library's word for: a password is needed
+    except TypeError:  # the library says so that a password is needed
         pass
     except Exception:  # noqa: BLE001 (ValueError, UnsupportedAlgorithm and others; their texts help nobody here)
-        raise KeyFileError("a private key that is damaged or of an unknown kind") from None
+        raise UnusableKeyError(KeyProblem("damaged")) from None
     if not password:
-        msg = f"a private key, {MISSING}"
-        raise KeyFileError(msg)
-    fault = WRONG
+        raise UnusableKeyError(KeyProblem("password-missing", "private-key"))
+    budget.spend(data if data[:1] == b"\x30" else der_of(data), "private-key")
+    code: KeyProblemCode = "password-wrong"
     for spelling in _spellings(password):
         try:
             return loader(data, spelling, unsafe_skip_rsa_key_validation=True)
         except Exception as error:  # noqa: BLE001 (the same)
             if "unknown" in str(error).lower() or type(error).__name__ == "UnsupportedAlgorithm":
-                fault = STRANGE
-    msg = f"a private key, {fault}"
-    raise KeyFileError(msg)
+                code = "cipher-unsupported"
+    raise UnusableKeyError(KeyProblem(code, "private-key"))
 
 
 def _spellings(password: bytes) -> list[bytes]:
@@ -143,9 +158,10 @@ def _spellings(password: bytes) -> list[bytes]:
     return list(dict.fromkeys(spellings))
 
 
-def _pkcs12_key(data: bytes, password: bytes | None) -> object:
+def _pkcs12_key(data: bytes, password: bytes | None, budget: WorkBudget) -> object:
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
+    budget.spend(data, "pkcs12")
     # no password and an empty one are different things in PKCS #12, and files of both kinds exist
     for attempt in dict.fromkeys((*_spellings(password or b""), None, b"")):
         try:
@@ -153,17 +169,11 @@ def _pkcs12_key(data: bytes, password: bytes | None) -> object:
         except Exception:  # noqa: BLE001, S112 (a wrong password and a damaged file look the same here)
             continue
         if key is None:
-            raise KeyFileError("a PKCS #12 file without a private key: export it again together with the key")
+            raise UnusableKeyError(KeyProblem("no-private-key"))
         return key
-    what = f"{WRONG}, or it is damaged" if password else MISSING
-    msg = f"a PKCS #12 file, {what}"
-    raise KeyFileError(msg)
+    raise UnusableKeyError(KeyProblem("password-wrong" if password else "password-missing", "pkcs12"))
 
 
-def _key_type(key: object) -> str:
+def _key_type(key: object) -> Contents:
     name = type(key).__name__
-    for prefix in ("EllipticCurve", "EC", "Ed25519", "Ed448", "DSA", "X25519", "X448", "DH"):
-        if name.startswith(prefix):
-            kind = "EC" if prefix == "EllipticCurve" else prefix
-            return f"a{'n' * (kind[0] in 'EX')} {kind} private key"
-    return "a private key of another kind than RSA"
+    return next((contents for begin, contents in _KEY_CLASSES.items() if name.startswith(begin)), "other-private-key")

@@ -1,12 +1,12 @@
-"""Key files and folders from disk, bounded; whatever cannot be read is a KeyFileError that says why."""
+"""Key files and folders from disk, bounded; what cannot be read raises UnusableKeyError."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import easpcap.limits as limits
-from easpcap.errors import KeyFileError
-from easpcap.keyfiles.names import named_by_magic
+from easpcap.key_problems import KeyProblem
+from easpcap.keyfiles.contents import UnusableKeyError, recognised_by_first_bytes
 from easpcap.tls.secrets.key_log import looks_like_key_log
 
 if TYPE_CHECKING:
@@ -20,21 +20,16 @@ def read_file(path: Path, *, expect_log: bool) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(_HEAD)
-            named = named_by_magic(data)
-            if named is not None:
-                raise KeyFileError(named)
+            contents = recognised_by_first_bytes(data)
+            if contents is not None:
+                raise UnusableKeyError(KeyProblem("other-contents", contents))
             log = expect_log or looks_like_key_log(data)
             limit = limits.MAX_KEY_LOG if log else limits.MAX_KEY_FILE
             data += file.read(max(limit + 1 - len(data), 0))
-    except FileNotFoundError:
-        raise KeyFileError("no such file") from None
-    except PermissionError:
-        raise KeyFileError("may not be read (permission denied)") from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise _unreadable(error) from None
+    except (OSError, ValueError) as error:
+        raise UnusableKeyError(_problem_of(error)) from None
     if len(data) > limit:
-        msg = f"too large for a key or key log (more than {limit // 2**20} MiB)"
-        raise KeyFileError(msg)
+        raise UnusableKeyError(KeyProblem("file-too-large", limit=limit))
     return data
 
 
@@ -43,12 +38,19 @@ def files_in(folder: Path) -> list[Path]:
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file())
     except OSError as error:
-        raise _unreadable(error) from None
+        raise UnusableKeyError(_problem_of(error)) from None
     if len(files) > limits.MAX_KEY_FOLDER_FILES:
-        msg = f"a folder of more than {limits.MAX_KEY_FOLDER_FILES:,} files: put the keys into one of their own"
-        raise KeyFileError(msg)
+        raise UnusableKeyError(KeyProblem("too-many-files", limit=limits.MAX_KEY_FOLDER_FILES))
     return files
 
 
-def _unreadable(error: OSError | ValueError) -> KeyFileError:
-    return KeyFileError(f"cannot be read ({getattr(error, 'strerror', None) or 'not a file name'})")
+def _problem_of(error: OSError | ValueError) -> KeyProblem:
+    match error:
+        case FileNotFoundError():
+            return KeyProblem("no-such-file")
+        case PermissionError():
+            return KeyProblem("permission-denied")
+        case OSError(strerror=str(text)):
+            return KeyProblem("unreadable", system_error=text)
+        case _:  # ValueError: a null byte in the name
+            return KeyProblem("not-a-file-name")

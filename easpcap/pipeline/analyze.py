@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easpcap.capture import first_packet_time, open_capture
+from easpcap.key_problems import KeyProblem, UnusableLines
 from easpcap.keyfiles import load_keys
 from easpcap.pipeline.analyzer import Analyzer
 from easpcap.pipeline.judge import judge
@@ -85,10 +86,11 @@ class _Reader:
         """Add the key logs that the capture itself carries (pcapng Decryption Secrets Blocks)."""
         for secret in capture.secrets[taken:]:
             source = len(self.keys)
-            lines, bad = self._analyzer.keyring.add_key_log(secret, source)
-            error = f"{len(bad)} lines cannot be used" if bad else None
-            detail = f"{lines} secrets inside the capture"
-            self.keys.append(KeyFile(capture.path, "embedded-key-log", None, detail, error=error))
+            usable, unusable = self._analyzer.keyring.add_key_log(secret, source)
+            key_log = KeyFile(capture.path, "embedded-key-log", secrets=usable)
+            if unusable:
+                key_log.problem = KeyProblem("unusable-lines", lines=UnusableLines(len(unusable), *unusable[0]))
+            self.keys.append(key_log)
         return len(capture.secrets)
 
     def _add_input(self, capture: Capture) -> None:

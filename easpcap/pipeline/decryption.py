@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.results import Decryption
-from easpcap.stream import DIRECTION_NAMES
-from easpcap.tls.codepoints import APPLICATION_DATA, HANDSHAKE
-from easpcap.tls.handshake.verdict import judge
+from easpcap.tls.codepoints import APPLICATION_DATA, HANDSHAKE, TLS13
+from easpcap.tls.handshake.verdict import CaptureLosses, KeysGiven, judge, unsupported
 
 if TYPE_CHECKING:
     from easpcap.pipeline.conversation import Conversation
@@ -15,64 +14,62 @@ if TYPE_CHECKING:
     from easpcap.tls.secrets.keyring import KeyRing
     from easpcap.tls.session.session import TlsSession
 
-#: Reasons that a secret could remove: where there are several handshakes, each has its own.
-_SECRET_LACKS = frozenset({"forward-secrecy", "needs-key-log", "key-log-lacks-session", "key-mismatch", "no-key"})
-
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+#: Reasons that a secret would remove: where a connection has several handshakes, each has its own secrets.
+_MISSING_SECRET = frozenset({"forward-secrecy", "needs-key-log", "key-log-lacks-session", "key-mismatch", "no-key"})
 
 
 def decryption(tcp: TcpConnection, conversation: Conversation, keyring: KeyRing) -> Decryption:
-    """What could be decrypted, else why not, what to do, and where it stopped."""
+    """What could be decrypted of a connection; if not all of it, the reason and its parameters."""
     tls = conversation.tls
     if tls is None:
         return Decryption("plaintext" if any(tcp.payload_bytes) else "none")
-    status, reason, detail = judge(
-        tls,
-        truncated=tcp.truncated,
-        gaps=(tcp.gaps[0], tcp.gaps[1]),
-        seen=(tcp.seen[0], tcp.seen[1]),
-        key_log_given=keyring.has_key_log,
-        keys_given=keyring.has_private_keys,
-    )
-    if detail is not None:
-        said = [detail, _which_handshake(conversation, tls, status, reason), _where(conversation, status)]
-        detail = " ".join(filter(None, said))
-    return Decryption(status, reason, detail)
+    losses = CaptureLosses(tcp.truncated, (tcp.gaps[0], tcp.gaps[1]), (tcp.seen[0], tcp.seen[1]))
+    given = KeysGiven(keyring.has_private_keys, keyring.has_key_log)
+    verdict = Decryption(*judge(tls, losses, given))
+    if verdict.reason is not None:
+        _add_parameters(verdict, tls, given)
+        _add_handshake(verdict, tls, conversation)
+    if verdict.status == "partial":
+        verdict.first_undecrypted = conversation.undecrypted.first
+        verdict.decrypted_later = conversation.undecrypted.decrypted_later
+    return verdict
 
 
-def _which_handshake(conversation: Conversation, tls: TlsSession, status: str, reason: str | None) -> str:
-    """Of which handshake the secrets are missing, where the connection has more than one."""
-    if reason not in _SECRET_LACKS or tls.unopened is None:
-        return ""
-    number = tls.unopened.number
-    if number > 0:
-        which = _ORDINALS[number] if number < len(_ORDINALS) else f"{number + 1}th"
-        return f"What is missing are the secrets of its {which} handshake, a renegotiation."
-    if status == "opaque" and _renegotiates_in_hiding(conversation):
-        return (
-            "What is missing are the secrets of its first handshake; a later one is hidden under them, "
-            "and needs its own."
-        )
-    return ""
+def _add_parameters(verdict: Decryption, tls: TlsSession, given: KeysGiven) -> None:
+    """Add what the reason is about: secrets, certificate, cipher suite."""
+    verdict.key_log_given = given.key_log
+    if verdict.reason == "key-log-lacks-session":
+        verdict.missing_secrets = tuple(dict.fromkeys(tls.missing_secrets))
+    if verdict.reason in {"key-mismatch", "no-key"} and tls.server_certificate is not None:
+        verdict.thumbprint = _thumbprint(tls.server_certificate)
+    if verdict.reason == "unsupported-suite":
+        verdict.unsupported = unsupported(tls)
+    hidden = tls.version == TLS13 and verdict.reason in {"needs-key-log", "key-log-lacks-session"}
+    verdict.record_types_hidden = hidden and not verdict.missing_secrets
 
 
-def _renegotiates_in_hiding(conversation: Conversation) -> bool:
-    """Whether records of a handshake stand behind application data."""
+def _thumbprint(certificate: bytes) -> str:
+    """The name that Windows gives a certificate; it protects nothing."""
+    from hashlib import sha1
+
+    return sha1(certificate, usedforsecurity=False).hexdigest().upper()
+
+
+def _add_handshake(verdict: Decryption, tls: TlsSession, conversation: Conversation) -> None:
+    """Add which handshake lacks its secrets, where the connection has more than one."""
+    if verdict.reason not in _MISSING_SECRET or tls.unopened is None:
+        return
+    if tls.unopened.number > 0:
+        verdict.later_handshake = tls.unopened.number + 1
+    else:
+        verdict.hides_later_handshake = verdict.status == "opaque" and _renegotiates(conversation)
+
+
+def _renegotiates(conversation: Conversation) -> bool:
+    """Whether handshake records follow application data."""
     data_seen = False
     for run in conversation.record_runs:
         if run.content_type == HANDSHAKE and data_seen:
             return True
         data_seen = data_seen or run.content_type == APPLICATION_DATA
     return False
-
-
-def _where(conversation: Conversation, status: str) -> str:
-    """Where decryption stopped, so that it can be looked up in Wireshark."""
-    stop = conversation.undecrypted.first
-    if status != "partial" or stop is None:
-        return ""
-    way = DIRECTION_NAMES[stop.direction].replace("_", " the ")
-    on = "; later records were decrypted again" if conversation.undecrypted.decrypted_later else ""
-    return (
-        f"The first record not decrypted begins in frame {stop.frame}, {stop.offset:,} bytes into the stream {way}{on}."
-    )

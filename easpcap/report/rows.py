@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from easpcap.report.decryption_text import decryption_detail
+from easpcap.report.key_text import key_contents, key_problem
 from easpcap.report.times import rfc3339
 from easpcap.results import LogLine
 
@@ -82,9 +84,9 @@ def key_row(key: KeyFile) -> Row:
         "path": path_text(key.path),
         "kind": key.kind,
         "fingerprint": key.fingerprint,
-        "detail": key.detail or None,
+        "detail": key_contents(key) or None,
         "matches": sorted(key.matches),
-        "error": key.error,
+        "error": key_problem(key),
     }
 
 
@@ -105,7 +107,7 @@ def connection_row(connection: Connection) -> Row:
         "gaps": _both(connection.gaps),
         "closed_by": connection.closed_by,
         "tls": _tls(connection.tls) if connection.tls is not None else None,
-        "decryption": {"status": verdict.status, "reason": verdict.reason, "detail": verdict.detail},
+        "decryption": {"status": verdict.status, "reason": verdict.reason, "detail": decryption_detail(verdict)},
         "digest": _digest(connection),
     }
 

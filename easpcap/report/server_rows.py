@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from easpcap.report.decryption_text import decryption_detail
 from easpcap.report.rows import Row, input_row, key_row, path_text
 from easpcap.report.times import rfc3339
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from easpcap.results import Analysis
 
 SCHEMA = "easpcap.keys/1"
+
+UNREADABLE_CERTIFICATE = "not a readable X.509 certificate"
 
 CSV_COLUMNS = (
     "server.address",
@@ -65,7 +68,7 @@ def summary(found: Preflight) -> Row:
 
 
 def csv_rows(found: Preflight) -> Iterator[Row]:
-    """One row a server and certificate; one without certificate where none was seen."""
+    """One row per server and certificate, and one row without a certificate where none was seen."""
     for server in found.servers:
         row = _server(server)
         obstacles = [
@@ -124,7 +127,7 @@ def _certificate(certificate: SeenCertificate) -> Row:
         "server_names": certificate.server_names,
         "keys": [path_text(path) for path in certificate.keys],
         "connections": certificate.connections,
-        "error": facts.error,
+        "error": None if facts.readable else UNREADABLE_CERTIFICATE,
     }
 
 
@@ -133,7 +136,7 @@ def _obstacle(obstacle: Obstacle) -> Row:
         "reason": obstacle.reason,
         "connections": obstacle.connections,
         "partial": obstacle.partial,
-        "detail": obstacle.detail,
+        "detail": decryption_detail(obstacle.verdict),
         "next_step": obstacle.step.what,
         "how": [{"where": how.where, "commands": list(how.commands)} for how in obstacle.step.how],
     }

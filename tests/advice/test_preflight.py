@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from easpcap.advice.decryption_steps import PLACEHOLDER, STEPS
 from easpcap.advice.preflight import preflight
 from easpcap.report.server_rows import csv_rows, sections, summary
-from easpcap.report.text.decryption import REASON_WORDS
 from easpcap.results import Analysis, Decryption, KeyFile
 from easpcap.stream import Endpoint
+from easpcap.tls.handshake.verdict import Reason
 from tests.advice.test_certificates import DER, made
 from tests.report import builders
 from tests.report.builders import at
@@ -20,8 +22,7 @@ RENEWED = made(ec.generate_private_key(ec.SECP256R1()))
 
 
 def connected(number: int, *, status: str = "decrypted", reason: str | None = None, tls=None, **more):
-    detail = "what the verdict says" if reason else None
-    values = {"tls": builders.tls(**(tls or {})), "decryption": Decryption(status, reason, detail), **more}
+    values = {"tls": builders.tls(**(tls or {})), "decryption": Decryption(status, reason), **more}
     return builders.connection(number, at(1 + number, number), at(2 + number, number + 0.5), **values)
 
 
@@ -96,7 +97,7 @@ def test_a_key_that_fits_and_opens_nothing_says_why():
 
 
 def test_a_key_log_fits_no_certificate_but_opens_connections():
-    log = KeyFile("client.keys", "key-log", None, "2 secrets", matches=[0])
+    log = KeyFile("client.keys", "key-log", secrets=2, matches=[0])
     opened = connected(0, tls={"server_certificate": DER}, key_sources=frozenset({0}))
     found = preflight(analysed(opened, keys=[log]))
     assert (found.keys[0].fits, found.keys[0].opened) == (False, 1)
@@ -153,13 +154,17 @@ def test_where_several_certificates_are_concerned_no_thumbprint_is_picked():
     assert PLACEHOLDER in " ".join(command for how in server.obstacles[0].step.how for command in how.commands)
 
 
-def test_every_reason_has_a_step_and_an_unknown_one_the_verdicts_own_words():
-    assert set(STEPS) == set(REASON_WORDS)
-    (server,) = preflight(analysed(connected(0, status="opaque", reason="of-tomorrow"))).servers
-    assert server.obstacles[0].step.what == "what the verdict says"
+def test_every_reason_has_a_step():
+    assert set(STEPS) == set(get_args(Reason))
 
 
-def test_what_would_open_the_rest_is_counted():
+def test_an_obstacle_has_the_verdict_on_its_first_connection():
+    first, second = (Decryption("opaque", "no-key", thumbprint=thumbprint) for thumbprint in ("AA", "BB"))
+    (server,) = preflight(analysed(connected(0, decryption=first), connected(1, decryption=second))).servers
+    assert server.obstacles[0].verdict is first
+
+
+def test_what_would_decrypt_the_rest_is_counted():
     ecdhe = {"cipher_suite": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}
     found = preflight(
         analysed(
@@ -168,10 +173,18 @@ def test_what_would_open_the_rest_is_counted():
             connected(2, status="opaque", reason="key-log-lacks-session", tls=ecdhe),
             connected(3, status="opaque", reason="forward-secrecy", tls=ecdhe),
             connected(4, status="opaque", reason="gap"),
+            connected(5, status="opaque", reason="key-mismatch"),
+            connected(6, status="partial", reason="no-key"),
         )
     )
-    assert (found.by_private_key, found.by_key_log) == (2, 1)
-    assert summary(found)["openable"] == {"by_private_key": 2, "by_key_log": 1}
+    assert (found.by_private_key, found.by_key_log) == (3, 1)
+    assert summary(found)["openable"] == {"by_private_key": 3, "by_key_log": 1}
+
+
+@pytest.mark.parametrize("reason", ["needs-key-log", "forward-secrecy"])
+def test_a_connection_that_needs_a_key_log_is_not_counted_as_opened_by_a_private_key(reason):
+    found = preflight(analysed(connected(0, status="opaque", reason=reason)))
+    assert (found.by_private_key, found.by_key_log) == (0, 1)
 
 
 def test_csv_has_a_row_for_each_certificate_and_one_where_none_was_seen():

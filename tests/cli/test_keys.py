@@ -33,13 +33,13 @@ def test_the_right_key_is_reported_as_matching():
     done = keys("apache-413", "--key", KEYS / "server.pem")
     assert (done.returncode, done.stderr) == (0, b"")
     assert f"SHA-1    {THUMBPRINT}\n".encode() in done.stdout
-    assert b"server.pem fits\n" in done.stdout
+    assert b"server.pem matches\n" in done.stdout
 
 
 def test_a_wrong_key_is_reported_with_status_three():
     done = keys("apache-413", "--key", KEYS / "client.pem")
     assert done.returncode == 3
-    assert b"fits no server in this capture" in b" ".join(done.stdout.split())
+    assert b"matches no server in this capture" in b" ".join(done.stdout.split())
 
 
 def test_a_certificate_instead_of_a_key_is_status_two_and_the_report_is_written():

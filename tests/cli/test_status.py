@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from easpcap.errors import CaptureError
+from easpcap.key_problems import KeyProblem
+from easpcap.report.key_text import key_problem
 from easpcap.results import Decryption, KeyFile
 from tests.report import builders
 
-BAD_KEY = KeyFile("bad.pem", "unusable", None, "", error="a certificate, no private key")
+BAD_KEY = KeyFile("bad.pem", "unusable", problem=KeyProblem("other-contents", "certificate"))
 
 
 @pytest.mark.usefixtures("pipeline")
@@ -59,7 +61,7 @@ def test_no_usable_key_is_two_rather_than_three_and_nothing_is_written(pipeline,
     pipeline.analysis.keys = [BAD_KEY]
     status, out, err = easpcap_main("inspect", "trace.pcap", "--key", "bad.pem")
     assert (status, out) == (2, b"")
-    assert err == "easpcap: bad.pem: a certificate, no private key\n"
+    assert err == f"easpcap: bad.pem: {key_problem(BAD_KEY)}\n"
 
 
 def test_one_bad_key_among_several_is_a_warning(pipeline, easpcap_main):
@@ -67,7 +69,7 @@ def test_one_bad_key_among_several_is_a_warning(pipeline, easpcap_main):
     pipeline.analysis.keys.append(BAD_KEY)
     status, _, err = easpcap_main("inspect", "trace.pcap", "--key", "server.pem", "--key", "bad.pem")
     assert status == 0
-    assert err == "easpcap: warning: bad.pem: a certificate, no private key\n"
+    assert err == f"easpcap: warning: bad.pem: {key_problem(BAD_KEY)}\n"
 
 
 def test_an_unreadable_capture_is_two_and_one_line(pipeline, easpcap_main):

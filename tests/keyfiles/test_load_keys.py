@@ -1,7 +1,8 @@
-"""Key files of every form are loaded, and what is no key is called by its name."""
+"""Key files of every form are loaded; a file that holds no RSA key is recognised, and the reason is given."""
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode, encodebytes
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from easpcap import limits
+from easpcap.key_problems import KeyProblem, UnusableLines
 from easpcap.keyfiles import load_keys
 from easpcap.tls.secrets.certificate import certificate_fingerprint
 from tests.support.tls_peer import (
@@ -97,8 +99,8 @@ USABLE = {
 @pytest.mark.parametrize("form", USABLE)
 def test_a_private_key_is_loaded_in_every_form(load, form):
     ring, file = load(*USABLE[form])
-    assert (file.kind, file.fingerprint, file.detail) == ("rsa-private-key", FINGERPRINT, "RSA 2048")
-    assert file.error is None
+    assert (file.kind, file.fingerprint, file.rsa_bits) == ("rsa-private-key", FINGERPRINT, (2048,))
+    assert file.problem is None
     assert ring.source_for_certificate(server_certificate_der()) == 0
 
 
@@ -116,62 +118,61 @@ def chain():
 
 
 UNUSABLE = {
-    "certificate PEM": (server_certificate_pem, "a certificate without its private key"),
-    "certificate DER": (server_certificate_der, "a certificate without its private key"),
-    "two certificates": (lambda: server_certificate_pem() * 2, "a certificate without its private key"),
-    "request PEM": (lambda: request().public_bytes(Encoding.PEM), "a certificate request"),
-    "request DER": (lambda: request().public_bytes(Encoding.DER), "a certificate request"),
-    "chain": (chain, "a certificate chain"),
+    "certificate PEM": (server_certificate_pem, "certificate"),
+    "certificate DER": (server_certificate_der, "certificate"),
+    "two certificates": (lambda: server_certificate_pem() * 2, "certificate"),
+    "request PEM": (lambda: request().public_bytes(Encoding.PEM), "certificate-request"),
+    "request DER": (lambda: request().public_bytes(Encoding.DER), "certificate-request"),
+    "chain": (chain, "certificate-chain"),
     "public key PEM": (
         lambda: KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        "a public key",
+        "public-key",
     ),
     "public key DER": (
         lambda: KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        "a public key",
+        "public-key",
     ),
-    "EC key": (ec_key, "an EC private key"),
-    "EC key SEC1": (lambda: ec_key(form=PrivateFormat.TraditionalOpenSSL), "an EC private key"),
-    "EC key DER": (lambda: ec_key(Encoding.DER), "an EC private key"),
-    "EC key SEC1 DER": (lambda: ec_key(Encoding.DER, PrivateFormat.TraditionalOpenSSL), "an EC private key"),
-    "Ed25519 key": (lambda: ec_key(key=ed25519.Ed25519PrivateKey.generate()), "an Ed25519 private key"),
-    "Ed25519 key DER": (lambda: ec_key(Encoding.DER, key=ed25519.Ed25519PrivateKey.generate()), "an Ed25519 private"),
-    "PKCS #12 of certificates": (lambda: p12(key=None), "a PKCS #12 file without a private key"),
-    "OpenSSH key": (lambda: private(Encoding.PEM, PrivateFormat.OpenSSH), "an OpenSSH private key"),
-    "SSH public key": (lambda: KEY.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH), "an SSH public"),
-    "PuTTY key": (lambda: b"PuTTY-User-Key-File-3: ssh-rsa\r\n", "a PuTTY key"),
-    "Java keystore": (lambda: b"\xfe\xed\xfe\xed\0\0\0\2" + bytes(50), "a Java keystore"),
-    "pcap": (lambda: b"\xd4\xc3\xb2\xa1\x02\0\x04\0" + bytes(16), "a packet capture"),
-    "pcapng": (lambda: b"\x0a\x0d\x0d\x0a" + bytes(24), "a packet capture"),
-    "gzip": (lambda: b"\x1f\x8b\x08" + bytes(24), "compressed with gzip"),
+    "EC key": (ec_key, "ec-private-key"),
+    "EC key SEC1": (lambda: ec_key(form=PrivateFormat.TraditionalOpenSSL), "ec-private-key"),
+    "EC key DER": (lambda: ec_key(Encoding.DER), "ec-private-key"),
+    "EC key SEC1 DER": (lambda: ec_key(Encoding.DER, PrivateFormat.TraditionalOpenSSL), "ec-private-key"),
+    "Ed25519 key": (lambda: ec_key(key=ed25519.Ed25519PrivateKey.generate()), "ed25519-private-key"),
+    "Ed25519 key DER": (lambda: ec_key(Encoding.DER, key=ed25519.Ed25519PrivateKey.generate()), "ed25519-private-key"),
+    "PKCS #12 of certificates": (lambda: p12(key=None), "no-private-key"),
+    "OpenSSH key": (lambda: private(Encoding.PEM, PrivateFormat.OpenSSH), "openssh-private-key"),
+    "SSH public key": (lambda: KEY.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH), "ssh-public-key"),
+    "PuTTY key": (lambda: b"PuTTY-User-Key-File-3: ssh-rsa\r\n", "putty-key"),
+    "Java keystore": (lambda: b"\xfe\xed\xfe\xed\0\0\0\2" + bytes(50), "java-keystore"),
+    "pcap": (lambda: b"\xd4\xc3\xb2\xa1\x02\0\x04\0" + bytes(16), "capture"),
+    "pcapng": (lambda: b"\x0a\x0d\x0d\x0a" + bytes(24), "capture"),
+    "gzip": (lambda: b"\x1f\x8b\x08" + bytes(24), "gzip"),
     "empty": (lambda: b"", "empty"),
     "blank": (lambda: b" \r\n\n", "empty"),
-    "one digit": (lambda: b"0", "neither a key nor a key log"),
-    "text": (lambda: b"0 hello\nworld\n", "neither a key nor a key log"),
-    "bytes": (lambda: bytes(range(256)), "neither a key nor a key log"),
-    "cut PEM": (lambda: server_key_pem()[:700], "cut"),
+    "one digit": (lambda: b"0", "unrecognised"),
+    "text": (lambda: b"0 hello\nworld\n", "unrecognised"),
+    "bytes": (lambda: bytes(range(256)), "unrecognised"),
+    "cut PEM": (lambda: server_key_pem()[:700], "end-missing"),
     "damaged PEM": (lambda: server_key_pem().replace(b"MII", b"MIJ", 1), "damaged"),
     "cut DER": (lambda: private(Encoding.DER, PrivateFormat.PKCS8)[:900], "damaged"),
-    "cut PKCS #12": (lambda: p12()[:900], "a PKCS #12 file"),
-    "CRL": (lambda: b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "a list of revoked certificates"),
-    "another PEM": (lambda: b"-----BEGIN MESSAGE-----\nAAAA\n-----END MESSAGE-----\n", "a PEM file, but not"),
-    "PVK": (lambda: b"\x1e\xf1\xb5\xb0" + bytes(50), "a Microsoft PVK key"),
-    "key blob": (lambda: b"\x07\x02\x00\x00\x00\xa4\x00\x00RSA2" + bytes(50), "a Microsoft key blob"),
-    "XML key": (lambda: b"<RSAKeyValue><Modulus>AA==</Modulus></RSAKeyValue>", "an RSA key in XML"),
-    "base64 of a certificate": (lambda: b64encode(server_certificate_der()), "a certificate without its private key"),
+    "cut PKCS #12": (lambda: p12()[:900], "password-missing"),
+    "CRL": (lambda: b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "revocation-list"),
+    "another PEM": (lambda: b"-----BEGIN MESSAGE-----\nAAAA\n-----END MESSAGE-----\n", "other-pem"),
+    "PVK": (lambda: b"\x1e\xf1\xb5\xb0" + bytes(50), "pvk-key"),
+    "key blob": (lambda: b"\x07\x02\x00\x00\x00\xa4\x00\x00RSA2" + bytes(50), "key-blob"),
+    "XML key": (lambda: b"<RSAKeyValue><Modulus>AA==</Modulus></RSAKeyValue>", "xml-key"),
+    "base64 of a certificate": (lambda: b64encode(server_certificate_der()), "certificate"),
 }
 
 
 @pytest.mark.parametrize("form", UNUSABLE)
 @pytest.mark.parametrize("as_log", [False, True])
-def test_what_is_no_key_is_called_by_its_name(load, form, as_log):
-    make, named = UNUSABLE[form]
-    if as_log and form in {"one digit", "text", "bytes"}:
-        named = "no key log"
+def test_a_file_without_an_rsa_key_is_recognised(load, form, as_log):
+    make, found = UNUSABLE[form]
+    if as_log:
+        found = {"unrecognised": "unusable-lines", "empty": "empty-key-log"}.get(found, found)
     ring, file = load(make(), as_log=as_log)
     assert file.kind == "unusable"
-    assert named in file.error
-    assert "\n" not in file.error
+    assert file.problem.contents == found if file.problem.code == "other-contents" else file.problem.code == found
     assert not ring.has_private_keys
 
 
@@ -179,57 +180,56 @@ ENCRYPTED = [form for form, (_, password) in USABLE.items() if password and "not
 
 
 @pytest.mark.parametrize("form", ["certificate PEM", "certificate DER", "two certificates", "base64 of a certificate"])
-def test_a_certificate_without_its_key_tells_which_key_it_needs(load, form):
+def test_a_certificate_without_its_key_has_the_fingerprint_of_that_key(load, form):
     make, _ = UNUSABLE[form]
     info = CERTIFICATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert load(make())[1].fingerprint == sha256(info).hexdigest()
 
 
 @pytest.mark.parametrize("form", ["request PEM", "public key PEM", "EC key", "chain", "cut PEM"])
-def test_what_is_no_certificate_has_no_fingerprint(load, form):
+def test_a_file_without_a_certificate_has_no_fingerprint(load, form):
     make, _ = UNUSABLE[form]
     assert load(make())[1].fingerprint is None
 
 
 @pytest.mark.parametrize("form", ENCRYPTED)
-def test_a_missing_password_is_asked_for(load, form):
+def test_a_missing_password_is_reported(load, form):
+    contents = "pkcs12" if "PKCS #12" in form else "private-key"
     _, file = load(USABLE[form][0])
-    assert file.kind == "unusable"
-    assert "EASPCAP_PASSWORD" in file.error
-    assert "--password-file" in file.error
+    assert (file.kind, file.problem) == ("unusable", KeyProblem("password-missing", contents))
 
 
 @pytest.mark.parametrize("form", ENCRYPTED)
-def test_a_wrong_password_is_told_from_a_missing_one(load, form):
+def test_a_wrong_password_is_not_called_a_missing_one(load, form):
+    contents = "pkcs12" if "PKCS #12" in form else "private-key"
     _, file = load(USABLE[form][0], b"guess")
-    assert "does not open it" in file.error
-    assert "guess" not in file.error
+    assert (file.kind, file.problem) == ("unusable", KeyProblem("password-wrong", contents))
 
 
-def test_a_dsa_key_is_named(load):
+def test_a_dsa_key_is_recognised(load):
     _, file = load(ec_key(key=dsa.generate_private_key(1024)))
-    assert "a DSA private key" in file.error
+    assert file.problem == KeyProblem("other-contents", "dsa-private-key")
 
 
 def test_several_keys_in_one_file_are_all_loaded(load):
     other = rsa.generate_private_key(65537, 1024)
     pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     ring, file = load(server_certificate_pem() + pem + server_key_pem())
-    assert file.detail == "RSA 1024, RSA 2048"
+    assert file.rsa_bits == (1024, 2048)
     assert ring.source_for_certificate(server_certificate_der()) == 0
 
 
 def test_a_key_beside_one_that_cannot_be_used_is_loaded(load):
     ring, file = load(ec_key() + server_key_pem())
-    assert (file.kind, file.detail) == ("rsa-private-key", "RSA 2048")
-    assert "an EC private key" in file.error
+    assert (file.kind, file.rsa_bits) == ("rsa-private-key", (2048,))
+    assert file.problem == KeyProblem("other-contents", "ec-private-key")
     assert ring.has_private_keys
 
 
 @pytest.mark.parametrize("as_log", [False, True])
 def test_keys_and_key_logs_are_recognised_whichever_way_they_are_given(load, as_log):
     ring, file = load(KEY_LOG, as_log=as_log)
-    assert (file.kind, file.detail, file.error) == ("key-log", "1 secret", None)
+    assert (file.kind, file.secrets, file.problem) == ("key-log", 1, None)
     assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 0)
     ring, file = load(server_key_pem(), as_log=as_log)
     assert file.kind == "rsa-private-key"
@@ -237,33 +237,48 @@ def test_keys_and_key_logs_are_recognised_whichever_way_they_are_given(load, as_
 
 def test_a_real_key_log_is_loaded(load):
     _, file = load(TlsPeer(0x0303, "AES128-SHA").record([]).key_log.encode(), as_log=True)
-    assert (file.kind, file.detail) == ("key-log", "2 secrets")
+    assert (file.kind, file.secrets) == ("key-log", 2)
 
 
 def test_a_key_log_with_cut_lines_is_used_and_they_are_named(load):
     _, file = load(KEY_LOG + KEY_LOG[:100] + b"\n")
-    assert (file.kind, file.detail) == ("key-log", "1 secret")
-    assert "line 2" in file.error
+    assert (file.kind, file.secrets) == ("key-log", 1)
+    lines = UnusableLines(1, 2, "not-hexadecimal", "CLIENT_RANDOM")
+    assert file.problem == KeyProblem("unusable-lines", lines=lines)
 
 
 def test_a_key_log_without_secrets_is_unusable(load):
     _, file = load(b"# SSL/TLS secrets log file, generated by NSS\n", as_log=True)
-    assert file.kind == "unusable"
-    assert "without secrets" in file.error
+    assert (file.kind, file.problem) == ("unusable", KeyProblem("no-secrets"))
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path):
-    _, files = load_keys([tmp_path / "absent", "nul\0byte"])
-    assert [file.kind for file in files] == ["unusable"] * 2
-    assert files[0].error == "no such file"
+def test_a_file_that_cannot_be_read_is_reported(tmp_path):
+    _, files = load_keys([tmp_path / "absent", "nul\0byte", tmp_path / ("long" * 100)])
+    assert [file.kind for file in files] == ["unusable"] * 3
+    assert [file.problem.code for file in files] == ["no-such-file", "not-a-file-name", "unreadable"]
+    assert "too long" in files[2].problem.system_error
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="every file can be read")
+def test_a_file_without_read_permission_is_reported(tmp_path):
+    (tmp_path / "server.pem").write_bytes(server_key_pem())
+    (tmp_path / "server.pem").chmod(0)
+    _, [file] = load_keys([tmp_path / "server.pem"])
+    assert file.problem == KeyProblem("permission-denied")
 
 
 def test_a_file_too_large_is_not_read_to_its_end(load, monkeypatch):
     monkeypatch.setattr(limits, "MAX_KEY_FILE", 1000)
-    assert "too large" in load(server_key_pem())[1].error
+    assert load(server_key_pem())[1].problem == KeyProblem("file-too-large", limit=1000)
     assert load(KEY_LOG * 10)[1].kind == "key-log"
     monkeypatch.setattr(limits, "MAX_KEY_LOG", 1500)
-    assert "too large" in load(KEY_LOG * 10)[1].error
+    assert load(KEY_LOG * 10)[1].problem == KeyProblem("file-too-large", limit=1500)
+
+
+@pytest.mark.parametrize(("excess", "kind"), [(0, "rsa-private-key"), (1, "unusable")])
+def test_a_file_of_exactly_the_largest_size_is_read(load, monkeypatch, excess, kind):
+    monkeypatch.setattr(limits, "MAX_KEY_FILE", len(server_key_pem()) - excess)
+    assert load(server_key_pem())[1].kind == kind
 
 
 def test_one_bad_file_does_not_stop_the_others_and_order_is_kept(tmp_path):
@@ -276,7 +291,7 @@ def test_one_bad_file_does_not_stop_the_others_and_order_is_kept(tmp_path):
     assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 2)
 
 
-def test_no_key_material_appears_in_what_is_said(load):
+def test_a_key_file_result_holds_no_key_material(load):
     for data, password in USABLE.values():
         _, file = load(data[: len(data) // 2] + data[len(data) // 2 + 8 :], password)
         said = f"{file!r}"
@@ -288,5 +303,5 @@ def test_the_forms_that_servers_export_are_all_one_key():
     names = sorted(path for path in LAB_KEYS.iterdir() if path.name.startswith("server") and path.suffix != ".crt")
     _, files = load_keys(names, password=b"secret")
     assert len(files) >= 9
-    assert {(file.kind, file.error) for file in files} == {("rsa-private-key", None)}
+    assert {(file.kind, file.problem) for file in files} == {("rsa-private-key", None)}
     assert len({file.fingerprint for file in files}) == 1

@@ -16,7 +16,7 @@ def matches(keys, **sources):
 
 
 def key(fingerprint):
-    return KeyFile("server.pem", "rsa-private-key", fingerprint, "RSA 2048")
+    return KeyFile("server.pem", "rsa-private-key", fingerprint, (2048,))
 
 
 def test_a_key_matches_what_it_opened_and_what_shows_its_certificate():

@@ -1,8 +1,9 @@
-"""Every reason of the verdict from bytes: with a capture through the whole program where frames are spoken of."""
+"""Every reason of the verdict, from the bytes of a capture through the whole program."""
 
 from __future__ import annotations
 
 import io
+from hashlib import sha1
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -10,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from easpcap.capture import open_capture
 from easpcap.pipeline import Analyzer
 from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.tls.handshake.verdict import Unsupported
 from easpcap.tls.secrets.keyring import KeyRing
 from easpcap.tls.suites.registry import DEPLOYED, REGISTERED
 from easpcap.tls.suites.suite import suite
 from tests.support.packets import pcap_bytes
-from tests.support.tls_peer import record_session, server_private_key
+from tests.support.tls_peer import record_session, server_certificate_der, server_private_key
 from tests.support.tls_runs import flipped, ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript
 from tests.support.wire_of import packets_of
@@ -98,7 +100,7 @@ def test_resumed_session_not_captured():
 
 
 @pytest.mark.parametrize("value", [0xC03C, 0xC050, 0xC07A, 0xC100, 0xC0FE])
-def test_unsupported_suites_are_named(value):
+def test_the_verdict_has_the_unsupported_suite(value):
     script = talk()
     chosen = value.to_bytes(2, "big")
     flights = [
@@ -107,10 +109,10 @@ def test_unsupported_suites_are_named(value):
     ]
     decryption = analysed(flights).decryption
     assert (decryption.status, decryption.reason) == ("opaque", "unsupported-suite")
-    assert decryption.detail.startswith(f"{suite(value).name} cannot be decrypted here")
+    assert decryption.unsupported == Unsupported("TLS 1.2", suite(value).name)
 
 
-def test_an_unknown_compression_method_is_unsupported_and_named():
+def test_an_unknown_compression_method_is_unsupported():
     script = talk()
     flights = [
         (way, flight.replace(b"s" * 32 + b"\x00\x2f\x00", b"s" * 32 + b"\x00\x2f\x40", 1))
@@ -118,15 +120,15 @@ def test_an_unknown_compression_method_is_unsupported_and_named():
     ]
     decryption = analysed(flights).decryption
     assert (decryption.status, decryption.reason) == ("opaque", "unsupported-suite")
-    assert "TLS_RSA_WITH_AES_128_CBC_SHA in this form (TLS 1.2, compression method 64)" in decryption.detail
+    supported = Unsupported("TLS 1.2", "TLS_RSA_WITH_AES_128_CBC_SHA", suite_supported=True, compression=64)
+    assert decryption.unsupported == supported
 
 
 def test_forward_secrecy_with_and_without_a_key_log():
     flights = record_session(0x0303, "ECDHE-RSA-AES128-GCM-SHA256").flights
     without, beside = analysed(flights).decryption, analysed(flights, other_log()).decryption
     assert (without.status, without.reason) == (beside.status, beside.reason) == ("opaque", "forward-secrecy")
-    assert without.detail != beside.detail
-    assert "no line for this connection" in beside.detail
+    assert (without.key_log_given, beside.key_log_given) == (False, True)
 
 
 def test_key_log_reasons():
@@ -139,6 +141,29 @@ def test_key_reasons():
     flights = talk().flights
     assert verdict(flights, NO_KEY) == ("opaque", "no-key")
     assert verdict(flights, other_key()) == ("opaque", "key-mismatch")
+
+
+@pytest.mark.parametrize("ring", [NO_KEY, other_key()])
+def test_the_certificate_whose_key_is_needed_is_identified_by_its_thumbprint(ring):
+    thumbprint = sha1(server_certificate_der(), usedforsecurity=False).hexdigest().upper()
+    assert analysed(talk().flights, ring).decryption.thumbprint == thumbprint
+    assert analysed(talk(value=0xC02F).flights, ring).decryption.thumbprint is None
+
+
+def test_labels_that_a_key_log_lacks_are_listed_once():
+    recording = record_session(0x0304)
+    lines = [line for line in recording.key_log.splitlines() if "CLIENT_TRAFFIC_SECRET" not in line]
+    decryption = analysed(recording.flights, ring_with_log("\n".join(lines))).decryption
+    assert decryption.reason == "key-log-lacks-session"
+    assert decryption.missing_secrets == ("CLIENT_TRAFFIC_SECRET_0",)
+    assert not decryption.record_types_hidden
+
+
+def test_without_secrets_tls13_hides_the_record_types():
+    flights = record_session(0x0304).flights
+    assert analysed(flights).decryption.record_types_hidden
+    assert analysed(flights, other_log()).decryption.record_types_hidden
+    assert not analysed(talk(value=0x00A8).flights, other_log()).decryption.record_types_hidden
 
 
 def test_mac_failure():
@@ -227,24 +252,24 @@ def upload(*, renegotiate=False):
     return script, starts
 
 
-def test_a_partial_verdict_names_the_frame_where_decryption_stopped():
+def test_a_partial_verdict_has_the_frame_where_decryption_stopped():
     script, starts = upload()
     frame = frame_of(script.flights, starts[3])
     script.flights = flipped(script.flights, TO_SERVER, starts[3] + 20, 0)
     decryption = analysed(script.flights).decryption
     assert (decryption.status, decryption.reason) == ("partial", "mac-failure")
-    said = f"begins in frame {frame}, {starts[3]:,} bytes into the stream to the server; later records were decrypted"
-    assert said in decryption.detail
+    assert decryption.first_undecrypted == (TO_SERVER, starts[3], frame)
+    assert decryption.decrypted_later
 
 
-def test_decryption_goes_on_behind_a_gap_and_through_a_later_full_handshake():
+def test_decryption_goes_on_after_a_gap_and_through_a_later_full_handshake():
     script, starts = upload(renegotiate=True)
     lost = frame_of(script.flights, starts[3])
     connection = analysed(script.flights, leave_out={lost})
     decryption = connection.decryption
     assert (decryption.status, decryption.reason) == ("partial", "gap")
-    assert "The first record not decrypted begins in frame" in decryption.detail
-    assert "later records were decrypted again" in decryption.detail
+    assert decryption.first_undecrypted.direction == TO_SERVER
+    assert decryption.decrypted_later
     [renegotiation] = connection.tls.renegotiations
     assert renegotiation.outcome == "full"
 
@@ -254,7 +279,8 @@ def test_the_last_frame_missing_is_where_it_stopped_for_good():
     script.data(TO_CLIENT, b"HTTP/1.1 200 OK\r\n\r\n")
     decryption = analysed(script.flights, leave_out={frame_of(script.flights, starts[11])}).decryption
     assert decryption.status == "partial"
-    assert f"{starts[11]:,} bytes into the stream to the server" in decryption.detail
+    assert decryption.first_undecrypted[:2] == (TO_SERVER, starts[11])
+    assert not decryption.decrypted_later
 
 
 def frame_of(flights, offset):
@@ -284,21 +310,23 @@ def renegotiated():
     return script, first, script.key_log.removeprefix(first)
 
 
-def test_the_handshake_whose_line_is_missing_is_named():
+def test_the_verdict_identifies_the_handshake_whose_line_is_missing():
     script, first, second = renegotiated()
     assert analysed(script.flights, ring_with_log(first + second)).decryption.status == "decrypted"
     later = analysed(script.flights, ring_with_log(first)).decryption
     assert (later.status, later.reason) == ("partial", "forward-secrecy")
-    assert "the secrets of its second handshake, a renegotiation" in later.detail
-    assert "The first record not decrypted begins in frame" in later.detail
+    assert (later.later_handshake, later.hides_later_handshake) == (2, False)
+    assert later.first_undecrypted is not None
     earlier = analysed(script.flights, ring_with_log(second)).decryption
     assert (earlier.status, earlier.reason) == ("opaque", "forward-secrecy")
-    assert "the secrets of its first handshake; a later one is hidden" in earlier.detail
+    assert (earlier.later_handshake, earlier.hides_later_handshake) == (None, True)
+    assert earlier.first_undecrypted is None
 
 
-def test_with_one_handshake_none_is_named():
+def test_with_one_handshake_the_verdict_identifies_none():
     script = talk(value=0xC02F)
-    assert "handshake" not in analysed(script.flights, other_log()).decryption.detail
+    decryption = analysed(script.flights, other_log()).decryption
+    assert (decryption.later_handshake, decryption.hides_later_handshake) == (None, False)
 
 
 def test_a_damaged_finished_does_not_close_a_direction_whose_key_the_other_one_proves():

@@ -7,6 +7,7 @@ from easpcap.activesync.command import Command
 from easpcap.advice.remedies import ask_in_first_handshake, watch_abandoned
 from easpcap.advice.site import Site
 from easpcap.http.exchange import Exchange, Interim, Request, Response
+from easpcap.key_problems import KeyProblem
 from easpcap.results import (
     Analysis,
     Cause,
@@ -138,7 +139,7 @@ def input_file(
 
 
 def key_file(**more) -> KeyFile:
-    values = {"path": "server.pem", "kind": "rsa-private-key", "fingerprint": "ab" * 32, "detail": "RSA 2048"}
+    values = {"path": "server.pem", "kind": "rsa-private-key", "fingerprint": "ab" * 32, "rsa_bits": (2048,)}
     return KeyFile(**(values | more))
 
 
@@ -284,9 +285,7 @@ def incident() -> Analysis:
         at(30, 5.0),
         at(49, 9.0),
         tls=tls(cipher_suite="TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", version="TLS 1.2"),
-        decryption=Decryption(
-            "opaque", "forward-secrecy", "Take a client key log, or allow an RSA suite while capturing."
-        ),
+        decryption=Decryption("opaque", "forward-secrecy"),
         closed_by="open",
     )
     opaque.facts.append(Fact(facts.CaptureEnd(), TO_SERVER, at(49, 9.0)))
@@ -310,7 +309,7 @@ def incident() -> Analysis:
         keys=[
             key_file(matches=[0, 2]),
             key_file(path="old.pem", fingerprint="cd" * 32),
-            KeyFile("notes.txt", "unusable", None, "", error="a text file, no key: give the server's private key"),
+            KeyFile("notes.txt", "unusable", problem=KeyProblem("unrecognised")),
         ],
         connections=[sync_connection, opaque, stuck, plain],
         exchanges=[sync, lone, stuck.exchanges[0], hostile],
@@ -327,7 +326,7 @@ def incident() -> Analysis:
 
 def blind() -> Analysis:
     """Nothing could be decrypted: the wrong key was given."""
-    verdict = Decryption("opaque", "key-mismatch", "Ask for the key of the certificate with thumbprint 8a41...0c.")
+    verdict = Decryption("opaque", "key-mismatch", thumbprint="8A" * 20)
     connections = [connection(n, at(1 + 30 * n, n), at(20 + 30 * n, n + 0.5), decryption=verdict) for n in range(2)]
     return Analysis([input_file()], [key_file()], connections, [], {})
 

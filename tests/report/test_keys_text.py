@@ -10,10 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from easpcap.advice.preflight import preflight
+from easpcap.key_problems import FolderContents, KeyProblem
 from easpcap.pipeline import analyze
 from easpcap.report.text.keys import render_keys_text
 from easpcap.report.text.layout import Layout
-from easpcap.results import Analysis, KeyFile
+from easpcap.results import Analysis, Decryption, FirstUndecrypted, KeyFile
 from easpcap.stream import Endpoint
 from tests.advice.test_certificates import made
 from tests.advice.test_preflight import analysed, connected
@@ -91,7 +92,7 @@ def test_colour_changes_no_word():
 
 def test_nothing_from_the_wire_or_a_file_name_reaches_the_terminal_raw():
     connection = connected(0, tls={"server_name": builders.HOSTILE, "cipher_suite": "TLS_RSA_WITH_RC4_128_MD5"})
-    key = KeyFile(builders.HOSTILE, "unusable", None, "", error=builders.HOSTILE)
+    key = KeyFile(builders.HOSTILE, "unusable", problem=KeyProblem("unreadable", system_error=builders.HOSTILE))
     report = text(analysed(connection, keys=[key]))
     assert all(character.isprintable() or character == "\n" for character in report)
     assert "\\x1b[31mred\\u202e" in report
@@ -108,7 +109,7 @@ def test_several_certificates_of_one_server_are_each_shown_with_their_names():
     assert report.count("  Certificate  CN=mail.example\n") == 2
     assert "Shown on     1 connection for mail.contoso.com\n" in report
     assert "Shown on     1 connection for autodiscover.contoso.com\n" in report
-    assert report.count("no private key helps here: one of this type opens nothing, a key log does") == 2
+    assert report.count("a private key of this type cannot decrypt anything; only a key log can") == 2
 
 
 def test_many_servers_are_cut_short_and_where_the_rest_is_said():
@@ -130,19 +131,24 @@ def test_a_server_that_showed_no_certificate_may_still_have_the_one_that_the_key
     seen = connected(0, tls={"server_certificate": made(ec.generate_private_key(ec.SECP256R1()))})
     hidden = connected(1, tls={"server_certificate": None}, server=Endpoint("192.0.2.9", 443))
     report = text(analysed(seen, hidden, keys=[builders.key_file()]))
-    assert "fits no server in this capture whose certificate was seen (1 showed none)" in " ".join(report.split())
+    assert "matches no server in this capture whose certificate was seen (1 showed none)" in " ".join(report.split())
 
 
 def test_a_certificate_given_for_a_key_says_whose_it_is():
     connection = connected(0)
-    given = KeyFile("server.crt", "unusable", "ab" * 32, "", matches=[0], error="a certificate without its private key")
+    given = KeyFile(
+        "server.crt", "unusable", "ab" * 32, matches=[0], problem=KeyProblem("other-contents", "certificate")
+    )
     report = " ".join(text(analysed(connection, keys=[given])).split())
     assert "it is the certificate of 198.51.100.1:443" in report
 
 
-def test_a_connection_decrypted_in_part_says_what_its_verdict_says():
-    partly = connected(0, status="partial", reason="gap")
-    assert "connection 0 only in part (gap): what the verdict says" in text(analysed(partly))
+def test_a_connection_decrypted_in_part_says_where_decryption_stopped():
+    stop = FirstUndecrypted(direction=0, offset=4711, frame=12)
+    partly = connected(0, decryption=Decryption("partial", "gap", first_undecrypted=stop))
+    report = " ".join(text(analysed(partly)).split())
+    assert "connection 0 only in part (gap): Packets are missing from the capture." in report
+    assert "The first record not decrypted begins in frame 12, 4,711 bytes into the stream to the server." in report
 
 
 def test_the_same_key_in_another_file_is_called_the_same():
@@ -152,6 +158,6 @@ def test_the_same_key_in_another_file_is_called_the_same():
 
 
 def test_a_folder_of_keys_is_one_line_and_its_files_follow():
-    folder = KeyFile("keys", "folder", None, "1 of 3 files usable")
+    folder = KeyFile("keys", "folder", folder=FolderContents(files=3, usable=1, locked=0))
     report = text(analysed(connected(0), keys=[folder, builders.key_file()]))
-    assert "Keys        keys: 1 of 3 files usable\n            server.pem (private key, RSA 2048): fits" in report
+    assert "Keys        keys: 1 of 3 files usable\n            server.pem (private key, RSA 2048): matches" in report

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import pairwise
 
 from easpcap.stream import Anomaly, Data, End, Gap
-from easpcap.tls.handshake.verdict import judge
+from easpcap.tls.handshake.verdict import CaptureLosses, KeysGiven, judge
 from easpcap.tls.secrets.keyring import KeyRing
 from easpcap.tls.session.session import Records, Seen, SessionCache, TlsSession
 from tests.support.tls_peer import server_private_key
@@ -68,7 +68,7 @@ class Outcome:
         return self.of(Records)
 
     def verdict(self, *, truncated=False, gaps=(0, 0), seen=(True, True), log=False, keys=True):
-        return judge(self.session, truncated=truncated, gaps=gaps, seen=seen, key_log_given=log, keys_given=keys)
+        return judge(self.session, CaptureLosses(truncated, gaps, seen), KeysGiven(keys, log))
 
 
 def run(flights, keyring=None, *, cache=None, step=0, cause="fin", lost=None, at=(0, 0)):

@@ -33,7 +33,7 @@ def test_compressed_records_are_expanded_in_both_directions(version, suite, step
     script = talk(version, suite)
     outcome = run(script.flights, step=step)
     assert outcome.plaintext == tuple(map(bytes, script.plaintext))
-    assert outcome.verdict() == ("decrypted", None, None)
+    assert outcome.verdict() == ("decrypted", None)
     done = next(fact for fact in outcome.seen if fact.kind == "handshake-done")
     assert done.what.verified
 

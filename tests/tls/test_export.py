@@ -54,7 +54,7 @@ def test_the_server_key_decrypts_an_export_suite_without_a_short_lived_key(versi
     outcome = run(talk(version, value).flights)
     assert outcome.plaintext == (SENT[0] + b"more", SENT[1])
     assert outcome.session.suite.name == RSA_EXPORT[value]
-    assert outcome.verdict() == ("decrypted", None, None)
+    assert outcome.verdict() == ("decrypted", None)
     assert outcome.codes == []
 
 
@@ -71,9 +71,7 @@ def test_the_server_key_does_not_decrypt_a_handshake_with_a_short_lived_key(valu
     script = talk(0x0301, value, short_lived=True)
     outcome = run(script.flights)
     assert outcome.plaintext == (b"", b"")
-    status, reason, detail = outcome.verdict()
-    assert (status, reason) == ("opaque", "forward-secrecy")
-    assert "key log" in detail
+    assert outcome.verdict() == ("opaque", "forward-secrecy")
 
 
 @pytest.mark.parametrize("value", [0x0003, 0x0008, 0x0060])

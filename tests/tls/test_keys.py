@@ -260,10 +260,10 @@ def test_text_encodings_and_line_ends_of_any_system_are_accepted(encoding, newli
 )  # fmt: skip
 def test_an_unusable_line_is_named_by_its_number_and_not_quoted(line):
     ring = KeyRing()
-    usable, [(number, reason)] = ring.add_key_log(f"# first\n{line}\nCLIENT_RANDOM {RANDOM} {MASTER}\n".encode(), 0)
-    assert (usable, number) == (1, 2)
-    assert not any(len(word) >= 6 and word in reason for word in line.split()[1:])
-    assert "SOMETHING" not in reason
+    usable, [unusable] = ring.add_key_log(f"# first\n{line}\nCLIENT_RANDOM {RANDOM} {MASTER}\n".encode(), 0)
+    assert (usable, unusable.number) == (1, 2)
+    assert not any(len(word) >= 6 and word in repr(unusable) for word in line.split()[1:])
+    assert "SOMETHING" not in repr(unusable)
 
 
 def test_the_last_line_of_a_secret_that_was_logged_twice_counts():
@@ -285,7 +285,7 @@ def test_every_line_of_any_bytes_is_usable_or_a_complaint_or_empty(data):
         usable, complaints = ring.add_key_log(log, 0)
         lines = [line.strip() for line in decode_text(log).splitlines()]
         numbers = [number for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
-        complained = [number for number, _ in complaints]
+        complained = [line.number for line in complaints]
         assert usable + len(complained) == len(numbers)
         assert complained == sorted(set(complained) & set(numbers))
 

@@ -45,7 +45,7 @@ def test_the_whole_trace_of_rfc_8448_is_decrypted(step):
     assert outcome.codes == []
     done = next(seen for seen in outcome.seen if seen.kind == "handshake-done")
     assert done.what.verified
-    assert outcome.verdict(log=True, keys=False) == ("decrypted", None, None)
+    assert outcome.verdict(log=True, keys=False) == ("decrypted", None)
 
 
 def records_of(script, direction):

@@ -36,7 +36,7 @@ def test_openssl_with_rsa_key_exchange_is_opened_by_the_private_key(version, ext
     assert outcome.plaintext == recording.plaintext
     assert (outcome.session.version, outcome.session.suite.name) == (version, "TLS_RSA_WITH_AES_256_CBC_SHA")
     assert outcome.session.key_sources == {0}
-    assert outcome.verdict() == ("decrypted", None, None)
+    assert outcome.verdict() == ("decrypted", None)
     assert outcome.codes == []
 
 

@@ -34,7 +34,7 @@ def verdict(outcome):
 def assert_read(script, outcome):
     assert outcome.plaintext == tuple(map(bytes, script.plaintext))
     assert outcome.codes == []
-    assert verdict(outcome) == ("decrypted", None, None)
+    assert verdict(outcome) == ("decrypted", None)
 
 
 # -- whole connections -------------------------------------------------------------------------------------------------
@@ -236,9 +236,9 @@ def test_without_its_secret_early_data_stays_closed_and_the_rest_is_read(accepte
     assert outcome.codes == []
     if accepted:
         assert verdict(outcome)[:2] == ("partial", "key-log-lacks-session")
-        assert EARLY in verdict(outcome)[2]
+        assert EARLY in outcome.session.missing_secrets
     else:
-        assert verdict(outcome) == ("decrypted", None, None)
+        assert verdict(outcome) == ("decrypted", None)
 
 
 def test_early_data_that_nobody_answers_was_sent_all_the_same():
@@ -284,9 +284,8 @@ def test_a_draft_before_the_oldest_is_unsupported():
 
 def test_without_a_key_log_nothing_is_read():
     script = talk(Tls13Script().handshake())
-    status, reason, detail = run(script.flights, ring_with_log("")).verdict(log=False, keys=True)
-    assert (status, reason) == ("opaque", "needs-key-log")
-    assert "TLS 1.3 hides" in detail
+    outcome = run(script.flights, ring_with_log(""))
+    assert outcome.verdict(log=False, keys=True) == ("opaque", "needs-key-log")
 
 
 def test_a_key_log_of_another_connection_lacks_the_session():
@@ -309,16 +308,15 @@ def test_one_secret_that_is_missing_closes_one_direction_and_is_named(direction,
     outcome = read(script, application, *([] if with_handshake else [handshake]))
     assert outcome.plaintext[direction] == b""
     assert outcome.plaintext[1 - direction] == bytes(script.plaintext[1 - direction])
-    status, reason, detail = verdict(outcome)
-    assert (status, reason) == ("partial", "key-log-lacks-session")
-    assert application in detail
+    assert verdict(outcome) == ("partial", "key-log-lacks-session")
+    assert application in outcome.session.missing_secrets
     assert outcome.codes == (["tls-secret-missing"] if with_handshake else [])
 
 
 def test_a_secret_of_the_wrong_length_is_as_good_as_missing():
     script = talk(Tls13Script().handshake())
     script.secrets["CLIENT_TRAFFIC_SECRET_0"] = bytes(48)
-    assert "CLIENT_TRAFFIC_SECRET_0" in verdict(read(script))[2]
+    assert "CLIENT_TRAFFIC_SECRET_0" in read(script).session.missing_secrets
 
 
 def test_wrong_secrets_open_nothing_and_do_no_harm():

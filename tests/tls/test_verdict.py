@@ -1,12 +1,22 @@
-"""The verdict: was it opened, and if not, the first reason that applies."""
+"""The verdict: whether a connection was decrypted, and if not, the first reason that applies."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from easpcap.tls.handshake.verdict import version_name
+from easpcap.tls.handshake.verdict import (
+    CaptureLosses,
+    KeysGiven,
+    Unsupported,
+    judge,
+    missing_secret_reason,
+    unsupported,
+    version_name,
+)
 from easpcap.tls.secrets.keyring import KeyRing
 from tests.support.tls_peer import record_session
 from tests.support.tls_runs import ring_with_key, ring_with_log, run
@@ -38,21 +48,19 @@ def one_way(flights, direction):
         (0x00A8, lambda: ring_with_log(OTHER_LOG), {"keys": False, "log": True}, "key-log-lacks-session"),
     ],
 )
-def test_without_the_right_key_the_reason_is_named(suite, keyring, given, reason):
+def test_without_the_right_key_the_verdict_has_the_reason(suite, keyring, given, reason):
     script = TlsScript(suite_value=suite).full()
     script.data(TO_SERVER, b"secret")
-    status, found, detail = run(script.flights, keyring()).verdict(**given)
-    assert (status, found) == ("opaque", reason)
-    assert detail.endswith(".")
+    assert run(script.flights, keyring()).verdict(**given) == ("opaque", reason)
 
 
 def test_a_connection_without_application_data_is_none_with_and_without_key():
     script = TlsScript().full()
-    assert run(script.flights).verdict() == ("none", None, None)
-    assert run(script.flights, KeyRing()).verdict(keys=False) == ("none", None, None)
+    assert run(script.flights).verdict() == ("none", None)
+    assert run(script.flights, KeyRing()).verdict(keys=False) == ("none", None)
 
 
-def test_a_suite_that_cannot_be_opened_here_comes_before_the_missing_key():
+def test_an_unsupported_suite_takes_precedence_over_a_missing_key():
     script = TlsScript().full()
     script.data(TO_SERVER, b"secret")
     flights = [
@@ -71,7 +79,7 @@ def test_one_direction_is_not_enough():
     assert outcome.verdict(seen=(True, False))[:2] == ("opaque", "one-direction-missing")
 
 
-def test_the_servers_direction_alone_tells_version_and_suite():
+def test_the_servers_direction_alone_gives_version_and_suite():
     script = TlsScript().full()
     script.data(TO_CLIENT, b"secret")
     outcome = run(one_way(script.flights, TO_CLIENT))
@@ -80,7 +88,7 @@ def test_the_servers_direction_alone_tells_version_and_suite():
 
 
 @pytest.mark.parametrize(("truncated", "reason"), [(False, "gap"), (True, "truncated-packets")])
-def test_a_gap_in_the_handshake_is_told_by_its_cause(truncated, reason):
+def test_a_gap_in_the_handshake_has_its_cause_as_reason(truncated, reason):
     script = TlsScript(extended_master=True).full()
     script.data(TO_SERVER, b"secret")
     outcome = run(script.flights, lost=(TO_CLIENT, 60, 400))
@@ -116,7 +124,7 @@ def test_a_damaged_record_among_good_ones_is_partial():
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_tls13_is_known_by_name_and_needs_its_key_log(log):
+def test_tls13_is_recognised_and_needs_its_key_log(log):
     recording = record_session(0x0304)
     outcome = run(recording.flights)
     assert (version_name(outcome.session.version), outcome.session.suite.name[:4]) == ("TLS 1.3", "TLS_")
@@ -130,10 +138,10 @@ def test_tls13_is_opened_by_its_key_log():
     recording = record_session(0x0304)
     outcome = run(recording.flights, ring_with_log(recording.key_log))
     assert outcome.plaintext == recording.plaintext
-    assert outcome.verdict(log=True, keys=False) == ("decrypted", None, None)
+    assert outcome.verdict(log=True, keys=False) == ("decrypted", None)
 
 
-def test_pure_ssl2_is_known_by_name():
+def test_ssl2_is_recognised():
     hello = bytes.fromhex("802e0100020015000000100700c0" + "00" * 34)
     answer = bytes.fromhex("801b0401000000000000001000") + b"\0" * 16
     outcome = run([(TO_SERVER, hello), (TO_CLIENT, answer), (TO_SERVER, b"\x80\x21" + b"x" * 33)])
@@ -143,7 +151,7 @@ def test_pure_ssl2_is_known_by_name():
 
 
 SSL2_HELLO = bytes.fromhex("802e0100020015000000100700c0" + "00" * 34)
-SSL2_CERTIFICATE = b"no certificate, but where it stands"
+SSL2_CERTIFICATE = b"not a certificate, but in its place"
 
 
 def ssl2_answer(kinds):
@@ -164,14 +172,13 @@ def ssl2_answer(kinds):
         ([], b"", None),
     ],
 )
-def test_ssl2_names_its_cipher_where_it_is_in_the_clear(kinds, key, name, step):
+def test_the_cipher_of_ssl2_is_known_if_it_is_in_the_clear(kinds, key, name, step):
     flights = [(TO_SERVER, SSL2_HELLO), (TO_CLIENT, ssl2_answer(kinds)), (TO_SERVER, key + bytes(130))]
     session = run(flights, step=step).session
     assert (session.suite and session.suite.name) == name
     assert session.server_certificate == SSL2_CERTIFICATE
-    verdict = run(flights, step=step).verdict()
-    assert verdict[:2] == ("opaque", "unsupported-suite")
-    assert verdict[2].startswith(f"SSL 2.0 ({name}) cannot" if name else "SSL 2.0 cannot")
+    assert run(flights, step=step).verdict() == ("opaque", "unsupported-suite")
+    assert unsupported(session) == Unsupported("SSL 2.0", name)
 
 
 def test_a_broken_ssl2_hello_is_still_ssl2():
@@ -184,3 +191,115 @@ def test_a_broken_ssl2_hello_is_still_ssl2():
 )
 def test_versions_have_names(version, name):
     assert version_name(version) == name
+
+
+# -- the order of the reasons ----------------------------------------------------------------------------------------
+
+
+def handshake(*, version=0x0303, decryptable=True, forward_secret=False, rsa=True, draft=0, **facts):
+    """What the verdict reads of a handshake: one with RSA key exchange for which no secret was found."""
+    agreed = SimpleNamespace(
+        version=version,
+        suite=SimpleNamespace(decryptable=decryptable, forward_secret=forward_secret, rsa_key_transport=rsa),
+        draft=draft,
+        extended_master=False,
+        compression=0,
+    )
+    values = {
+        "agreement": agreed,
+        "abbreviated": False,
+        "candidates": [],
+        "origin": None,
+        "unsupported": False,
+        "failed": False,
+        "ephemeral_key": False,
+        "keyed": True,
+        "intact": True,
+        "key_fits": False,
+    }
+    return SimpleNamespace(**(values | facts))
+
+
+NOTHING, KEYS, LOG = KeysGiven(False, False), KeysGiven(True, False), KeysGiven(False, True)
+
+REASONS = [
+    ({"agreement": None, "abbreviated": True}, KEYS, "handshake-not-captured"),
+    ({"abbreviated": True, "decryptable": False}, KEYS, "resumed-session-not-captured"),
+    ({"abbreviated": True, "origin": SimpleNamespace(reason="no-key")}, KEYS, "no-key"),
+    ({"abbreviated": True, "origin": SimpleNamespace(reason=None)}, KEYS, "resumed-session-not-captured"),
+    ({"decryptable": False, "failed": True}, KEYS, "unsupported-suite"),
+    ({"unsupported": True, "failed": True}, KEYS, "unsupported-suite"),
+    ({"version": 0x0304, "unsupported": True}, KEYS, "needs-key-log"),
+    ({"version": 0x0304, "draft": 17}, LOG, "unsupported-suite"),
+    ({"version": 0x0304, "draft": 18}, LOG, "key-log-lacks-session"),
+    ({"failed": True, "forward_secret": True}, KEYS, "key-mismatch"),
+    ({"failed": True, "key_fits": None}, KEYS, "key-mismatch"),
+    ({"failed": True, "key_fits": True}, KEYS, "mac-failure"),
+    ({"failed": True}, LOG, "mac-failure"),
+    ({"failed": True, "abbreviated": True, "candidates": ["one"]}, KEYS, "mac-failure"),
+    ({"forward_secret": True}, LOG, "forward-secrecy"),
+    ({"ephemeral_key": True}, KEYS, "forward-secrecy"),
+    ({"ephemeral_key": True, "rsa": False}, KEYS, "needs-key-log"),
+    ({"version": 0x0304, "forward_secret": True}, KEYS, "needs-key-log"),
+    ({"rsa": False}, LOG, "key-log-lacks-session"),
+    ({"key_fits": True, "keyed": False}, KEYS, "gap"),
+    ({"key_fits": True, "intact": False}, KEYS, "mac-failure"),
+    ({"key_fits": True}, KEYS, "mac-failure"),
+    ({}, LOG, "key-log-lacks-session"),
+    ({}, KeysGiven(True, True), "key-log-lacks-session"),
+    ({}, KEYS, "key-mismatch"),
+    ({}, NOTHING, "no-key"),
+]
+
+
+@pytest.mark.parametrize(("facts", "given", "reason"), REASONS)
+def test_the_first_reason_that_applies_to_a_handshake_is_given(facts, given, reason):
+    assert missing_secret_reason(handshake(**facts), given) == reason
+
+
+def test_a_lost_handshake_message_makes_the_extended_master_secret_unknown():
+    negotiation = handshake(key_fits=True, intact=False)
+    negotiation.agreement.extended_master = True
+    assert missing_secret_reason(negotiation, KEYS) == "gap"
+
+
+def connection(*, opened=0, opaque=1, **facts):
+    """What the verdict reads of a connection: by default one whose only record was not decrypted."""
+    values = {
+        "application_records": [opened, 0],
+        "opaque_records": [0, opaque],
+        "gap_in_data": False,
+        "gap_in_handshake": False,
+        "client_hello_seen": True,
+        "server_hello_seen": True,
+        "version": 0x0303,
+        "unopened": handshake(),
+    }
+    return SimpleNamespace(**(values | facts))
+
+
+LOST, CUT, ONE_WAY = CaptureLosses(gaps=(0, 1)), CaptureLosses(True, (0, 1)), CaptureLosses(seen=(True, False))
+
+VERDICTS = [
+    ({"opaque": 0}, CUT, "none", None),
+    ({"opened": 1, "opaque": 0}, CUT, "decrypted", None),
+    ({"opened": 1, "opaque": 0, "gap_in_data": True}, LOST, "partial", "gap"),
+    ({"opened": 1, "gap_in_handshake": True}, CUT, "partial", "truncated-packets"),
+    ({"opened": 1}, CUT, "partial", "key-mismatch"),
+    ({"version": 2}, ONE_WAY, "opaque", "unsupported-suite"),
+    ({"server_hello_seen": False}, CaptureLosses(), "opaque", "handshake-not-captured"),
+    ({"server_hello_seen": False}, ONE_WAY, "opaque", "one-direction-missing"),
+    ({"server_hello_seen": False, "client_hello_seen": False}, ONE_WAY, "opaque", "handshake-not-captured"),
+    ({"server_hello_seen": False, "gap_in_handshake": True}, LOST, "opaque", "gap"),
+    ({"gap_in_handshake": True}, ONE_WAY, "opaque", "one-direction-missing"),
+    ({"gap_in_handshake": True}, CUT, "opaque", "truncated-packets"),
+    ({"unopened": None}, LOST, "opaque", "gap"),
+    ({"unopened": None}, CaptureLosses(), "opaque", "mac-failure"),
+    ({"unopened": None, "gap_in_data": True}, CaptureLosses(), "opaque", "gap"),
+    ({}, LOST, "opaque", "key-mismatch"),
+]
+
+
+@pytest.mark.parametrize(("facts", "losses", "status", "reason"), VERDICTS)
+def test_losses_of_the_capture_are_reasons_before_missing_keys(facts, losses, status, reason):
+    assert judge(connection(**facts), losses, KEYS) == (status, reason)

@@ -1,11 +1,13 @@
-"""What could be decrypted, with which key, and why the rest could not: the first thing a reader must know."""
+"""The section "Decryption" of the report: what was decrypted, with which key, and why the rest was not."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from easpcap.report.decryption_text import REASON_WORDS, common_advice, decryption_detail
 from easpcap.report.escape import shown
+from easpcap.report.key_text import key_contents, key_problem
 from easpcap.report.rows import path_text
 from easpcap.report.text.layout import count, listed
 
@@ -14,28 +16,13 @@ if TYPE_CHECKING:
 
     from easpcap.report.text.layout import Layout
     from easpcap.results import Analysis, Connection, KeyFile
+    from easpcap.tls.handshake.verdict import Reason, Status
 
 _KEYS_SHOWN = 4
 
-#: The reason in plain words, where the verdict brings no detail of its own.
-REASON_WORDS = {
-    "handshake-not-captured": "the connection had begun before the capture",
-    "one-direction-missing": "only one direction was captured",
-    "gap": "packets are missing from the capture",
-    "truncated-packets": "the packets are cut",
-    "resumed-session-not-captured": "a session is resumed whose first handshake is not in the capture",
-    "unsupported-suite": "the cipher suite is not supported",
-    "forward-secrecy": "the key exchange is ephemeral (forward secrecy), a private key cannot decrypt it",
-    "needs-key-log": "this kind of handshake needs a key log",
-    "key-log-lacks-session": "the key log has no line for it",
-    "key-mismatch": "the key given is not the key of the server's certificate",
-    "no-key": "no key was given",
-    "mac-failure": "records do not verify",
-}
-
 
 def decryption_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
-    """How many connections, with which keys; then the others by reason, each with what to do."""
+    """How many connections were decrypted, with which keys; then the others by reason, each with what to do."""
     statuses = Counter(connection.decryption.status for connection in analysis.connections)
     secured = statuses["decrypted"] + statuses["partial"] + statuses["opaque"]
     opened = statuses["decrypted"] + statuses["partial"]
@@ -46,14 +33,13 @@ def decryption_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
         which = count(opened, "connection") if opened == secured else f"{opened:,} of {count(secured, 'connection')}"
         yield from layout.labelled("Decryption", f"{which} decrypted{partly}{_with_keys(analysis)}", style="bold")
     else:
-        whole = "the connection" if secured == 1 else f"none of {secured:,} connections"
-        text = f"{whole} could not be decrypted" if secured == 1 else f"{whole} could be decrypted"
-        yield from layout.labelled("Decryption", f"NOTHING: {text}", style="red")
+        which = "the connection was not decrypted" if secured == 1 else f"none of {secured:,} connections was decrypted"
+        yield from layout.labelled("Decryption", f"NOTHING: {which}", style="red")
     yield from _reasons(analysis, layout)
     yield from _idle_keys(analysis, layout)
 
 
-def _nothing_encrypted(statuses: Counter[str]) -> str:
+def _nothing_encrypted(statuses: Counter[Status]) -> str:
     if statuses["plaintext"]:
         return f"not needed: {count(statuses['plaintext'], 'connection')}, none with TLS"
     return "nothing to decrypt: no connection carries application data"
@@ -74,7 +60,8 @@ def _opened(analysis: Analysis) -> set[int]:
 
 
 def _key(key: KeyFile) -> str:
-    return f"{shown(path_text(key.path))}{f' ({shown(key.detail)})' if key.detail else ''}"
+    contents = key_contents(key)
+    return shown(path_text(key.path)) + (f" ({contents})" if contents else "")
 
 
 def _thumbprint(analysis: Analysis, used: list[KeyFile]) -> str:
@@ -87,40 +74,53 @@ def _thumbprint(analysis: Analysis, used: list[KeyFile]) -> str:
     names = {c.tls.server_name for c in found if c.tls is not None and c.tls.server_name}
     if len(certificates) != 1:
         return ""
-    # The thumbprint of Windows is the SHA-1 of the certificate: a name, no protection.
+    # The thumbprint of Windows is the SHA-1 of the certificate: a name that protects nothing.
     digest = hashlib.sha1(certificates.pop(), usedforsecurity=False).hexdigest()
     name = f" of {shown(names.pop())}" if len(names) == 1 else ""
     return f"; certificate{name}, thumbprint {digest[:8]}...{digest[-4:]}"
 
 
 def _reasons(analysis: Analysis, layout: Layout) -> Iterator[str]:
-    groups: dict[tuple[str, str], list[Connection]] = {}
+    """One line per reason, the most frequent first; a single connection also says where its decryption stopped."""
+    groups: dict[tuple[Status, Reason], list[Connection]] = {}
     for connection in analysis.connections:
         verdict = connection.decryption
         if verdict.status in {"opaque", "partial"} and verdict.reason is not None:
             groups.setdefault((verdict.status, verdict.reason), []).append(connection)
     for (status, reason), connections in sorted(groups.items(), key=lambda item: -len(item[1])):
-        details = Counter(c.decryption.detail for c in connections if c.decryption.detail)
-        detail = shown(details.most_common(1)[0][0]) if details else ""
-        many = len(connections)
-        if many > 1:  # frames are those of one connection only
-            detail = detail.partition(" The first record not decrypted")[0]
-        where = f"connection {connections[0].id}" if many == 1 else f"{many:,} connections"
         kind = "not" if status == "opaque" else "only in part"
-        why = detail or f"{REASON_WORDS.get(reason, reason)}."
+        if len(connections) == 1:
+            where, why = f"connection {connections[0].id}", decryption_detail(connections[0].decryption)
+        else:
+            where, why = f"{len(connections):,} connections", common_advice([c.decryption for c in connections])
         yield from layout.labelled("", f"{where} {kind} ({reason}): {why}")
 
 
 def _idle_keys(analysis: Analysis, layout: Layout) -> Iterator[str]:
-    """Keys that opened nothing: the usual reason for an empty result."""
+    """Keys that decrypted nothing: the usual reason for an empty result."""
     opened = _opened(analysis)
     for key in [key for key in analysis.keys if not opened.intersection(key.matches)][:_KEYS_SHOWN]:
-        if key.kind == "unusable":
-            yield from layout.labelled("", f"{shown(path_text(key.path))} cannot be used: {shown(key.error or '')}")
-        elif key.kind == "folder":
-            yield from layout.labelled("", f"{shown(path_text(key.path))}: {shown(key.detail)}")
-        elif key.matches:
-            where = count(len(key.matches), "connection")
-            yield from layout.labelled("", f"{_key(key)} fits the certificate of {where}: it is the right key")
-        else:
-            yield from layout.labelled("", f"{_key(key)} fits no connection in this capture")
+        yield from layout.labelled("", _idle_key(key, analysis))
+
+
+def _idle_key(key: KeyFile, analysis: Analysis) -> str:
+    if key.kind == "unusable":
+        return f"{shown(path_text(key.path))} cannot be used: {shown(key_problem(key) or '')}"
+    if key.kind == "folder":  # the files in it follow
+        return f"{shown(path_text(key.path))}: {key_contents(key)}"
+    if not key.matches:
+        return f"{_key(key)} matches no connection in this capture"
+    return f"{_key(key)} is the right key for {count(len(key.matches), 'connection')}, but {_why_idle(key, analysis)}"
+
+
+def _why_idle(key: KeyFile, analysis: Analysis) -> str:
+    """Why the right key decrypted none of the connections that it matches."""
+    matched = frozenset(key.matches)
+    reasons = Counter(c.decryption.reason for c in analysis.connections if c.id in matched and c.decryption.reason)
+    them = "it" if len(matched) == 1 else "them"
+    if not reasons:
+        return f"there was nothing to decrypt on {them}"
+    if set(reasons) == {"forward-secrecy"}:
+        return f"forward secrecy means it cannot decrypt {them}"
+    whys = "; ".join(REASON_WORDS[reason] for reason, _ in reasons.most_common())
+    return f"it could not decrypt {them} ({whys})"

@@ -1,14 +1,16 @@
-"""The default output of ``keys``: which key is needed, whether the one given fits, why something does not decrypt."""
+"""The default output of ``keys``: which key is needed, whether the one given matches, and why data stays encrypted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from easpcap.advice.decryption_steps import Step, next_step
-from easpcap.advice.preflight import OPENED, SECURED
+from easpcap.advice.preflight import NOT_CAPTURED, OPENED, SECURED
+from easpcap.report.decryption_text import REASON_WORDS, decryption_detail
 from easpcap.report.escape import shortened, shown
+from easpcap.report.key_text import key_contents, key_problem
 from easpcap.report.rows import path_text
-from easpcap.report.text.decryption import REASON_WORDS
+from easpcap.report.server_rows import UNREADABLE_CERTIFICATE
 from easpcap.report.text.layout import Layout, columns, count, listed
 from easpcap.report.text.reading import input_lines, quality_lines
 from easpcap.report.times import date_and_clock
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from easpcap.advice.preflight import KeyUse, Obstacle, Preflight, SeenCertificate, Server
     from easpcap.results import Analysis
+    from easpcap.tls.handshake.verdict import Reason
 
 _SERVERS_SHOWN: Final = 20
 _SERVERS_NAMED: Final = 3
@@ -32,15 +35,19 @@ _KINDS: Final = {
     "key-log": "key log",
     "embedded-key-log": "key log",
 }
-_UNSEEN_WORDS: Final = {
-    "resumed": "a resumed session does not send it",
-    "encrypted": "TLS 1.3 sends it encrypted, and only a key log shows it",
-    "none-sent": "this key exchange, anonymous or by a pre-shared key, needs none",
-    "unsupported-version": "SSL 2.0 is recognised here, but not read",
+_UNSEEN_WORDS: Final[dict[str, str]] = {
+    "resumed": "the server does not send it again when a session is resumed",
+    "encrypted": "TLS 1.3 encrypts it, and only a key log decrypts it",
+    "none-sent": "this key exchange (anonymous or with a pre-shared key) uses none",
+    "unsupported-version": "easpcap recognises SSL 2.0 but does not read it",
     "unanswered": "the server's answer to the client is not in the capture",
-    "unfinished": "the handshake ended before it came",
+    "unfinished": "the handshake ended before the server sent it",
+    **{reason: REASON_WORDS[reason] for reason in NOT_CAPTURED},
 }
-_REASON_WORDS: Final = {**REASON_WORDS, "no-key": "its server's private key opens it, and was not given"}
+_OBSTACLE_WORDS: Final[dict[Reason, str]] = {
+    **REASON_WORDS,
+    "no-key": "the server's private key was not given",
+}
 _VALIDITY_WORDS: Final = {
     "expired": "EXPIRED when this was captured",
     "not-yet-valid": "NOT YET VALID when this was captured",
@@ -78,44 +85,53 @@ def _key(use: KeyUse, found: Preflight) -> str:
     name = shown(path_text(key.path))
     if key.kind == "unusable":
         whose = f"; it is the certificate of {_ends(use.servers)}" * use.fits
-        return f"{name}: cannot be used: {shown(key.error or 'no key')}{whose}"
-    if key.kind == "folder":  # the files in it follow, each for itself
-        return f"{name}: {shown(key.detail)}"
-    kind = ", ".join(word for word in (_KINDS.get(key.kind, key.kind), shown(key.detail)) if word)
-    warning = f" ({shown(key.error)})" if key.error else ""
+        return f"{name}: cannot be used: {shown(key_problem(key) or '')}{whose}"
+    if key.kind == "folder":  # the files in it follow
+        return f"{name}: {key_contents(key)}"
+    kind = f"{_KINDS[key.kind]}, {key_contents(key)}"
+    problem = key_problem(key)
+    warning = f" ({problem})" if problem else ""
     use_of_it = _log_use(use) if key.fingerprint is None else _private_key_use(use, found)
     return f"{name} ({kind}): {use_of_it}{warning}"
 
 
 def _log_use(use: KeyUse) -> str:
     if use.opened:
-        return f"opens {count(use.opened, 'connection')} of {_ends(use.servers)}"
-    return "opens nothing: it has no line for any connection in this capture"
+        return f"decrypts {count(use.opened, 'connection')} of {_ends(use.servers)}"
+    return "decrypts nothing: it has no line for any connection in this capture"
 
 
 def _private_key_use(use: KeyUse, found: Preflight) -> str:
-    opened = f"opens {count(use.opened, 'connection')}"
+    decrypts = f"decrypts {count(use.opened, 'connection')}"
     if use.same_as is not None and not use.opened:
         return f"the same key as {shown(path_text(use.same_as))}"
+    if use.fits and use.opened:
+        return f"matches the certificate of {_ends(use.servers)} and {decrypts}"
     if use.fits:
-        fits = f"fits the certificate of {_ends(use.servers)}"
-        if use.opened:
-            return f"{fits}, {opened}"
-        if use.by_others:
-            return (
-                f"{fits}; opens nothing itself, {count(use.by_others, 'connection')} there opened by other keys or logs"
-            )
-        why = f" ({', '.join(use.reasons)})" if use.reasons else ": there was nothing to decrypt"
-        return f"{fits}: it is the right key, but opens nothing{why}"
+        return f"matches the certificate of {_ends(use.servers)}{_why_idle(use)}"
     if use.opened:
-        return f"{opened} of {_ends(use.servers)}"
+        return f"{decrypts} of {_ends(use.servers)}"
+    return _matches_nothing(found)
+
+
+def _why_idle(use: KeyUse) -> str:
+    """Why the right key decrypts nothing."""
+    if use.by_others:
+        connections = count(use.by_others, "connection")
+        return f"; it decrypts nothing itself, but other keys or key logs decrypt {connections} there"
+    if use.reasons:
+        return f": it is the right key, but it decrypts nothing ({', '.join(use.reasons)})"
+    return ": it is the right key, but there was nothing to decrypt"
+
+
+def _matches_nothing(found: Preflight) -> str:
     if not found.servers:
-        return "fits no server in this capture: none speaks TLS"
+        return "matches no server in this capture: none uses TLS"
     blind = sum(not server.certificates for server in found.servers)
     if blind == len(found.servers):
-        return "opens nothing; whether it fits cannot be told, since no certificate was seen"
+        return "decrypts nothing; no certificate was seen, so easpcap cannot tell whether it is the right key"
     unless = f" whose certificate was seen ({blind:,} showed none)" if blind else ""
-    return f"fits no server in this capture{unless}"
+    return f"matches no server in this capture{unless}"
 
 
 def _ends(servers: Sequence[Server]) -> str:
@@ -142,9 +158,9 @@ def _result_lines(found: Preflight, layout: Layout) -> Iterator[str]:
     if opened:
         text = f"{opened:,} of {count(secured, 'connection')} can be decrypted"
     elif found.keys:
-        text = "NOTHING can be decrypted with what was given"
+        text = "NOTHING can be decrypted with the files you gave"
     else:
-        text = "no key was given, and without one nothing can be decrypted"
+        text = "no key was given, and nothing can be decrypted without one"
     needed = _needed(found, secured - opened)
     yield from layout.labelled(
         "Result", f"{text}{'; ' if opened else ': '}{needed}", style="yellow" if opened else "red"
@@ -152,14 +168,14 @@ def _result_lines(found: Preflight, layout: Layout) -> Iterator[str]:
 
 
 def _needed(found: Preflight, closed: int) -> str:
-    """What the rest needs: a key, a key log, or another capture."""
+    """What the connections that were not decrypted need: a key, a key log, or another capture."""
     other = closed - found.by_private_key - found.by_key_log
     parts = [
         f"{count(number, 'connection')} {'needs' if number == 1 else 'need'} {what}"
         for number, what in (
             (found.by_private_key, "the server's private key"),
             (found.by_key_log, "a key log, or another capture without forward secrecy"),
-            (other, "another capture, as said below"),
+            (other, "another capture (see below)"),
         )
         if number
     ]
@@ -194,16 +210,16 @@ def _some(texts: Sequence[str]) -> list[str]:
 
 
 def _unseen(code: str) -> str:
-    return _UNSEEN_WORDS.get(code) or REASON_WORDS.get(code, code)
+    return _UNSEEN_WORDS[code]
 
 
 def _certificate_lines(certificate: SeenCertificate, server: Server, found: Preflight, layout: Layout) -> Iterator[str]:
     facts = certificate.facts
     subject = shown(facts.subject) if facts.subject else "(no subject)"
-    yield from _labelled(layout, "Certificate", facts.error or subject)
+    yield from _labelled(layout, "Certificate", subject if facts.readable else UNREADABLE_CERTIFICATE)
     lines = []
     if facts.issuer is not None:
-        lines.append("issued by itself" if facts.issuer == facts.subject else f"issued by {shown(facts.issuer)}")
+        lines.append("self-signed" if facts.issuer == facts.subject else f"issued by {shown(facts.issuer)}")
     others = [name for name in facts.names if f"CN={name}" != (facts.subject or "").partition(", ")[0]]
     if others:
         lines.append(f"for {', '.join(_some(facts.names))}")
@@ -229,11 +245,11 @@ def _certificate_lines(certificate: SeenCertificate, server: Server, found: Pref
 def _fitting(certificate: SeenCertificate, found: Preflight) -> str:
     if certificate.keys:
         named = [shown(path_text(path)) for path in certificate.keys]
-        return f"{listed(named)} {'fits' if len(named) == 1 else 'fit'}"
+        return f"{listed(named)} {'matches' if len(named) == 1 else 'match'}"
     if certificate.facts.key_type not in {"RSA", None}:
-        return "no private key helps here: one of this type opens nothing, a key log does"
+        return "a private key of this type cannot decrypt anything; only a key log can"
     given = any(use.key.fingerprint is not None and use.key.kind != "unusable" for use in found.keys)
-    return "none of the keys given fits" if given else "no private key given"
+    return "none of the keys given matches" if given else "no private key given"
 
 
 def _suite_lines(server: Server, layout: Layout) -> Iterator[str]:
@@ -268,16 +284,16 @@ def _decryption(server: Server) -> str:
 
 def _obstacle(obstacle: Obstacle) -> str:
     many = len(obstacle.connections)
-    words = _REASON_WORDS.get(obstacle.reason, "")
-    if many == 1 and (obstacle.partial or not words):  # the verdict knows where decryption stopped
-        words = shown(obstacle.detail or words)
+    words = _OBSTACLE_WORDS[obstacle.reason]
+    if many == 1 and obstacle.partial:  # the verdict knows where decryption stopped
+        words = decryption_detail(obstacle.verdict) or words
     where = f"connection {obstacle.connections[0]}" if many == 1 else f"{many:,} connections"
     kind = "not" if not obstacle.partial else "only in part" if obstacle.partial == many else "not or only in part"
-    return f"{where} {kind} ({obstacle.reason}){f': {words}' if words else ''}"
+    return f"{where} {kind} ({obstacle.reason}): {words}"
 
 
 def _next_lines(found: Preflight, layout: Layout, arguments: str) -> Iterator[str]:
-    """One step for each reason, whichever servers have it; then the analysis, where there is something to analyse."""
+    """One step per reason, whichever servers have it; then the command for the analysis, if anything was decrypted."""
     steps = _steps(found)
     lead = "Next"
     if steps:
@@ -292,21 +308,21 @@ def _next_lines(found: Preflight, layout: Layout, arguments: str) -> Iterator[st
         return
     command = f"easpcap inspect {arguments}\n"  # not wrapped: to be copied whole
     if steps:
-        yield from layout.labelled("", "What can be decrypted is analysed with:")
+        yield from layout.labelled("", "To analyse what can be decrypted:")
         yield " " * 14 + command
     else:
         yield "\n" + layout.styled("Next", "bold") + " " * 8 + command
 
 
-def _steps(found: Preflight) -> list[tuple[str, int, Step]]:
+def _steps(found: Preflight) -> list[tuple[Reason, int, Step]]:
     """(reason, connections, step), the most frequent first; a thumbprint is named where it is the only one."""
-    by_reason: dict[str, list[Obstacle]] = {}
+    by_reason: dict[Reason, list[Obstacle]] = {}
     for server in found.servers:
         for obstacle in server.obstacles:
             by_reason.setdefault(obstacle.reason, []).append(obstacle)
     steps = []
     for reason, obstacles in by_reason.items():
         same = all(obstacle.step == obstacles[0].step for obstacle in obstacles)
-        step = obstacles[0].step if same else next_step(reason, None, obstacles[0].step.what)
+        step = obstacles[0].step if same else next_step(reason, None)
         steps.append((reason, sum(len(obstacle.connections) for obstacle in obstacles), step))
     return sorted(steps, key=lambda item: -item[1])

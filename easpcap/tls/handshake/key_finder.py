@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from easpcap.tls.codepoints import TLS13
 from easpcap.tls.handshake.messages import encrypted_premaster
 from easpcap.tls.handshake.negotiation import Candidate
-from easpcap.tls.handshake.verdict import opaque_reason
+from easpcap.tls.handshake.verdict import KeysGiven, missing_secret_reason
 from easpcap.tls.secrets.schedule import extended_master_secret, master_secret
 from easpcap.tls.secrets.session_cache import Origin
 
@@ -117,8 +117,8 @@ class KeyFinder:
             origin = Origin(proven.master, proven.source, None)
         else:
             ring = self._keyring
-            reason = opaque_reason(negotiation, key_log_given=ring.has_key_log, keys_given=ring.has_private_keys)
-            origin = Origin(None, None, reason)
+            given = KeysGiven(private_keys=ring.has_private_keys, key_log=ring.has_key_log)
+            origin = Origin(None, None, missing_secret_reason(negotiation, given))
         if negotiation.session_id and not (negotiation.abbreviated and origin.master is None):
             self._cache.store_id(self._server, negotiation.session_id, origin)
         self._cache.store_ticket(negotiation.ticket, origin)

@@ -1,50 +1,65 @@
-"""Says whether a connection was opened, and if not, the first reason that applies and what to do about it."""
+"""Decides whether a connection was decrypted, and if not, which reason applies first. The words are the reports'."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from easpcap.tls.codepoints import SSL2, SSL3, TLS10, TLS11, TLS12, TLS13
 from easpcap.tls.handshake.messages import OLDEST_DRAFT
 
 if TYPE_CHECKING:
-    from easpcap.tls.handshake.negotiation import Agreement, Negotiation
+    from easpcap.tls.handshake.negotiation import Negotiation
     from easpcap.tls.handshake.summary import Summary
 
-Verdict = tuple[str, str | None, str | None]
+#: ``plaintext`` means no TLS; ``none`` means no application data.
+Status = Literal["decrypted", "partial", "opaque", "plaintext", "none"]
 
-_DETAILS: Final[dict[str, str]] = {
-    "handshake-not-captured": "The capture begins after this connection's TLS handshake; start the capture before the "
-    "client connects, or make the client reconnect.",
-    "one-direction-missing": "Only one direction of this connection was captured; capture where both directions pass.",
-    "gap": "Bytes are missing from the capture; capture again on a less busy machine or with a larger capture buffer.",
-    "truncated-packets": "Packets were cut when they were captured; capture again with whole packets "
-    "(snapshot length 0).",
-    "resumed-session-not-captured": "This connection resumes a TLS session whose first handshake is not in the "
-    "capture; add the capture that holds it, or start capturing before the client's first connection.",
-    "unsupported-suite": "{} cannot be decrypted here; let client and server agree on another cipher suite, such as "
-    "TLS_RSA_WITH_AES_128_CBC_SHA.",
-    "forward-secrecy": "The key exchange is ephemeral, and no private key opens it; take a key log on the client "
-    "(SSLKEYLOGFILE), or allow only cipher suites with RSA key exchange while capturing.",
-    "needs-key-log": "This connection can only be opened with a key log; take one on the client (SSLKEYLOGFILE).",
-    "key-log-lacks-session": "The key log has no line for this connection; it must be written by the same client "
-    "while the capture runs.",
-    "key-mismatch": "No private key given belongs to the certificate of this server; export the key of the certificate "
-    "that is bound to this address and port.",
-    "no-key": "Give the server's private key (--key) or a key log (--key-log).",
-    "mac-failure": "Records did not pass their integrity check although a key was found; the captured bytes are "
-    "damaged, or the key belongs to another server.",
-}
+Reason = Literal[
+    "handshake-not-captured",
+    "one-direction-missing",
+    "gap",
+    "truncated-packets",
+    "resumed-session-not-captured",
+    "unsupported-suite",
+    "forward-secrecy",
+    "needs-key-log",
+    "key-log-lacks-session",
+    "key-mismatch",
+    "no-key",
+    "mac-failure",
+]
 
-_LOG_LACKS_PART: Final = (
-    "The key log knows this connection, but has no {} line for it; take the whole log, written by the client from "
-    "before the connection began until it ended."
-)
-_HIDDEN: Final = (
-    " TLS 1.3 hides what its records are: without the key log nothing can be told of a certificate that was asked for "
-    "late."
-)
-_LOG_LACKS: Final = "The key exchange is ephemeral, and the key log given has no line for this connection."
+
+class Verdict(NamedTuple):
+    """``reason`` is None where everything was decrypted, or where there was nothing to decrypt."""
+
+    status: Status
+    reason: Reason | None = None
+
+
+class CaptureLosses(NamedTuple):
+    """What a capture lacks of one connection. Pairs are indexed by direction."""
+
+    truncated: bool = False  # packets were cut short when they were captured
+    gaps: tuple[int, int] = (0, 0)  # missing bytes
+    seen: tuple[bool, bool] = (True, True)  # whether any packet of the direction was captured
+
+
+class KeysGiven(NamedTuple):
+    """Which kinds of keys the user gave."""
+
+    private_keys: bool
+    key_log: bool
+
+
+class Unsupported(NamedTuple):
+    """What cannot be decrypted. Only where the cipher suite is supported do ``compression`` and ``draft`` matter."""
+
+    version: str | None
+    cipher_suite: str | None  # IANA name
+    suite_supported: bool = False
+    compression: int = 0  # method (RFC 3749); 0: none
+    draft: int = 0  # of TLS 1.3; 0: none
 
 
 _VERSION_NAMES: Final[dict[int, str]] = {
@@ -58,111 +73,86 @@ _VERSION_NAMES: Final[dict[int, str]] = {
 
 
 def version_name(version: int | None) -> str | None:
-    """What a protocol version is called; None stays None, an unknown one keeps its number."""
+    """The name of a protocol version; None stays None, and an unknown version keeps its number."""
     return None if version is None else _VERSION_NAMES.get(version, f"0x{version:04x}")
 
 
-def judge(
-    summary: Summary,
-    *,
-    truncated: bool,
-    gaps: tuple[int, int],
-    seen: tuple[bool, bool],
-    key_log_given: bool,
-    keys_given: bool,
-) -> Verdict:
-    """(status, reason, what to do); the reason is None where all was opened or there was nothing to open."""
+def judge(summary: Summary, losses: CaptureLosses, given: KeysGiven) -> Verdict:
+    """The status of a connection, and the first reason why not all of it was decrypted."""
     opened, unopened = any(summary.application_records), any(summary.opaque_records)
     lost = summary.gap_in_data or summary.gap_in_handshake
     if not opened and not unopened:
-        return "none", None, None
+        return Verdict("none")
     if opened and not unopened and not lost:
-        return "decrypted", None, None
-    if opened:
-        status, reason = "partial", _partial_reason(summary, truncated=truncated)
-    else:
-        status, reason = "opaque", _early_reason(summary, truncated=truncated, gaps=gaps, seen=seen)
-    if reason is None and summary.unopened is not None:
-        reason = opaque_reason(summary.unopened, key_log_given=key_log_given, keys_given=keys_given)
-    reason = reason or ("gap" if lost else "mac-failure")
-    if reason == "gap" and truncated:
+        return Verdict("decrypted")
+    reason = _reason(summary, losses, given, opened=opened)
+    if reason == "gap" and losses.truncated:
         reason = "truncated-packets"
-    return status, reason, _detail(reason, summary, key_log_given=key_log_given)
+    return Verdict("partial" if opened else "opaque", reason)
 
 
-def _partial_reason(summary: Summary, *, truncated: bool) -> str | None:
-    if summary.gap_in_data or summary.gap_in_handshake:
-        return "truncated-packets" if truncated else "gap"
-    return None
-
-
-def _early_reason(summary: Summary, *, truncated: bool, gaps: tuple[int, int], seen: tuple[bool, bool]) -> str | None:
-    """The reasons that have nothing to do with keys."""
-    if summary.version == SSL2:
-        return "unsupported-suite"
+def _reason(summary: Summary, losses: CaptureLosses, given: KeysGiven, *, opened: bool) -> Reason:
+    """The first reason that applies. The order is the argument: the capture, then the handshake, then the keys."""
+    lost = summary.gap_in_data or summary.gap_in_handshake
     hellos = (summary.client_hello_seen, summary.server_hello_seen)
-    if not all(hellos) and not summary.gap_in_handshake and (all(seen) or not any(hellos)):
-        return "handshake-not-captured"
-    if not all(seen):
-        return "one-direction-missing"
-    if summary.gap_in_handshake or (any(gaps) and summary.unopened is None):
-        return "truncated-packets" if truncated else "gap"
-    return None
+    if opened and lost:
+        return "gap"
+    if not opened:
+        if summary.version == SSL2:
+            return "unsupported-suite"
+        if not all(hellos) and not summary.gap_in_handshake and (all(losses.seen) or not any(hellos)):
+            return "handshake-not-captured"
+        if not all(losses.seen):
+            return "one-direction-missing"
+        if summary.gap_in_handshake or (any(losses.gaps) and summary.unopened is None):
+            return "gap"
+    if summary.unopened is not None:
+        return missing_secret_reason(summary.unopened, given)
+    return "gap" if lost else "mac-failure"
 
 
-def opaque_reason(negotiation: Negotiation, *, key_log_given: bool, keys_given: bool) -> str:
-    """Why no key was found for a handshake that was seen."""
+def missing_secret_reason(negotiation: Negotiation, given: KeysGiven) -> Reason:
+    """Why no secret was found for a handshake that was captured: the first reason that applies."""
     agreement = negotiation.agreement
     if agreement is None:
         return "handshake-not-captured"
     if negotiation.abbreviated and not negotiation.candidates:
         origin = negotiation.origin
-        return origin.reason if origin and origin.reason else "resumed-session-not-captured"
-    suite = agreement.suite
-    unsupported = negotiation.unsupported and agreement.version < TLS13
-    if unsupported or not suite.decryptable or 0 < agreement.draft < OLDEST_DRAFT:
+        return (origin.reason if origin else None) or "resumed-session-not-captured"
+    if _is_unsupported(negotiation):
         return "unsupported-suite"
     if negotiation.failed:
-        by_wrong_key = negotiation.key_fits is not True and not key_log_given and not negotiation.abbreviated
+        by_wrong_key = negotiation.key_fits is not True and not given.key_log and not negotiation.abbreviated
         return "key-mismatch" if by_wrong_key else "mac-failure"
-    ephemeral = suite.forward_secret or (suite.rsa_key_transport and negotiation.ephemeral_key)
-    if agreement.version >= TLS13 or not ephemeral:
-        return _key_reason(negotiation, agreement, key_log_given=key_log_given, keys_given=keys_given)
-    return "forward-secrecy"
-
-
-def _key_reason(negotiation: Negotiation, agreement: Agreement, *, key_log_given: bool, keys_given: bool) -> str:
-    if agreement.version >= TLS13 or not agreement.suite.rsa_key_transport:
-        return "key-log-lacks-session" if key_log_given else "needs-key-log"
-    if negotiation.key_fits and agreement.extended_master and not negotiation.intact:
-        return "gap"  # RFC 7627 section 4: the secret depends on every message of the handshake
-    if negotiation.key_fits and not negotiation.keyed:
-        return "gap"
-    if key_log_given and not negotiation.key_fits:
+    suite, tls13 = agreement.suite, agreement.version >= TLS13
+    if not tls13 and (suite.forward_secret or (suite.rsa_key_transport and negotiation.ephemeral_key)):
+        return "forward-secrecy"
+    if tls13 or not suite.rsa_key_transport:
+        return "key-log-lacks-session" if given.key_log else "needs-key-log"
+    if negotiation.key_fits:
+        # RFC 7627 section 4: the extended master secret depends on every message of the handshake
+        if not negotiation.keyed or (agreement.extended_master and not negotiation.intact):
+            return "gap"
+        return "mac-failure" if given.private_keys else "no-key"
+    if given.key_log:
         return "key-log-lacks-session"
-    if keys_given:
-        return "mac-failure" if negotiation.key_fits else "key-mismatch"
-    return "no-key"
+    return "key-mismatch" if given.private_keys else "no-key"
 
 
-def _detail(reason: str, summary: Summary, *, key_log_given: bool) -> str:
-    if reason == "key-log-lacks-session" and summary.missing_secrets:
-        return _LOG_LACKS_PART.format(" and no ".join(dict.fromkeys(summary.missing_secrets)))
-    if reason == "forward-secrecy" and key_log_given:
-        return f"{_LOG_LACKS} {_DETAILS['key-log-lacks-session'].partition('; ')[2].capitalize()}"
-    if reason == "unsupported-suite":
-        return _DETAILS[reason].format(_unsupported(summary))
-    hidden = summary.version == TLS13 and reason in {"needs-key-log", "key-log-lacks-session"}
-    return _DETAILS[reason] + (_HIDDEN if hidden else "")
+def _is_unsupported(negotiation: Negotiation) -> bool:
+    """Whether no secret could decrypt the records of this handshake."""
+    agreement = negotiation.agreement
+    if agreement is None:
+        return False
+    without_protection = negotiation.unsupported and agreement.version < TLS13
+    return without_protection or not agreement.suite.decryptable or 0 < agreement.draft < OLDEST_DRAFT
 
 
-def _unsupported(summary: Summary) -> str:
-    """What it is that cannot be decrypted."""
+def unsupported(summary: Summary) -> Unsupported:
+    """What cannot be decrypted on a connection whose reason is ``unsupported-suite``."""
     agreement = summary.unopened.agreement if summary.unopened else None
-    suite = agreement.suite if agreement else summary.suite
-    name = suite.name if suite else "This cipher suite"
-    if summary.version == SSL2:
-        return f"SSL 2.0 ({name})" if suite else "SSL 2.0"
-    if suite is not None and suite.decryptable and agreement is not None:
-        return f"{name} in this form ({version_name(agreement.version)}, compression method {agreement.compression})"
-    return name
+    if agreement is None:
+        return Unsupported(version_name(summary.version), summary.suite.name if summary.suite else None)
+    suite = agreement.suite
+    version = version_name(agreement.version)
+    return Unsupported(version, suite.name, suite.decryptable, agreement.compression, agreement.draft)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from easpcap.key_problems import LineProblem
+
 #: Labels besides those of TLS 1.3: for the premaster secret, found by the encrypted premaster secret or by the client
 #: random, and for the master secret, found by the session id or by the client random.
 PREMASTER: Final = "RSA"
@@ -47,10 +49,11 @@ class Secret(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that is no secret, by its number from 1. The reason quotes nothing of the line."""
+    """A line that is no secret, by its number from 1; nothing of it is kept but its label."""
 
     number: int
-    reason: str
+    problem: LineProblem
+    label: str | None = None  # None: it begins with no label of a key log
 
 
 def parse_key_log(data: bytes) -> Iterator[Secret | BadLine]:
@@ -58,8 +61,7 @@ def parse_key_log(data: bytes) -> Iterator[Secret | BadLine]:
     for number, line in enumerate(decode_text(data).splitlines(), 1):
         text = line.strip()
         if text and not text.startswith("#"):
-            parsed = _parse_line(text)
-            yield parsed if isinstance(parsed, Secret) else BadLine(number, parsed)
+            yield _parse_line(number, text)
 
 
 def decode_text(data: bytes) -> str:
@@ -87,24 +89,23 @@ def _label(text: str) -> str | None:
     return label if label in _SIZES or label in _TLS13_LABELS else None
 
 
-def _parse_line(text: str) -> Secret | str:
-    """A line's secret, or why it has none."""
+def _parse_line(number: int, text: str) -> Secret | BadLine:
     label = _label(text)
     if label is None:
-        return "its first word is no label of a key log"
+        return BadLine(number, "unknown-label")
     if label == SESSION:
         match = _SESSION_LINE.fullmatch(text)
         fields = list(match.groups()) if match else []
     else:
         fields = text.split()[1:]
     if len(fields) != 2:
-        return f"{label} takes two hexadecimal fields"
+        return BadLine(number, "not-two-fields", label)
     try:
         identifier, secret = bytes.fromhex(fields[0]), bytes.fromhex(fields[1])
     except ValueError:
-        return f"a field of {label} is not hexadecimal"
+        return BadLine(number, "not-hexadecimal", label)
     wanted = _SIZES.get(label, (32, None))
     for value, size in zip((identifier, secret), wanted, strict=True):
         if not value or (size is not None and len(value) != size):
-            return f"a field of {label} has the wrong length (the line may be cut)"
+            return BadLine(number, "wrong-length", label)
     return Secret(label, identifier, secret)

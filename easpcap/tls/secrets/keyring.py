@@ -79,19 +79,19 @@ class KeyRing:
             self._private.append(_PrivateKey(key, source, named, (key.key_size + 7) // 8))
         return named.fingerprint
 
-    def add_key_log(self, data: bytes, source: int) -> tuple[int, list[tuple[int, str]]]:
+    def add_key_log(self, data: bytes, source: int) -> tuple[int, list[BadLine]]:
         """Add the lines of a key log (RFC 9850).
 
-        Returns the number of usable lines, and (line number, reason) of those that are not, at most
-        limits.MAX_KEY_LOG_COMPLAINTS. A secret logged twice counts as its last line has it.
+        Returns the number of usable lines, and those that are not, at most limits.MAX_KEY_LOG_COMPLAINTS. Of a secret
+        that was logged twice the last line counts.
         """
         self._logs += 1
         usable = 0
-        complaints: list[tuple[int, str]] = []
+        complaints: list[BadLine] = []
         for line in parse_key_log(data):
             if isinstance(line, BadLine):
                 if len(complaints) < limits.MAX_KEY_LOG_COMPLAINTS:
-                    complaints.append((line.number, line.reason))
+                    complaints.append(line)
                 continue
             self._by_label.setdefault(line.label, {})[line.identifier] = (line.secret, source)
             usable += 1

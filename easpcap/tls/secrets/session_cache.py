@@ -11,13 +11,15 @@ from easpcap.limits import MAX_TLS_SESSIONS
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from easpcap.tls.handshake.verdict import Reason
+
 
 class Origin(NamedTuple):
     """Where a resumed session began: its master secret and the key that gave it, or the reason why it is not known."""
 
     master: bytes | None
     source: int | None
-    reason: str | None
+    reason: Reason | None
 
     def __repr__(self) -> str:
         return f"Origin(known={self.master is not None}, reason={self.reason!r})"
