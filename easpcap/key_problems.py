@@ -83,7 +83,7 @@ class FolderContents(NamedTuple):
 
 
 class KeyProblem(NamedTuple):
-    """One problem; beside each code stands which parameter it has."""
+    """One problem. The comment beside each code names its parameter."""
 
     code: KeyProblemCode
     contents: Contents | None = None

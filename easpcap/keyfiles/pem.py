@@ -7,7 +7,7 @@ from base64 import b64decode
 from itertools import islice, zip_longest
 from typing import Final
 
-from easpcap.limits import MAX_KEY_BLOCKS
+import easpcap.limits as limits
 from easpcap.tls.secrets.certificate import certificate_fingerprint
 
 _BEGIN: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
@@ -27,7 +27,7 @@ def pem_blocks(text: str) -> list[tuple[str, bytes]]:
 
     Quoting, indentation, blank lines, and line breaks that a program wrote as backslash and n are removed.
     """
-    begins = list(islice(_BEGIN.finditer(text), MAX_KEY_BLOCKS))
+    begins = list(islice(_BEGIN.finditer(text), limits.MAX_KEY_BLOCKS))
     blocks = []
     for begin, stop in zip_longest(begins, [following.start() for following in begins[1:]]):
         end = text.find(f"-----END {begin[1]}-----", begin.end(), stop)

@@ -144,7 +144,7 @@ def _decrypted(loader: Loader, data: bytes, password: bytes | None, budget: Work
 
 
 def _spellings(password: bytes) -> list[bytes]:
-    """The bytes that a password can be on the system where the file was made: UTF-8, and for umlauts what came before.
+    """The bytes that a password may have been when the file was made: UTF-8, or an older encoding of umlauts.
 
     OpenSSL before 1.1 took the bytes of a password for Latin-1 when it wrote PKCS #12.
     """

@@ -132,7 +132,7 @@ def _which_handshake(verdict: Decryption) -> str | None:
     if verdict.hides_later_handshake:
         return (
             "The secrets of the first handshake are missing. A later handshake is encrypted under them and needs "
-            "secrets of its own."
+            "its own secrets."
         )
     return None
 

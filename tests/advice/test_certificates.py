@@ -20,7 +20,7 @@ DER = x509.load_pem_x509_certificate(FIXTURE.read_bytes()).public_bytes(Encoding
 
 
 def made(key, *, serial: int = 0x80FF, names: list[x509.NameAttribute] | None = None, alternatives=()) -> bytes:
-    """A certificate of its own making."""
+    """A self-signed certificate."""
     name = x509.Name(names or [x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), serial)
     builder = builder.not_valid_before(datetime(2010, 1, 1, tzinfo=UTC))
@@ -31,7 +31,7 @@ def made(key, *, serial: int = 0x80FF, names: list[x509.NameAttribute] | None = 
     return builder.sign(key, algorithm).public_bytes(Encoding.DER)
 
 
-def test_a_certificate_says_what_openssl_says_of_it():
+def test_a_certificate_is_read_as_openssl_prints_it():
     facts = certificate_facts(DER)
     assert facts.subject == "CN=mail.contoso.com, O=easpcap fixtures"
     assert facts.issuer == "CN=Contoso Lab CA, O=easpcap fixtures"
@@ -52,7 +52,7 @@ def test_a_certificate_says_what_openssl_says_of_it():
         (ed25519.Ed25519PrivateKey.generate(), ("Ed25519", None)),
     ],
 )
-def test_keys_that_only_sign_are_named(key, kind):
+def test_keys_that_only_sign_are_recognised(key, kind):
     facts = certificate_facts(made(key))
     assert (facts.key_type, facts.key_bits) == kind
     assert facts.fingerprint is not None
@@ -78,7 +78,7 @@ def test_names_are_those_of_windows_and_alternatives_are_listed():
 
 
 @pytest.mark.parametrize("data", [b"", b"\x30", b"certificate", bytes(64), DER[:-1], DER[:100], DER + b"\x00"])
-def test_what_is_no_certificate_still_has_its_thumbprints(data):
+def test_bytes_that_are_not_a_certificate_still_have_thumbprints(data):
     facts = certificate_facts(data)
     assert not facts.readable
     assert len(facts.sha1) == 40

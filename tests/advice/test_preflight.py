@@ -1,4 +1,4 @@
-"""What is asked of an analysis before the analysis: servers, certificates, keys, and what stands in the way."""
+"""What ``easpcap keys`` reports: servers, certificates, keys, and why connections were not decrypted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_servers_without_tls_are_counted():
     assert found.servers[0].without_tls == 1
 
 
-def test_a_renewed_certificate_is_shown_beside_the_old_one():
+def test_an_old_and_a_renewed_certificate_are_both_listed():
     old = connected(0, tls={"server_certificate": RENEWED})
     new = connected(1, tls={"server_certificate": DER})
     again = connected(2, tls={"server_certificate": DER})
@@ -89,7 +89,7 @@ def test_a_key_fits_by_its_fingerprint_or_by_what_it_was_matched_with():
     assert found.keys[3].servers == []
 
 
-def test_a_key_that_fits_and_opens_nothing_says_why():
+def test_a_key_that_fits_but_decrypts_nothing_has_the_reasons():
     key = builders.key_file(fingerprint=FINGERPRINT, matches=[0])
     closed = connected(0, status="opaque", reason="forward-secrecy", tls={"server_certificate": DER})
     (use,) = preflight(analysed(closed, keys=[key])).keys
@@ -124,7 +124,7 @@ def test_a_key_log_fits_no_certificate_but_opens_connections():
         ("unfinished", None, {}, {}),
     ],
 )
-def test_where_no_certificate_was_seen_it_says_why(why, reason, tls, more):
+def test_a_server_without_a_seen_certificate_has_the_cause(why, reason, tls, more):
     status = "opaque" if reason else "none"
     connection = connected(0, status=status, reason=reason, tls={"server_certificate": None, **tls}, **more)
     (server,) = preflight(analysed(connection)).servers
@@ -132,7 +132,7 @@ def test_where_no_certificate_was_seen_it_says_why(why, reason, tls, more):
     assert server.unseen == [(why, 1)]
 
 
-def test_obstacles_come_by_reason_and_name_the_thumbprint_of_their_own_certificate():
+def test_obstacles_are_grouped_by_reason_and_their_steps_name_the_right_thumbprint():
     renewed = connected(0, status="opaque", reason="key-mismatch", tls={"server_certificate": DER})
     partly = connected(1, status="partial", reason="gap", tls={"server_certificate": RENEWED})
     cut = connected(2, status="opaque", reason="gap", tls={"server_certificate": DER})
@@ -195,7 +195,7 @@ def test_csv_has_a_row_for_each_certificate_and_one_where_none_was_seen():
     assert [row["certificate"] is None for row in rows] == [False, False, True]
 
 
-def test_rows_hold_no_more_than_was_agreed():
+def test_the_rows_have_the_documented_sections():
     found = preflight(builders.incident())
     assert list(sections(builders.incident(), found)) == ["inputs", "keys", "servers"]
     (server,) = sections(builders.incident(), found)["servers"]

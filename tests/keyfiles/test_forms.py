@@ -215,6 +215,8 @@ def test_encrypted_keys_in_a_folder_are_counted(folder):
     assert load_keys([folder])[1][0].folder == FolderContents(files=5, usable=2, locked=1)
     assert load_keys([folder], password=b"guess")[1][0].folder == FolderContents(files=5, usable=2, locked=1)
     assert load_keys([folder], password=PASSWORD)[1][0].folder == FolderContents(files=5, usable=3, locked=0)
+    (folder / "e.p12").write_bytes(USABLE["PKCS #12"][0])
+    assert load_keys([folder])[1][0].folder == FolderContents(files=6, usable=2, locked=2)
 
 
 def test_a_folder_of_too_many_files_is_refused(folder, monkeypatch):

@@ -150,6 +150,7 @@ UNUSABLE = {
     "blank": (lambda: b" \r\n\n", "empty"),
     "one digit": (lambda: b"0", "unrecognised"),
     "text": (lambda: b"0 hello\nworld\n", "unrecognised"),
+    "long text": (lambda: b"0 hello, world\n" * 10, "unrecognised"),
     "bytes": (lambda: bytes(range(256)), "unrecognised"),
     "cut PEM": (lambda: server_key_pem()[:700], "end-missing"),
     "damaged PEM": (lambda: server_key_pem().replace(b"MII", b"MIJ", 1), "damaged"),
@@ -226,6 +227,17 @@ def test_a_key_beside_one_that_cannot_be_used_is_loaded(load):
     assert ring.has_private_keys
 
 
+def test_a_key_that_cannot_be_used_matters_more_than_the_certificate_beside_it(load):
+    _, file = load(server_certificate_pem() + ec_key())
+    assert file.problem == KeyProblem("other-contents", "ec-private-key")
+    assert file.fingerprint == FINGERPRINT
+
+
+def test_only_so_many_blocks_of_a_file_are_read(load, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_KEY_BLOCKS", 2)
+    assert load(server_key_pem() * 3)[1].rsa_bits == (2048, 2048)
+
+
 @pytest.mark.parametrize("as_log", [False, True])
 def test_keys_and_key_logs_are_recognised_whichever_way_they_are_given(load, as_log):
     ring, file = load(KEY_LOG, as_log=as_log)
@@ -240,7 +252,7 @@ def test_a_real_key_log_is_loaded(load):
     assert (file.kind, file.secrets) == ("key-log", 2)
 
 
-def test_a_key_log_with_cut_lines_is_used_and_they_are_named(load):
+def test_a_key_log_with_cut_lines_is_used_and_they_are_reported(load):
     _, file = load(KEY_LOG + KEY_LOG[:100] + b"\n")
     assert (file.kind, file.secrets) == ("key-log", 1)
     lines = UnusableLines(1, 2, "not-hexadecimal", "CLIENT_RANDOM")
@@ -277,8 +289,9 @@ def test_a_file_too_large_is_not_read_to_its_end(load, monkeypatch):
 
 @pytest.mark.parametrize(("excess", "kind"), [(0, "rsa-private-key"), (1, "unusable")])
 def test_a_file_of_exactly_the_largest_size_is_read(load, monkeypatch, excess, kind):
-    monkeypatch.setattr(limits, "MAX_KEY_FILE", len(server_key_pem()) - excess)
-    assert load(server_key_pem())[1].kind == kind
+    large = server_key_pem() + b"\n" * 100_000
+    monkeypatch.setattr(limits, "MAX_KEY_FILE", len(large) - excess)
+    assert load(large)[1].kind == kind
 
 
 def test_one_bad_file_does_not_stop_the_others_and_order_is_kept(tmp_path):

@@ -82,7 +82,7 @@ def test_one_direction_missing(direction):
 
 
 def from_direction(packet):
-    """By the source port behind an Ethernet and an IPv4 header."""
+    """By the source port after an Ethernet and an IPv4 header."""
     return TO_SERVER if packet[34:36] == (50000).to_bytes(2, "big") else TO_CLIENT
 
 
@@ -242,7 +242,7 @@ def body(number):
 
 
 def upload(*, renegotiate=False):
-    """Twelve records, each in frames of its own, with a renegotiation in the middle where asked for."""
+    """Twelve records in separate frames, with a renegotiation in the middle if asked for."""
     script = TlsScript().full()
     starts = []
     for number in range(12):

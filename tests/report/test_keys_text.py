@@ -1,4 +1,4 @@
-"""The report of ``keys``, on captures of fixtures/, as it was agreed: golden files, read them as a customer would."""
+"""The report of ``keys`` on captures of fixtures/: golden files; read them as a customer would."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def text(analysis: Analysis, width: int = 100, *, colour: bool = False, argument
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("place")
-def test_the_report_reads_as_it_was_agreed(golden, case):
+def test_the_report_matches_its_golden_file(golden, case):
     captures, keys, logs = CASES[case]
     words = [*captures, *(f"--key {key}" for key in keys), *(f"--key-log {log}" for log in logs)]
     golden(f"keys.{case}.txt", text(analyze(captures, keys=keys, key_logs=logs), arguments=" ".join(words)))
@@ -112,13 +112,13 @@ def test_several_certificates_of_one_server_are_each_shown_with_their_names():
     assert report.count("a private key of this type cannot decrypt anything; only a key log can") == 2
 
 
-def test_many_servers_are_cut_short_and_where_the_rest_is_said():
+def test_of_many_servers_only_the_first_are_shown():
     many = [connected(number, server=Endpoint(f"192.0.2.{number}", 443)) for number in range(30)]
     report = text(analysed(*many))
     assert "... and 10 more servers: --format csv has them all" in report
 
 
-def test_one_step_a_reason_however_many_servers_have_it():
+def test_each_reason_has_one_step_however_many_servers_have_it():
     closed = [
         connected(n, status="opaque", reason="forward-secrecy", server=Endpoint(f"192.0.2.{n}", 443)) for n in range(3)
     ]
@@ -151,7 +151,7 @@ def test_a_connection_decrypted_in_part_says_where_decryption_stopped():
     assert "The first record not decrypted begins in frame 12, 4,711 bytes into the stream to the server." in report
 
 
-def test_the_same_key_in_another_file_is_called_the_same():
+def test_a_second_file_with_the_same_key_says_so():
     twin = builders.key_file(path="copy.pem")
     report = text(analysed(connected(0), keys=[builders.key_file(), twin]))
     assert "copy.pem (private key, RSA 2048): the same key as server.pem\n" in report
