@@ -201,3 +201,39 @@ def test_the_rows_have_the_documented_sections():
     (server,) = sections(builders.incident(), found)["servers"]
     assert server["certificates"][0]["error"] == "not a readable X.509 certificate"
     assert server["connections"] == {"tls": 3, "decrypted": 2, "partial": 0, "opaque": 1, "none": 0, "without_tls": 0}
+
+
+def test_a_key_fits_only_the_certificates_of_connections_that_it_matched():
+    second_in_file = builders.key_file(fingerprint="cd" * 32, matches=[0])
+    pair = [connected(n, tls={"server_certificate": der}) for n, der in enumerate((DER, RENEWED))]
+    (server,) = preflight(analysed(*pair, keys=[second_in_file])).servers
+    assert [certificate.keys for certificate in server.certificates] == [["server.pem"], []]
+
+
+def test_connections_that_a_key_decrypts_are_not_counted_as_decrypted_by_others():
+    key = builders.key_file(fingerprint=FINGERPRINT, matches=[0, 1, 2])
+    log = KeyFile("client.keys", "key-log", secrets=1, matches=[1])
+    by_key = connected(0, tls={"server_certificate": DER}, key_sources=frozenset({0}))
+    by_log = connected(1, tls={"server_certificate": DER}, key_sources=frozenset({1}))
+    closed = connected(2, status="opaque", reason="gap", tls={"server_certificate": DER})
+    use, _ = preflight(analysed(by_key, by_log, closed, keys=[key, log])).keys
+    assert (use.opened, use.by_others, use.reasons) == (1, 1, ["gap"])
+
+
+def test_a_certificate_file_is_not_called_the_same_as_its_key():
+    certificate = KeyFile("server.crt", "unusable", FINGERPRINT)
+    keys = [
+        builders.key_file(fingerprint=FINGERPRINT),
+        certificate,
+        builders.key_file(path="copy", fingerprint=FINGERPRINT),
+    ]
+    found = preflight(analysed(connected(0), keys=keys))
+    assert [use.same_as for use in found.keys] == [None, None, "server.pem"]
+
+
+def test_servers_with_equally_many_connections_are_in_the_order_of_the_capture():
+    ends = [Endpoint(f"192.0.2.{last}", 443) for last in (3, 1, 2)]
+    one, two, three = (connected(number, server=end) for number, end in enumerate(ends))
+    assert [server.endpoint for server in preflight(analysed(one, two, three)).servers] == ends
+    most = preflight(analysed(one, two, three, connected(3, server=ends[2]))).servers
+    assert [server.endpoint for server in most] == [ends[2], ends[0], ends[1]]

@@ -166,3 +166,35 @@ def test_a_key_that_matches_nothing_says_so():
     assert "server.pem (RSA 2048) matches no connection in this capture" in section(
         connection(0), keys=[builders.key_file()]
     )
+
+
+def test_the_most_frequent_reason_comes_first():
+    lines = section(connection(0, reason="gap"), connection(1, reason="no-key"), connection(2, reason="no-key"))
+    assert lines.index("2 connections not (no-key)") < lines.index("connection 0 not (gap)")
+
+
+def test_connections_decrypted_in_part_are_counted_as_decrypted():
+    partly, closed = connection(0, status="partial", reason="gap"), connection(1)
+    assert "1 of 2 connections decrypted (1 in part)" in section(partly, closed)
+    assert "Decryption 1 connection decrypted (1 in part)" in section(partly)
+
+
+def decrypted(number, certificate):
+    return builders.connection(
+        number, at(1 + number, 0.0), at(2 + number, 1.0), tls=builders.tls(server_certificate=certificate)
+    )
+
+
+def test_the_thumbprint_is_shown_where_all_connections_have_one_certificate():
+    keys = [builders.key_file(matches=[0, 1])]
+    assert "; certificate of mail.contoso.com, thumbprint " in section(
+        decrypted(0, b"one"), decrypted(1, b"one"), keys=keys
+    )
+    assert "thumbprint" not in section(decrypted(0, b"one"), decrypted(1, b"two"), keys=keys)
+
+
+def test_of_files_with_the_same_key_the_first_is_named():
+    keys = [builders.key_file(path=path, matches=[0]) for path in ("first.pem", "second.pem")]
+    lines = section(decrypted(0, b"one"), keys=keys)
+    assert "decrypted, with first.pem (RSA 2048)" in lines
+    assert "second.pem" not in lines

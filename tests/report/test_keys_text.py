@@ -161,3 +161,28 @@ def test_a_folder_of_keys_is_one_line_and_its_files_follow():
     folder = KeyFile("keys", "folder", folder=FolderContents(files=3, usable=1, locked=0))
     report = text(analysed(connected(0), keys=[folder, builders.key_file()]))
     assert "Keys        keys: 1 of 3 files usable\n            server.pem (private key, RSA 2048): matches" in report
+
+
+def test_where_servers_have_different_certificates_the_step_names_no_thumbprint():
+    certificates = [made(ec.generate_private_key(ec.SECP256R1())) for _ in range(2)]
+    closed = [
+        connected(
+            number,
+            status="opaque",
+            reason="no-key",
+            tls={"server_certificate": certificate},
+            server=Endpoint(f"192.0.2.{number}", 443),
+        )
+        for number, certificate in enumerate(certificates)
+    ]
+    assert "certutil -exportPFX My THUMBPRINT server.pfx" in text(analysed(*closed))
+    assert "THUMBPRINT" not in text(analysed(closed[0]))
+
+
+def test_an_expired_certificate_says_so_beside_its_validity():
+    connection = connected(0, tls={"server_certificate": made(ec.generate_private_key(ec.SECP256R1()))})
+    connection.first = builders.at(1, 100 * 86_400.0)
+    report = text(analysed(connection), 120)
+    assert "valid 2010-01-01 00:00:00 to 2011-01-01 00:00:00 UTC: EXPIRED when this was captured\n" in report
+    assert report.count("EXPIRED") == 1
+    assert "self-signed\n" in report
