@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from easpcap.results import Analysis
 
 #: Most objects live until the end, so frequent collections would find nothing.
-_OBJECTS_BETWEEN_COLLECTIONS = 200_000
+_OBJECTS_BETWEEN_COLLECTIONS = 500_000
 
 #: How long a thread may keep the others waiting. An RSA operation takes a fraction of Python's default of 5 ms.
 _SWITCH_SECONDS = 0.0005

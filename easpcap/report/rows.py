@@ -5,8 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from easpcap.report.decryption_text import decryption_detail
-from easpcap.report.key_text import key_contents, key_problem
 from easpcap.report.times import rfc3339
 from easpcap.results import LogLine
 
@@ -80,6 +78,8 @@ def input_row(source: InputFile) -> Row:
 
 def key_row(key: KeyFile) -> Row:
     """One key file; never its contents."""
+    from easpcap.report.key_text import key_contents, key_problem
+
     return {
         "path": path_text(key.path),
         "kind": key.kind,
@@ -92,6 +92,8 @@ def key_row(key: KeyFile) -> Row:
 
 def connection_row(connection: Connection) -> Row:
     """One TCP connection with its TLS session and whether it was decrypted."""
+    from easpcap.report.decryption_text import decryption_detail
+
     verdict = connection.decryption
     return {
         "id": connection.id,
