@@ -112,3 +112,10 @@ def test_numbers_and_lists_are_written_for_people():
     start = builders.START
     assert span(start, start + 3 * builders.SECOND) == "2010-11-15 22:47:01 to 22:47:04 UTC"
     assert span(start, start + 86_400 * builders.SECOND) == "2010-11-15 22:47:01 to 2010-11-16 22:47:01 UTC"
+
+
+def test_only_the_header_of_the_exchanges_is_dim():
+    coloured = text(builders.incident(), colour=True)
+    dim = [line for line in coloured.splitlines() if line.startswith("\x1b[2m")]
+    assert len(dim) == 1
+    assert "command" in dim[0]

@@ -242,6 +242,7 @@ def test_without_its_secret_early_data_stays_closed_and_the_rest_is_read(accepte
         assert EARLY in outcome.session.missing_secrets
     else:
         assert verdict(outcome) == ("decrypted", None)
+        assert (outcome.session.opaque_records, outcome.session.opaque_bytes) == ([0, 0], [0, 0])  # it was no data
 
 
 def test_early_data_that_nobody_answers_was_sent_all_the_same():
