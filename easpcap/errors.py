@@ -14,7 +14,7 @@ class EaspcapError(Exception):
 
 
 class CaptureError(EaspcapError):
-    """A capture that cannot be read at all (a torn tail is no error, it is reported)."""
+    """A capture that cannot be read at all (one that is cut off at its end is read and reported as truncated)."""
 
 
 class KeyFileError(EaspcapError):

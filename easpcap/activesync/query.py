@@ -45,7 +45,7 @@ def parse_query(text: str) -> Query:
     if packed is None:
         return _parse_plain(text)
     query = Query()
-    with suppress(DecodeError):  # a torn query says what it says up to there
+    with suppress(DecodeError):  # what comes before a broken part is kept
         _parse_packed(Reader(packed), query)
     return query
 

@@ -84,7 +84,7 @@ def _later(index: AnalysisIndex, connection: Connection, tls: TlsSummary) -> Ite
 
 
 def _first(index: AnalysisIndex, connection: Connection, tls: TlsSummary) -> Iterator[CertificateQuestion]:
-    """The one of the first handshake, told once for each 403, else once for the connection.
+    """The one of the first handshake, reported once for each 403, else once for the connection.
 
     Where any request was let in, the certificate or its absence did no harm.
     """

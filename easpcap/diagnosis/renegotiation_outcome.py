@@ -70,13 +70,13 @@ def answered(renegotiation: Renegotiation) -> bool:
 
 
 def facts_after(index: AnalysisIndex, connection: Connection, since: int, *kinds: str) -> Iterator[Fact]:
-    """Facts of some kinds behind a stamp, in causal order."""
+    """Facts of some kinds after a stamp, in causal order."""
     found = [index.facts(connection, kind) for kind in kinds]
     return merge(*(islice(facts, bisect_right(facts, since, key=stamp), None) for facts in found), key=stamp)
 
 
 def closing(index: AnalysisIndex, connection: Connection, after: Position) -> Ending:
-    """The first FIN, RST or close_notify behind a position, else the end of the capture."""
+    """The first FIN, RST or close_notify after a position, else the end of the capture."""
     for fact in facts_after(index, connection, after.stamp, *CLOSING):
         return Ending(fact.position, fact.position.time_ns, side(fact.direction), fact.kind)
     return Ending(connection.last, index.capture_end(connection), "capture", "capture-end")
@@ -126,7 +126,7 @@ def fatal_alert(index: AnalysisIndex, connection: Connection, renegotiation: Ren
 
 
 def zero_window(index: AnalysisIndex, connection: Connection, after: Position) -> Fact | None:
-    """The first time behind a position that the server said it had no room left."""
+    """The first time after a position that the server said it had no room left."""
     found = facts_after(index, connection, after.stamp, "zero-window")
     return next((fact for fact in found if fact.direction == TO_CLIENT), None)
 
@@ -143,7 +143,7 @@ def silence(until: Ending, moves: Iterable[Position | None]) -> int:
 
 
 def answer_may_be_missing(index: AnalysisIndex, connection: Connection, after: Position) -> bool:
-    """Whether bytes towards the client are missing behind a position: an answer may have been among them."""
+    """Whether bytes towards the client are missing after a position: an answer may have been among them."""
     return any(fact.direction == TO_CLIENT for fact in facts_after(index, connection, after.stamp, "gap"))
 
 

@@ -1,8 +1,8 @@
 """The door for bodies: who reads a body is chosen when its head is known, and is then given the body as it passes.
 
 Most bodies have no reader and are skipped without a look. A sink sees no framing: the chunked coding is removed, and
-pieces come in order whatever segments, records and chunks carried them. Content codings are left in place; put the
-sink behind ``coding.decode`` to have them removed.
+pieces come in order whatever segments, records and chunks carried them. Content codings are left in place; wrap the
+sink with ``coding.decode`` to have them removed.
 """
 
 from __future__ import annotations

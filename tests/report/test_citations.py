@@ -52,7 +52,7 @@ def test_the_timeline_places_a_finding_after_its_last_frame_whatever_the_log_say
     assert (row["event"], row["frame"]) == ("finding", 163)
 
 
-def test_a_finding_that_cites_only_a_log_stands_at_the_end_of_its_connection():
+def test_a_finding_that_cites_only_a_log_comes_at_the_end_of_its_connection():
     analysis = with_log_line(alone=True)
     (row,) = [row for row in timeline_rows(analysis) if "deadlock" in (row["detail"] or "")]
     assert row["frame"] == analysis.connections[2].last.frame

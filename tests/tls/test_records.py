@@ -61,7 +61,7 @@ def record(size, content_type=23, minor=3):
     return bytes([content_type, 3, minor]) + size.to_bytes(2, "big") + b"\0" * size
 
 
-def test_the_next_record_is_found_behind_garbage():
+def test_the_next_record_is_found_after_garbage():
     data = b"\x55" * 11 + record(20) + record(8)
     assert find_record(data, 0, 0x0303) == (11, 25)
 
@@ -74,7 +74,7 @@ def test_the_place_of_the_next_record_does_not_depend_on_the_bytes_after_it(befo
         assert find_record(data + after, 0, 0x0303) == (at, needed)
 
 
-def test_a_header_of_another_version_is_no_record_once_the_version_is_known():
+def test_a_header_of_another_version_is_skipped_once_the_version_is_known():
     data = record(4, minor=1) + record(20)
     assert find_record(data, 0, 0x0303)[0] == 9
     assert find_record(data, 0, 0)[0] == 0
@@ -93,7 +93,7 @@ def test_a_cut_record_is_found_and_the_missing_bytes_are_counted(garbage, cut):
         assert needed == (65 if cut >= 5 else 5)
 
 
-def test_an_encrypted_handshake_record_is_told_from_a_plain_one():
+def test_an_encrypted_handshake_record_is_distinguished_from_a_plain_one():
     assert plain_message_begins(bytes.fromhex("0100002a"))
     assert not plain_message_begins(bytes.fromhex("5500002a"))
     assert not plain_message_begins(bytes.fromhex("01ff002a"))
@@ -104,7 +104,7 @@ def span(rows, plain_offset):
     return rows.cipher_offset(plain_offset), rows.cipher_offset(plain_offset, last=True) + 1
 
 
-def test_the_map_leads_from_plaintext_to_record_and_back():
+def test_the_record_map_converts_plaintext_offsets_to_records_and_back():
     rows = RecordMap()
     for plain, start, end in [(10, 100, 135), (20, 135, 170), (50, 200, 255)]:
         rows.plain_ends.append(plain)
@@ -115,7 +115,7 @@ def test_the_map_leads_from_plaintext_to_record_and_back():
     assert [rows.plain_offset(at) for at in (0, 134, 135, 169, 170, 254, 255, 999)] == [0, 0, 10, 10, 20, 20, 50, 50]
 
 
-def test_the_map_forgets_what_is_pruned_and_keeps_what_holds_the_offset():
+def test_pruning_the_record_map_keeps_the_record_that_holds_the_offset():
     rows = RecordMap()
     for plain, start, end in [(10, 100, 135), (20, 135, 170), (50, 200, 255)]:
         rows.plain_ends.append(plain)

@@ -30,7 +30,7 @@ def lines(start, stop):
 @pytest.mark.parametrize("version", [0x0301, 0x0302, 0x0303])
 @pytest.mark.parametrize("extended", [True, False])
 @pytest.mark.parametrize("etm", [True, False])
-def test_openssl_with_rsa_key_exchange_is_opened_by_the_private_key(version, extended, etm):
+def test_the_private_key_decrypts_openssl_with_rsa_key_exchange(version, extended, etm):
     recording = record_session(version, "AES256-SHA", extended_master_secret=extended, encrypt_then_mac=etm)
     outcome = run(recording.flights)
     assert outcome.plaintext == recording.plaintext
@@ -43,7 +43,7 @@ def test_openssl_with_rsa_key_exchange_is_opened_by_the_private_key(version, ext
 @pytest.mark.parametrize(
     "ciphers", ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA256", "AES128-CCM8", "NULL-SHA256"]
 )
-def test_the_suites_of_tls12_are_opened(ciphers):
+def test_the_suites_of_tls12_are_decrypted(ciphers):
     recording = record_session(0x0303, ciphers)
     assert run(recording.flights).plaintext == recording.plaintext
 
@@ -51,7 +51,7 @@ def test_the_suites_of_tls12_are_opened(ciphers):
 @pytest.mark.parametrize(
     ("version", "cipher", "mac"), [(0x0300, "rc4", "md5"), (0x0300, "3des", "sha"), (0x0301, "rc4", "sha")]
 )
-def test_what_openssl_no_longer_speaks_is_opened(version, cipher, mac):
+def test_suites_that_openssl_dropped_are_decrypted(version, cipher, mac):
     recording = record_tlslite(version, cipher, mac)
     outcome = run(recording.flights)
     assert outcome.plaintext == recording.plaintext
@@ -59,13 +59,13 @@ def test_what_openssl_no_longer_speaks_is_opened(version, cipher, mac):
     assert done.what.verified
 
 
-def test_a_key_log_opens_an_ephemeral_key_exchange():
+def test_a_key_log_decrypts_an_ephemeral_key_exchange():
     recording = record_session(0x0303, "ECDHE-RSA-AES256-GCM-SHA384")
     outcome = run(recording.flights, ring_with_log(recording.key_log))
     assert outcome.plaintext == recording.plaintext
 
 
-def test_a_full_handshake_tells_its_story():
+def test_a_full_handshake_gives_its_facts_in_order():
     outcome = run(record_session(client_certificate=True).flights)
     assert outcome.kinds == [
         "client-hello",
@@ -163,7 +163,7 @@ def test_a_hello_request_may_come_at_any_byte_of_a_body(at):
     assert (again.plain_offset, again.offset, again.what.renegotiation) == (at, answer, True)
 
 
-def test_a_hello_request_that_nobody_answers_changes_nothing():
+def test_an_unanswered_hello_request_changes_nothing():
     script = TlsScript().full()
     script.hello_request()
     script.hello_request()
@@ -174,7 +174,7 @@ def test_a_hello_request_that_nobody_answers_changes_nothing():
     assert outcome.codes == []
 
 
-def test_a_client_hello_that_nobody_answers_lets_the_data_go_on():
+def test_data_continues_after_an_unanswered_client_hello():
     script = TlsScript().full()
     next(script.full_steps())
     script.data(TO_SERVER, lines(0, 2))
@@ -185,7 +185,7 @@ def test_a_client_hello_that_nobody_answers_lets_the_data_go_on():
 
 
 @pytest.mark.parametrize("refuser", [TO_SERVER, TO_CLIENT])
-def test_a_refused_renegotiation_lets_the_data_go_on_and_may_be_tried_again(refuser):
+def test_data_continues_after_a_refused_renegotiation_which_may_be_repeated(refuser):
     script = TlsScript().full()
     if refuser == TO_SERVER:
         script.hello_request()
@@ -212,7 +212,7 @@ def test_the_client_may_show_any_number_of_certificates(count):
     assert outcome.session.certificate_presented is (count > 0)
 
 
-def test_in_ssl3_an_alert_stands_for_no_certificate():
+def test_in_ssl3_an_alert_replaces_an_empty_certificate():
     script = TlsScript(0x0300)
     steps = script.full_steps()
     next(steps)
@@ -225,7 +225,7 @@ def test_in_ssl3_an_alert_stands_for_no_certificate():
     assert "handshake-done" in outcome.kinds
 
 
-def test_an_opaque_renegotiation_leaves_the_rest_opaque_and_says_so():
+def test_after_a_renegotiation_without_keys_the_rest_is_reported_as_not_decrypted():
     script = TlsScript(suite_value=0xC02F).full()
     first = script.key_log
     script.data(TO_SERVER, lines(0, 3))
@@ -242,14 +242,14 @@ def test_an_opaque_renegotiation_leaves_the_rest_opaque_and_says_so():
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 100])
-def test_steps_of_any_size_give_the_same(step):
+def test_steps_of_any_size_give_the_same_result(step):
     script = renegotiated()
     assert_same(run(script.flights), run(script.flights, step=step))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=12))
-def test_any_split_gives_the_same(cuts):
+def test_any_split_gives_the_same_result(cuts):
     script = renegotiated(suite="GCM")
     assert_same(run(script.flights), run(pieces(script.flights, cuts)))
 
@@ -305,7 +305,7 @@ def test_handshake_messages_may_be_spread_over_many_records(size):
     assert run(script.flights).plaintext[0] == b"body"
 
 
-def test_empty_records_are_no_data_and_no_trouble():
+def test_empty_records_give_no_data():
     script = TlsScript(0x0301).full()
     script.data(TO_SERVER, b"")
     script.data(TO_SERVER, b"a")
@@ -318,7 +318,7 @@ def test_empty_records_are_no_data_and_no_trouble():
 # -- maps ------------------------------------------------------------------------------------------------------------
 
 
-def test_offsets_lead_from_plaintext_to_records_and_back():
+def test_plaintext_offsets_convert_to_record_offsets_and_back():
     script = TlsScript().full()
     starts = [script.data(TO_SERVER, lines(number, number + 1)) for number in range(4)]
     session = run(script.flights).session
@@ -373,7 +373,7 @@ KINDS = [
 @settings(max_examples=25, deadline=None)
 @example(place=0.51953125, size=153)
 @given(place=st.floats(0, 0.9), size=st.integers(1, 1500))
-def test_after_a_gap_the_plaintext_goes_on_where_it_should(version, suite, etm, place, size):
+def test_after_a_gap_the_plaintext_continues_at_the_right_offset(version, suite, etm, place, size):
     script, begin = long_body(version, suite, etm=etm)
     end = script.offsets[TO_SERVER]
     start = begin + int(place * (end - begin))
@@ -439,7 +439,7 @@ def split_at_gap(outcome):
 
 @settings(max_examples=80, deadline=None)
 @given(place=st.floats(0, 1), size=st.integers(1, 3000), direction=st.sampled_from([TO_SERVER, TO_CLIENT]))
-def test_a_gap_anywhere_never_makes_wrong_plaintext(place, size, direction):
+def test_a_gap_anywhere_never_gives_false_plaintext(place, size, direction):
     script = renegotiated()
     start = int(place * script.offsets[direction])
     stop = min(start + size, script.offsets[direction])
@@ -451,7 +451,7 @@ def test_a_gap_anywhere_never_makes_wrong_plaintext(place, size, direction):
 @pytest.mark.parametrize(("version", "suite", "etm"), KINDS)
 @settings(max_examples=25, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_in_protected_data_never_comes_out_as_plaintext(version, suite, etm, place, bit):
+def test_a_flipped_bit_in_protected_data_never_reaches_the_plaintext(version, suite, etm, place, bit):
     script, begin = long_body(version, suite, etm=etm)
     at = begin + int(place * (script.offsets[TO_SERVER] - begin))
     outcome = run(flipped(script.flights, TO_SERVER, at, bit))
@@ -464,7 +464,7 @@ def test_a_flipped_bit_in_protected_data_never_comes_out_as_plaintext(version, s
 @given(
     place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), direction=st.sampled_from([TO_SERVER, TO_CLIENT])
 )
-def test_a_flipped_bit_anywhere_never_raises_and_never_lies(place, bit, direction):
+def test_a_flipped_bit_anywhere_never_raises_and_gives_no_false_plaintext(place, bit, direction):
     script = renegotiated()
     outcome = run(flipped(script.flights, direction, int(place * script.offsets[direction]), bit))
     assert_true_pieces(script, outcome)
@@ -488,7 +488,7 @@ def assert_true_pieces(script, outcome):
 
 
 @pytest.mark.parametrize("suite", ["CBC", "GCM"])
-def test_a_cut_anywhere_gives_a_true_beginning(suite):
+def test_a_session_cut_anywhere_gives_a_prefix_of_the_plaintext(suite):
     script = renegotiated(suite=suite)
     total = sum(len(flight) for _, flight in script.flights)
     for cut in range(0, total, 97):
@@ -504,7 +504,7 @@ def test_a_cut_anywhere_gives_a_true_beginning(suite):
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0, 1]), st.binary(max_size=80)), max_size=8))
-def test_no_bytes_at_all_make_it_raise(flights):
+def test_a_session_never_raises_on_any_bytes(flights):
     outcome = run(flights)
     assert outcome.plaintext == (b"", b"")
     assert len(outcome.ends) == 2
@@ -512,7 +512,7 @@ def test_no_bytes_at_all_make_it_raise(flights):
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
-def test_records_full_of_noise_never_raise(data):
+def test_records_of_random_bytes_never_raise(data):
     count = data.draw(st.integers(1, 8))
     flights = []
     for _ in range(count):
@@ -522,7 +522,7 @@ def test_records_full_of_noise_never_raise(data):
     assert run(flights).plaintext == (b"", b"")
 
 
-def test_a_finished_that_does_not_fit_is_an_anomaly_and_no_more():
+def test_a_finished_that_does_not_match_is_only_an_anomaly():
     script = TlsScript()
     steps = script.full_steps()
     next(steps)
@@ -563,7 +563,7 @@ AT = (70, 3000)
 @pytest.mark.parametrize("keyring", [None, KeyRing()], ids=["key", "no-key"])
 @pytest.mark.parametrize("step", [0, 1])
 @pytest.mark.parametrize("lost", [None, (TO_SERVER, 20, 60), (TO_SERVER, 2000, 2600), (TO_CLIENT, 100, 300)])
-def test_behind_clear_text_all_is_said_at_the_offsets_of_the_connection(lost, step, keyring):
+def test_after_clear_text_all_offsets_are_those_of_the_connection(lost, step, keyring):
     script, _ = long_body()
     here = run(script.flights, keyring, lost=lost, step=step)
     moved = lost and (lost[0], lost[1] + AT[lost[0]], lost[2] + AT[lost[0]])
@@ -583,14 +583,14 @@ def test_behind_clear_text_all_is_said_at_the_offsets_of_the_connection(lost, st
             assert there.session.plain_offset(direction, place + base) == here.session.plain_offset(direction, place)
 
 
-def test_what_begins_in_the_clear_is_skipped():
+def test_clear_text_at_the_beginning_is_skipped():
     script = TlsScript().full()
     script.data(TO_SERVER, b"MAIL FROM:<>\r\n")
     flights = [(TO_CLIENT, b"220 ready\r\n"), (TO_SERVER, b"STARTTLS\r\n"), *script.flights]
     assert run(flights).plaintext[0] == b"MAIL FROM:<>\r\n"
 
 
-def test_a_capture_that_starts_in_mid_session_shows_the_outline_of_its_records():
+def test_a_capture_that_starts_in_mid_session_gives_types_and_sizes_of_records():
     script, _ = long_body()
     body = [flight for direction, flight in script.flights if direction == TO_SERVER][4:]
     outcome = run([(TO_SERVER, b"".join(body)[33:]), (TO_CLIENT, bytes.fromhex("1703030003aabbcc"))])
@@ -602,7 +602,7 @@ def test_a_capture_that_starts_in_mid_session_shows_the_outline_of_its_records()
     assert outcome.verdict()[:2] == ("opaque", "handshake-not-captured")
 
 
-def test_opaque_records_are_told_in_stretches_of_one_type():
+def test_undecrypted_records_are_reported_in_runs_of_one_type():
     script = TlsScript().full()
     begin = script.offsets[TO_SERVER]
     for number in range(3):
@@ -629,7 +629,7 @@ def script_len(script):
     return len(script.flights[0][1])
 
 
-def test_bytes_behind_close_notify_are_counted_only():
+def test_bytes_after_close_notify_are_only_counted():
     script = TlsScript().full()
     script.close()
     script.data(TO_SERVER, b"too late")
@@ -639,7 +639,7 @@ def test_bytes_behind_close_notify_are_counted_only():
     assert [end.cause for end in outcome.ends] == ["close-notify", "close-notify"]
 
 
-def test_anomalies_of_one_connection_are_bounded():
+def test_the_number_of_anomalies_of_one_connection_is_limited():
     session = TlsSession(ring_with_key(), SessionCache(), "server")
     count = 0
     for number in range(300):
@@ -663,7 +663,7 @@ LAB = Path(__file__).resolve().parents[3] / "shared" / "captures" / "lab"
         ("11d_01a_reorder.pcap", ["hello-request", "client-hello", "handshake-done"]),
     ],
 )
-def test_real_servers_renegotiate_as_the_lab_saw_it(name, kinds):
+def test_renegotiations_of_real_servers_give_their_facts(name, kinds):
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     from easpcap.capture import open_capture

@@ -44,7 +44,7 @@ def assert_read(script, outcome):
 
 
 @pytest.mark.parametrize("suite", list(SUITES))
-def test_a_connection_of_every_suite_tells_its_story(suite):
+def test_a_connection_of_every_suite_gives_its_facts_in_order(suite):
     script = talk(Tls13Script(suite).handshake())
     outcome = read(script)
     assert_read(script, outcome)
@@ -62,7 +62,7 @@ def test_a_connection_of_every_suite_tells_its_story(suite):
     assert outcome.session.server_certificate is not None
 
 
-def test_openssl_is_read_and_its_finished_proven():
+def test_openssl_is_decrypted_and_its_finished_verified():
     recording = record_session(0x0304, script=[(TO_SERVER, REQUEST), (TO_CLIENT, ANSWER)])
     outcome = run(recording.flights, ring_with_log(recording.key_log))
     assert outcome.plaintext == recording.plaintext
@@ -83,7 +83,7 @@ def test_openssl_resumes_by_psk():
     assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").what.abbreviated
 
 
-def test_openssl_shows_a_client_certificate_in_the_first_handshake():
+def test_openssl_presents_a_client_certificate_in_the_first_handshake():
     recording = record_session(0x0304, client_certificate=True)
     outcome = run(recording.flights, ring_with_log(recording.key_log))
     session = outcome.session
@@ -112,7 +112,7 @@ def test_a_hello_retry_request_is_followed_by_the_same_handshake():
     assert next(seen for seen in outcome.seen if seen.kind == "handshake-done").what.verified
 
 
-def test_a_change_cipher_spec_may_stand_anywhere():
+def test_a_change_cipher_spec_may_come_anywhere():
     script = Tls13Script().client_hello()
     script.compatible(TO_SERVER)
     script.server_hello()
@@ -142,7 +142,7 @@ def test_keys_may_be_updated_at_any_time(direction):
     assert_read(talk(script), read(script))
 
 
-def test_tickets_alerts_and_padding_are_no_data():
+def test_tickets_alerts_and_padding_are_not_application_data():
     script = Tls13Script().handshake()
     script.padding = 50
     script.ticket()
@@ -159,7 +159,7 @@ def test_tickets_alerts_and_padding_are_no_data():
 # -- post-handshake authentication -------------------------------------------------------------------------------------
 
 
-def test_a_certificate_may_be_asked_for_in_the_middle_of_a_body():
+def test_the_server_may_request_a_certificate_in_the_middle_of_a_body():
     script = Tls13Script().handshake(offers=True)
     script.data(TO_SERVER, REQUEST[:1000])
     asked_at = script.ask_late()
@@ -194,12 +194,12 @@ def with_early_data(*, accepted, suites=None, size=300):
 
 
 @pytest.mark.parametrize("suites", [None, [0x1302, 0x1301, 0xC02F, 0x1304, 0x1303]])
-def test_early_data_that_the_server_takes_is_data(suites):
+def test_early_data_that_the_server_accepts_is_application_data(suites):
     script = with_early_data(accepted=True, suites=suites)
     assert_read(script, read(script))
 
 
-def test_early_data_that_the_server_passes_over_is_none():
+def test_early_data_that_the_server_rejects_is_not_application_data():
     script = with_early_data(accepted=False)
     outcome = read(script)
     assert outcome.plaintext == tuple(map(bytes, script.plaintext))
@@ -207,7 +207,7 @@ def test_early_data_that_the_server_passes_over_is_none():
     assert verdict(outcome)[0] == "decrypted"
 
 
-def test_a_damaged_record_of_early_data_is_told_and_the_next_one_read():
+def test_a_damaged_record_of_early_data_is_reported_and_the_next_one_decrypted():
     script = Tls13Script().client_hello(early=True)
     for number in range(3):
         script.early_data(bytes([number]) * 9)
@@ -220,7 +220,7 @@ def test_a_damaged_record_of_early_data_is_told_and_the_next_one_read():
     assert outcome.codes == ["tls-bad-mac"]
 
 
-def test_early_data_before_a_hello_retry_request_is_passed_over():
+def test_early_data_before_a_hello_retry_request_is_skipped():
     script = Tls13Script().client_hello(early=True)
     script.early_data(b"in vain")
     script.retry()
@@ -232,7 +232,7 @@ def test_early_data_before_a_hello_retry_request_is_passed_over():
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_without_its_secret_early_data_stays_closed_and_the_rest_is_read(accepted):
+def test_without_its_secret_only_early_data_is_not_decrypted(accepted):
     script = with_early_data(accepted=accepted)
     outcome = read(script, EARLY)
     assert outcome.plaintext[TO_SERVER] == REQUEST
@@ -245,7 +245,7 @@ def test_without_its_secret_early_data_stays_closed_and_the_rest_is_read(accepte
         assert (outcome.session.opaque_records, outcome.session.opaque_bytes) == ([0, 0], [0, 0])  # it was no data
 
 
-def test_early_data_that_nobody_answers_was_sent_all_the_same():
+def test_unanswered_early_data_is_decrypted():
     script = Tls13Script().client_hello(early=True)
     script.early_data(b"GET / HTTP/1.1\r\n\r\n")
     assert read(script).plaintext[TO_SERVER] == b"GET / HTTP/1.1\r\n\r\n"
@@ -262,7 +262,7 @@ def test_more_early_data_than_any_server_takes_is_not_kept():
 
 
 @pytest.mark.parametrize("draft", range(18, 29))
-def test_drafts_are_read_and_named(draft):
+def test_drafts_are_decrypted_and_reported(draft):
     script = Tls13Script(draft=draft).handshake()
     script.key_update(TO_SERVER)
     talk(script)
@@ -272,7 +272,7 @@ def test_drafts_are_read_and_named(draft):
     assert outcome.session.version == 0x0304
 
 
-def test_early_data_of_a_draft_is_read_before_the_server_has_spoken():
+def test_early_data_of_a_draft_is_decrypted_before_the_server_hello():
     script = Tls13Script(draft=18).client_hello(early=True)
     script.early_data(b"early")
     assert read(script).plaintext[TO_SERVER] == b"early"
@@ -286,7 +286,7 @@ def test_a_draft_before_the_oldest_is_unsupported():
 # -- secrets that are missing ------------------------------------------------------------------------------------------
 
 
-def test_without_a_key_log_nothing_is_read():
+def test_without_a_key_log_nothing_is_decrypted():
     script = talk(Tls13Script().handshake())
     outcome = run(script.flights, ring_with_log(""))
     assert outcome.verdict(log=False, keys=True) == ("opaque", "needs-key-log")
@@ -306,7 +306,7 @@ def test_the_secrets_of_the_application_data_are_enough():
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
 @pytest.mark.parametrize("with_handshake", [True, False])
-def test_one_secret_that_is_missing_closes_one_direction_and_is_named(direction, with_handshake):
+def test_one_missing_secret_is_reported_and_affects_one_direction_only(direction, with_handshake):
     script = talk(Tls13Script().handshake())
     handshake, application = LABELS[direction]
     outcome = read(script, application, *([] if with_handshake else [handshake]))
@@ -317,13 +317,13 @@ def test_one_secret_that_is_missing_closes_one_direction_and_is_named(direction,
     assert outcome.codes == (["tls-secret-missing"] if with_handshake else [])
 
 
-def test_a_secret_of_the_wrong_length_is_as_good_as_missing():
+def test_a_secret_of_the_wrong_length_counts_as_missing():
     script = talk(Tls13Script().handshake())
     script.secrets["CLIENT_TRAFFIC_SECRET_0"] = bytes(48)
     assert "CLIENT_TRAFFIC_SECRET_0" in read(script).session.missing_secrets
 
 
-def test_wrong_secrets_open_nothing_and_do_no_harm():
+def test_wrong_secrets_decrypt_nothing():
     script = talk(Tls13Script().handshake())
     script.secrets = {label: bytes(32) for label in script.secrets}
     outcome = read(script)
@@ -352,7 +352,7 @@ STORY = long_story()
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 100, 1000])
-def test_steps_of_any_size_give_the_same(step):
+def test_steps_of_any_size_give_the_same_result(step):
     whole, split = read(STORY), read(STORY, step=step)
     assert_read(STORY, split)
     assert split.seen == whole.seen
@@ -373,7 +373,7 @@ def pieces_in_order(script, outcome):
     place=st.floats(0, 1, exclude_max=True),
     size=st.integers(1, 3000),
 )
-def test_a_gap_anywhere_never_makes_wrong_plaintext_and_is_recovered_from(direction, place, size):
+def test_after_a_gap_anywhere_decryption_recovers_without_false_plaintext(direction, place, size):
     start = int(place * STORY.offsets[direction])
     outcome = read(STORY, lost=(direction, start, start + size))
     pieces_in_order(STORY, outcome)
@@ -397,7 +397,7 @@ def test_a_gap_of_whole_records_of_data_has_its_exact_length(direction):
     )
 
 
-def test_a_gap_behind_padding_has_bounds_only():
+def test_a_gap_after_padding_has_only_a_least_and_a_greatest_length():
     script = Tls13Script().handshake()
     script.padding = 10
     for number in range(6):
@@ -408,7 +408,7 @@ def test_a_gap_behind_padding_has_bounds_only():
 
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
-def test_a_lost_key_update_is_found_out(direction):
+def test_a_lost_key_update_is_detected(direction):
     script = Tls13Script().handshake()
     script.data(direction, b"before")
     start = script.key_update(direction)
@@ -484,7 +484,7 @@ def run_with_gaps(script, kept):
 
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
-def test_any_changed_record_is_told_and_the_rest_goes_on(direction):
+def test_any_changed_record_is_reported_and_the_rest_is_decrypted(direction):
     for start, end, content_type in STORY.records[direction][1:]:
         for at in {start + 5, (start + end) // 2, end - 1}:
             outcome = run(changed(direction, at), ring_with_log(STORY.key_log()))
@@ -513,14 +513,14 @@ def changed(direction, at, bit=1):
     place=st.floats(0, 1, exclude_max=True),
     bit=st.sampled_from([1, 128]),
 )
-def test_a_flipped_bit_anywhere_never_raises_and_never_lies(direction, place, bit):
+def test_a_flipped_bit_anywhere_never_raises_and_gives_no_false_plaintext(direction, place, bit):
     outcome = run(changed(direction, int(place * STORY.offsets[direction]), bit), ring_with_log(STORY.key_log()))
     pieces_in_order(STORY, outcome)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cut=st.floats(0, 1))
-def test_a_cut_anywhere_gives_a_true_beginning(cut):
+def test_a_session_cut_anywhere_gives_a_prefix_of_the_plaintext(cut):
     left = int(cut * sum(STORY.offsets))
     flights = []
     for way, flight in STORY.flights:
@@ -565,7 +565,7 @@ def test_whatever_the_records_hold_only_sent_data_comes_out_and_no_more_events_t
                 assert outcome.plaintext[direction] == bytes(script.plaintext[direction])
 
 
-def test_odd_messages_are_told():
+def test_unexpected_messages_are_anomalies():
     script = Tls13Script().handshake()
     script.message(TO_CLIENT, 0, b"")  # a HelloRequest has no place in TLS 1.3
     script.message(TO_SERVER, 11, b"\1")
@@ -573,7 +573,7 @@ def test_odd_messages_are_told():
     assert read(script).codes == ["tls-unexpected-message", "tls-broken-message", "tls-unexpected-message"]
 
 
-def test_a_finished_that_does_not_fit_is_an_anomaly_and_no_more():
+def test_a_finished_that_does_not_match_is_only_an_anomaly():
     script = Tls13Script().client_hello().server_hello()
     script.transcript += b"another story"
     outcome = read(talk(script.server_flight().client_flight()))
@@ -582,7 +582,7 @@ def test_a_finished_that_does_not_fit_is_an_anomaly_and_no_more():
 
 
 @pytest.mark.parametrize(("algorithm", "count"), [(1, 1), (2, None)])
-def test_a_compressed_certificate_is_expanded_where_it_is_zlibs(algorithm, count):
+def test_a_certificate_compressed_with_zlib_is_expanded(algorithm, count):
     import zlib
 
     from tests.support.tls13_script import entry, server_certificate_der

@@ -122,7 +122,7 @@ def _head(
 
 
 def _on_one_day(analysis: Analysis) -> bool:
-    """Whether all captures are of one day, which stands at the head of the report."""
+    """Whether all captures are of one day: the report then gives the day once, in its first lines."""
     starts = [source.first_time for source in analysis.inputs if source.first_time is not None]
     ends = [source.last_time for source in analysis.inputs if source.last_time is not None]
     return bool(starts) and same_day(min(starts), max(ends))

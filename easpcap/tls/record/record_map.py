@@ -8,9 +8,9 @@ from easpcap.limits import MAX_RECORD_SPANS
 
 
 class RecordMap:
-    """Parallel columns, one row a record of application data; read_application appends to them directly.
+    """Parallel columns, one row per record of application data; read_application appends to them directly.
 
-    ``plain_ends``: plaintext offset behind the record. ``starts``, ``ends``: its TCP stream offsets, header included.
+    ``plain_ends``: plaintext offset after the record. ``starts``, ``ends``: its TCP stream offsets, header included.
     """
 
     __slots__ = ("_before", "ends", "plain_ends", "starts")
@@ -19,7 +19,7 @@ class RecordMap:
         self.plain_ends: list[int] = []
         self.starts: list[int] = []
         self.ends: list[int] = []
-        self._before = 0  # plaintext offset behind the last record forgotten
+        self._before = 0  # plaintext offset after the last record that was dropped
 
     def plain_offset(self, cipher_offset: int) -> int:
         """The plaintext offset reached by the complete records that end at or before ``cipher_offset``."""

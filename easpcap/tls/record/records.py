@@ -104,6 +104,6 @@ def find_record(data: bytes, start: int, version: int) -> tuple[int, int]:
 
 @cache
 def _header_pattern(version: int) -> re.Pattern[bytes]:
-    """Content type and version of a header, or as much of it as stands at the end of the data."""
+    """Content type and version of a header, or as much of it as there is at the end of the data."""
     minor = b"[\x00-\x04]" if version == 0 else re.escape(bytes([version & 0xFF]))
     return re.compile(rb"[\x14-\x18](?:\Z|\x03(?:\Z|" + minor + rb"))|\Z", re.DOTALL)

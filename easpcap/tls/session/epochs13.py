@@ -150,9 +150,9 @@ def open_record(epoch: Epoch, record: Record) -> tuple[int, bytes] | None:
 
 
 def early_epochs(secret: bytes, source: int, suites: tuple[int, ...], versions: list[int]) -> Iterator[Epoch]:
-    """The ways in which early data may be protected, as far as the ClientHello tells: one for each suite and dialect.
+    """The ways in which early data may be protected, as far as the ClientHello says: one for each suite and dialect.
 
-    ``suites`` and ``versions`` are those that the client offers. A suite fits where its hash has the secret's length.
+    ``suites`` and ``versions``: what the client offers. A suite is possible if its hash is as long as the secret.
     """
     drafts = {_dialect(ext.draft_of(version)) for version in versions}
     for chosen in map(suite, suites):

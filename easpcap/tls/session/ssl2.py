@@ -42,7 +42,7 @@ def see_server_hello(summary: Summary, body: bytes) -> None:
 
 
 def pass_over(summary: Summary, reader: Direction) -> None:
-    """Count the bytes behind the hellos; the first of the client may be its ClientMasterKey, which names the cipher."""
+    """Count the bytes after the hellos. The client's first ones may be its ClientMasterKey, which names the cipher."""
     direction = reader.direction
     if direction == TO_SERVER and not summary.opaque_bytes[direction]:
         begin = reader.peek(_MASTER_KEY_HEAD)
