@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from easpcap.advice.preflight import preflight
@@ -186,3 +187,14 @@ def test_an_expired_certificate_says_so_beside_its_validity():
     assert "valid 2010-01-01 00:00:00 to 2011-01-01 00:00:00 UTC: EXPIRED when this was captured\n" in report
     assert report.count("EXPIRED") == 1
     assert "self-signed\n" in report
+
+
+@pytest.mark.parametrize(("count", "left"), [(6, ""), (7, "... (1 more)"), (8, "... (2 more)")])
+def test_more_than_six_names_of_a_certificate_are_counted(count, left):
+    names = [x509.DNSName(f"host{number}.example") for number in range(count)]
+    key = ec.generate_private_key(ec.SECP256R1())
+    connection = connected(0, tls={"server_certificate": made(key, alternatives=names)})
+    shown = " ".join(text(analysed(connection), 200).split())
+    assert "for host0.example, host1.example" in shown
+    assert ("more)" in shown) == bool(left)
+    assert left in shown

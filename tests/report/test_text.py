@@ -119,3 +119,11 @@ def test_only_the_header_of_the_exchanges_is_dim():
     dim = [line for line in coloured.splitlines() if line.startswith("\x1b[2m")]
     assert len(dim) == 1
     assert "command" in dim[0]
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(399, "OK"), (400, "LOOK"), (401, "OK"), (599, "LOOK")])
+def test_responses_from_400_on_are_errors_but_a_401_asks_for_a_password(status, verdict):
+    analysis = builders.quiet()
+    analysis.exchanges[0].response.status = status
+    lines = text(analysis).splitlines()
+    assert any(line.startswith(verdict) for line in lines)

@@ -41,6 +41,7 @@ def test_a_complete_connection_is_delivered_in_order(read):
     assert (connection.roles_known_by, connection.closed_by, connection.packets) == ("syn", "client-fin", 10)
     assert (connection.payload_bytes, connection.gaps, connection.acked) == ([5, 6], [0, 0], [5, 6])
     assert (connection.first.frame, connection.last.frame) == (1, 10)
+    assert not connection.truncated
 
 
 def test_each_byte_is_located_in_the_packet_that_delivered_it(read):
@@ -64,6 +65,15 @@ def test_pruned_offsets_give_the_oldest_position_kept(read):
 def test_a_connection_without_bytes_places_everything_at_its_first_packet(read):
     (events,) = read(script().packets).values()
     assert events.connection.locate(TO_SERVER, 7) == events.connection.first
+
+
+def test_the_opening_comes_before_the_data_also_where_only_the_client_was_captured(read):
+    talk = Script().put(0, SYN, seq=1000, ack=0)
+    talk.put(0, ACK, b"GET", seq=1001, ack=70_001)
+    (events,) = read(talk.packets).values()
+    first, second, *_ = events.story
+    assert first[0] == "tcp-open"
+    assert second == Data(TO_SERVER, 0, b"GET")
 
 
 def test_data_on_the_syn_begins_the_stream(read):
