@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from easpcap.tls.suites.suite import MAC_SIZES
+
 PLAINTEXT = 4
 
-MAC_SIZES = {"MD5": 16, "SHA": 20, "SHA256": 32, "SHA384": 48}
 BLOCK_SIZES = {"AES": 16, "CAMELLIA": 16, "ARIA": 16, "SEED": 16, "3DES": 8, "DES": 8, "DES40": 8, "IDEA": 8, "RC2": 8}
 
 EXPLICIT_IV = frozenset({"TLS 1.1", "TLS 1.2"})
@@ -35,7 +36,7 @@ def hello_request_sizes(version: str | None, cipher_suite: str | None) -> frozen
     if "POLY1305" in words:
         return frozenset({PLAINTEXT + 16})  # RFC 7905 section 2: no explicit nonce
     mac = MAC_SIZES.get(words[-1])
-    if mac is None:
+    if not mac:  # not known, or without a MAC
         return frozenset()
     if words[0] in {"RC4", "NULL"}:
         return frozenset({PLAINTEXT + mac})
