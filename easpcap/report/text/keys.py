@@ -97,30 +97,30 @@ def _key(use: KeyUse, found: Preflight) -> str:
 
 def _log_use(use: KeyUse) -> str:
     if use.opened:
-        return f"decrypts {count(use.opened, 'connection')} of {_ends(use.servers)}"
-    return "decrypts nothing: it has no line for any connection in this capture"
+        return f"opens {count(use.opened, 'connection')} of {_ends(use.servers)}"
+    return "opens nothing: it has no line for any connection in this capture"
 
 
 def _private_key_use(use: KeyUse, found: Preflight) -> str:
-    decrypts = f"decrypts {count(use.opened, 'connection')}"
+    opened = f"opens {count(use.opened, 'connection')}"
     if use.same_as is not None and not use.opened:
         return f"the same key as {shown(path_text(use.same_as))}"
     if use.fits and use.opened:
-        return f"matches the certificate of {_ends(use.servers)} and {decrypts}"
+        return f"matches the certificate of {_ends(use.servers)} and {opened}"
     if use.fits:
         return f"matches the certificate of {_ends(use.servers)}{_why_idle(use)}"
     if use.opened:
-        return f"{decrypts} of {_ends(use.servers)}"
+        return f"{opened} of {_ends(use.servers)}"
     return _matches_nothing(found)
 
 
 def _why_idle(use: KeyUse) -> str:
-    """Why the right key decrypts nothing."""
+    """Why the right key opens nothing."""
     if use.by_others:
         connections = count(use.by_others, "connection")
-        return f"; it decrypts nothing itself, but other keys or key logs decrypt {connections} there"
+        return f"; it opens nothing itself, but other keys or key logs decrypt {connections} there"
     if use.reasons:
-        return f": it is the right key, but it decrypts nothing ({', '.join(use.reasons)})"
+        return f": it is the right key, but it opens nothing ({', '.join(use.reasons)})"
     return ": it is the right key, but there was nothing to decrypt"
 
 
@@ -129,7 +129,7 @@ def _matches_nothing(found: Preflight) -> str:
         return "matches no server in this capture: none uses TLS"
     blind = sum(not server.certificates for server in found.servers)
     if blind == len(found.servers):
-        return "decrypts nothing; no certificate was seen, so easpcap cannot tell whether it is the right key"
+        return "opens nothing; no certificate was seen, so easpcap cannot tell whether it is the right key"
     unless = f" whose certificate was seen ({blind:,} showed none)" if blind else ""
     return f"matches no server in this capture{unless}"
 
