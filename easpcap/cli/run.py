@@ -58,14 +58,16 @@ def write_analysis(
     render: Callable[[Analysis], Iterator[str]],
     *,
     even_without_usable_key: bool = False,
+    shows_findings: bool = True,
 ) -> int:
     """Analyse the captures of ``options``, write what ``render`` yields, and return the exit status.
 
-    ``even_without_usable_key``: write the output also if none of the key files can be used.
+    ``even_without_usable_key``: write the output also if none of the key files can be used. ``shows_findings``: False
+    where the output has none; they are then looked for only if the exit status depends on them.
     """
     traces = expanded(options.traces)
     check_output(options.output, _inputs(options, traces))
-    analysis = _analyse(options, traces)
+    analysis = _analyse(options, traces, diagnosis=shows_findings or options.fail_on is not None)
     outcome = status.exit_status(analysis, options)
     _report_bad_keys(analysis, outcome)
     if outcome != status.UNUSABLE or even_without_usable_key:
@@ -102,7 +104,7 @@ def _tune_interpreter() -> None:
     gc.enable()
 
 
-def _analyse(options: Options, traces: list[str]) -> Analysis:
+def _analyse(options: Options, traces: list[str], *, diagnosis: bool) -> Analysis:
     password = read_password(options.password_file)
     _keep_numpy_single_threaded()
     from easpcap.pipeline import analyze
@@ -115,5 +117,6 @@ def _analyse(options: Options, traces: list[str]) -> Analysis:
             key_logs=options.key_logs,
             password=password,
             digest=options.digest,
+            diagnosis=diagnosis,
             progress=progress,
         )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def run_section(options: Options, section: str) -> int:
     """Write the rows of ``section`` and return the exit status."""
-    return write_analysis(options, lambda analysis: _render(analysis, options, section))
+    shows_findings = section not in {"connections", "exchanges"}
+    return write_analysis(options, lambda analysis: _render(analysis, options, section), shows_findings=shows_findings)
 
 
 def _render(analysis: Analysis, options: Options, section: str) -> Iterator[str]:

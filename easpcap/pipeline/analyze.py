@@ -28,6 +28,7 @@ def analyze(
     key_logs: Sequence[str] = (),
     password: bytes | None = None,
     digest: bool = False,
+    diagnosis: bool = True,
     progress: Progress | None = None,
 ) -> Analysis:
     """Analyze captures, joined in the order of their first packets.
@@ -38,6 +39,7 @@ def analyze(
         key_logs: NSS key log files (RFC 9850).
         password: of encrypted key files.
         digest: whether to hash the application data of each direction.
+        diagnosis: False leaves out the findings, where nobody reads them.
         progress: called after every batch with (bytes read, total bytes or None).
 
     Raises:
@@ -54,6 +56,7 @@ def analyze(
         reader.keys,
         file_anomalies=reader.anomalies,
         packets_ignored=reader.ignored,
+        diagnosis=diagnosis,
     )
 
 

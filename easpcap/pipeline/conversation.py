@@ -46,6 +46,12 @@ TCP_FACTS = {what.kind: what for what in (TcpOpen(), ZeroWindow(), Fin(), Rst())
 ENDING_FACTS = frozenset({"fin", "rst", "alert", "close-notify"})
 RESERVED_FOR_ENDINGS = 64
 
+#: The facts of TLS whose place is the last of their bytes: what comes after may depend on all of them.
+ENDS_COUNT = (HandshakeDone, ClientHello, ServerHello)
+
+#: The facts of TLS that only the tracker of renegotiations reads.
+NOT_KEPT = (ClientKeyExchange, ChangeCipherSpec)
+
 #: Anomalies after which nothing more of a direction is decrypted.
 STOPPING = frozenset({"tls-secret-missing", "tls-lost"})
 
@@ -237,14 +243,14 @@ class Conversation:
 
     def _take_handshake(self, seen: Seen) -> None:
         """Record one handshake message or alert."""
-        last = isinstance(seen.what, HandshakeDone | ClientHello | ServerHello)
+        last = isinstance(seen.what, ENDS_COUNT)
         position = self.tcp.locate(seen.direction, seen.end - 1 if last else seen.offset)
         if isinstance(seen.what, CloseNotify) or (isinstance(seen.what, Alert) and seen.what.fatal):
             self.http.sender_closed(seen.direction, seen.kind, position)
         if self.tls is not None and self.tls.handshakes:
             received, sent = self._client_progress(position)
             self._tracker.add(seen, position, received, sent)
-        if not isinstance(seen.what, ClientKeyExchange | ChangeCipherSpec):
+        if not isinstance(seen.what, NOT_KEPT):
             self._add_fact(Fact(seen.what, seen.direction, position))
 
     def _client_progress(self, position: Position) -> tuple[int, int]:

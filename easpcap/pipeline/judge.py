@@ -6,7 +6,6 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from easpcap.activesync.command import parse_command
-from easpcap.diagnosis import diagnose
 from easpcap.pipeline.partial import first_frame
 from easpcap.results import Analysis, LocatedAnomaly
 
@@ -26,6 +25,7 @@ def judge(
     *,
     file_anomalies: Sequence[LocatedAnomaly] = (),
     packets_ignored: Mapping[str, int] | None = None,
+    diagnosis: bool = True,
 ) -> Analysis:
     """Number and diagnose the connections of a capture that was read completely.
 
@@ -35,6 +35,7 @@ def judge(
         keys: the key files, in the order of their source numbers; their ``matches`` are set.
         file_anomalies: anomalies of the files, which belong to no connection.
         packets_ignored: how many packets were not read, by reason.
+        diagnosis: False leaves out the findings, where nobody reads them.
     """
     connections = sorted(partial.connections, key=first_frame)
     _number_connections(connections, sorted(partial.unanswered))
@@ -51,7 +52,10 @@ def judge(
         anomalies=[*file_anomalies, *_numbered_anomalies(partial, connections)],
         packets_ignored=dict(packets_ignored or {}),
     )
-    analysis.findings, analysis.causes = diagnose(analysis)
+    if diagnosis:
+        from easpcap.diagnosis import diagnose  # a tenth of the modules: loaded where it is wanted
+
+        analysis.findings, analysis.causes = diagnose(analysis)
     return analysis
 
 

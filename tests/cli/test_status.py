@@ -30,6 +30,20 @@ def test_a_finding_below_fail_on_is_zero(pipeline, easpcap_main):
     assert easpcap_main("findings", "trace.pcap", "--fail-on", "warning")[0] == 1
 
 
+@pytest.mark.parametrize("command", ["connections", "exchanges"])
+def test_tables_without_findings_look_for_them_only_if_the_status_depends_on_them(pipeline, easpcap_main, command):
+    assert easpcap_main(command, "trace.pcap")[0] == 0
+    assert pipeline.asked["diagnosis"] is False
+    assert easpcap_main(command, "trace.pcap", "--fail-on", "critical")[0] == 1
+    assert pipeline.asked["diagnosis"] is True
+
+
+@pytest.mark.parametrize("command", ["inspect", "timeline", "findings", "keys"])
+def test_what_shows_findings_always_looks_for_them(pipeline, easpcap_main, command):
+    easpcap_main(command, "trace.pcap")
+    assert pipeline.asked["diagnosis"] is True
+
+
 def test_keys_that_decrypt_nothing_are_three_and_the_report_is_still_written(pipeline, easpcap_main):
     pipeline.analysis = builders.blind()
     status, out, _ = easpcap_main("inspect", "trace.pcap", "--key", "server.pem")

@@ -84,21 +84,17 @@ class TlsSession(SessionOutput):
     def feed(self, event: Data | Gap | End) -> list[TlsEvent]:
         """The next event of a direction. Returns what it yields. No bytes make it raise."""
         reader = self._directions[event.direction]
-        match event:
-            case Data():
-                self._feed_data(reader, event.data)
-            case Gap():
-                self._lose(reader, event)
-            case End():
-                self._end(reader, event)
-        return self.drain()
-
-    def _feed_data(self, reader: Direction, data: bytes) -> None:
-        if reader.closed:
-            self.bytes_after_close[reader.direction] += len(data)
-        elif reader.add(data):
-            self._read(reader)
-            reader.keep_remainder()
+        if isinstance(event, Data):
+            if reader.closed:
+                self.bytes_after_close[reader.direction] += len(event.data)
+            elif reader.add(event.data):
+                self._read(reader)
+                reader.keep_remainder()
+        elif isinstance(event, Gap):
+            self._lose(reader, event)
+        else:
+            self._end(reader, event)
+        return self.drain() if self.events else []
 
     def _end(self, reader: Direction, event: End) -> None:
         if self.ended[reader.direction]:
