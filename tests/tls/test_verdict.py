@@ -16,6 +16,7 @@ from easpcap.tls.handshake.verdict import (
     missing_secret_reason,
     unsupported,
     version_name,
+    version_named,
 )
 from easpcap.tls.secrets.keyring import KeyRing
 from tests.support.tls_peer import record_session
@@ -191,6 +192,12 @@ def test_a_broken_ssl2_hello_is_still_ssl2():
 )
 def test_versions_have_names(version, name):
     assert version_name(version) == name
+
+
+@pytest.mark.parametrize("version", [None, 0x0002, 0x0300, 0x0301, 0x0302, 0x0303, 0x0304])
+def test_a_name_gives_its_version_back(version):
+    assert version_named(version_name(version)) == version
+    assert version_named("0x0399") is None
 
 
 # -- the order of the reasons ----------------------------------------------------------------------------------------

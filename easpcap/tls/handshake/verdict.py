@@ -60,6 +60,11 @@ def version_name(version: int | None) -> str | None:
     return None if version is None else _VERSION_NAMES.get(version, f"0x{version:04x}")
 
 
+def version_named(name: str | None) -> int | None:
+    """The protocol version of a name that version_name gave; None for any other."""
+    return next((version for version, known in _VERSION_NAMES.items() if known == name), None)
+
+
 def judge(summary: Summary, losses: CaptureLosses, given: KeysGiven) -> Verdict:
     """The status of a connection, and the first reason why not all of it was decrypted."""
     opened, unopened = any(summary.application_records), any(summary.opaque_records)
