@@ -64,7 +64,7 @@ class RecordMac:
             self._inner, self._outer = hmac_states(_HASHES[mac], key)
             self._header, self._pack = _TLS_HEADER.size, _pack_tls
 
-    def holds(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
+    def verify(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
         """Whether the MAC of the buffer's [start, end) follows at ``end``; overwrites the bytes before ``start``."""
         buffer = self._buffer
         begin = start - self._header
@@ -78,7 +78,7 @@ class RecordMac:
     def find(self, sequences: range, content_type: int, version: int, start: int, end: int) -> int | None:
         """The first of ``sequences`` whose MAC of the buffer's [start, end) follows at ``end``."""
         for sequence in sequences:
-            if self.holds(sequence, content_type, version, start, end):
+            if self.verify(sequence, content_type, version, start, end):
                 return sequence
         return None
 

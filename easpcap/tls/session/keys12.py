@@ -145,14 +145,15 @@ class Tls12Keys:
         output = self._output
         output.report_bad_record(reader, HANDSHAKE, record.start)
         negotiation.failed = False
-        output.unopened = None if output.unopened is negotiation else output.unopened
+        if output.handshake_without_keys is negotiation:
+            output.handshake_without_keys = None
 
     def _close(self, reader: Direction) -> None:
         """No key opens this epoch."""
         negotiation = self._output.machine.negotiation
         reader.leave_epoch(Mode.OPAQUE)
         self._candidates[reader.direction] = []
-        self._output.unopened = self._output.unopened or negotiation
+        self._output.note_missing_keys(negotiation)
         if negotiation.proven is None:
             self._finder.remember(negotiation)
 

@@ -100,7 +100,7 @@ class Tls13Keys:
         """The ServerHello chose TLS 1.3: both directions come under handshake keys, the client's after early data."""
         agreement = self._agreement = negotiation.agreement
         if agreement is None or agreement.client_random is None or not is_supported(agreement):
-            self._output.unopened = self._output.unopened or negotiation
+            self._output.note_missing_keys(negotiation)
             self.abandon()
             return
         client, server = (known_epochs(self._finder, agreement, direction) for direction in (TO_SERVER, TO_CLIENT))
@@ -114,7 +114,7 @@ class Tls13Keys:
                 self._begin_direction(reader, known)
             else:
                 self._output.missing_secrets += [epoch.label for epoch in known]
-                self._output.unopened = self._output.unopened or negotiation
+                self._output.note_missing_keys(negotiation)
                 self._leave(reader)
 
     def _begin_direction(self, reader: Direction, known: list[Epoch]) -> None:
@@ -293,7 +293,7 @@ class Tls13Keys:
 
     def _lack(self, label: str) -> None:
         self._output.missing_secrets.append(label)
-        self._output.unopened = self._output.unopened or self._output.machine.negotiation
+        self._output.note_missing_keys(self._output.machine.negotiation)
 
     # -- early data ----------------------------------------------------------------------------------------------------
 
