@@ -37,7 +37,7 @@ def _locate(tcp):
 
 
 def _read(path):
-    """Exchanges by connection."""
+    """The exchanges of each connection."""
     from easpcap.capture import open_capture
     from easpcap.http.conversation import HttpConversation
     from easpcap.stream import Data, End, Gap
@@ -60,7 +60,10 @@ def _read(path):
     read(assembler.finish())
     for connection, conversation in conversations.items():
         exchanges[connection] += conversation.finish()
-    return exchanges
+    for tcp in assembler.connections:
+        exchanges.setdefault(tcp.id, [])
+    by_first_packet = sorted(assembler.connections, key=lambda tcp: tcp.first.frame)
+    return [exchanges[tcp.id] for tcp in by_first_packet]
 
 
 @pytest.mark.parametrize(("path", "streams"), list(_cases()) if PUBLIC.exists() else [])

@@ -39,7 +39,7 @@ def read_streams(path: Path, *, columnar: bool):
         number: [(b"".join(data[direction]), gaps[direction]) for direction in (0, 1)]
         for number, (data, gaps) in streams.items()
     }
-    return joined, {connection.id: connection for connection in assembler.connections}
+    return joined, dict(enumerate(sorted(assembler.connections, key=lambda connection: connection.first.frame)))
 
 
 @pytest.mark.parametrize("expected_path", EXPECTED, ids=lambda path: path.stem)
