@@ -13,7 +13,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER, Data, Gap
 from easpcap.tls.session.session import SessionCache, TlsSession
 from tests.support.tls13_script import EARLY, LABELS, SUITES, Tls13Script, extension, vector
 from tests.support.tls_peer import TlsPeer, record_session
-from tests.support.tls_runs import ring_with_log, run
+from tests.support.tls_runs import damages, ring_with_log, run
 
 REQUEST = b"POST /Microsoft-Server-ActiveSync HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + bytes(range(256)) * 150
 OVERHEAD = 5 + 1 + 16  # header, inner content type, tag
@@ -381,6 +381,46 @@ def test_after_a_gap_anywhere_decryption_recovers_without_false_plaintext(direct
     last = bytes(STORY.plaintext[direction])[-300:]
     if start >= hello_end and start + size < STORY.records[direction][-3][0]:
         assert outcome.plaintext[direction].endswith(last)
+
+
+def eventful(*, early, seed=1):
+    """A small connection with everything that changes keys; ``early``: whether the server takes the early data."""
+    script = Tls13Script(random_bytes=random.Random(seed).randbytes).client_hello(early=True, offers=True)
+    script.compatible(TO_SERVER)
+    script.early_data(b"a few early words")
+    script.server_hello(psk=early)
+    script.compatible(TO_CLIENT)
+    script.server_flight(early=early, certificate=not early)
+    script.compatible(TO_SERVER)
+    script.early_data(b"and more of them")
+    script.client_flight(early=early)
+    script.ticket()
+    script.data(TO_SERVER, REQUEST[:200])
+    script.ask_late()
+    script.key_update(TO_SERVER)
+    script.data(TO_SERVER, REQUEST[200:400])
+    script.answer_late()
+    script.padding = 7
+    script.key_update(TO_CLIENT)
+    script.data(TO_CLIENT, ANSWER)
+    script.padding = 0
+    script.key_update(TO_SERVER)
+    script.data(TO_SERVER, b"the end")
+    return script.close()
+
+
+EVENTFUL = {early: eventful(early=early) for early in (True, False)}
+OMITTED = [(), (EARLY,), (LABELS[0][0],), (LABELS[1][0], LABELS[1][1]), (LABELS[0][1],), (EARLY, LABELS[0][0])]
+
+
+@settings(max_examples=250, deadline=None)
+@given(early=st.booleans(), omitted=st.sampled_from(OMITTED), step=st.integers(1, 300), damage=damages())
+def test_a_damaged_session_gives_the_same_however_it_is_cut_into_pieces(early, omitted, step, damage):
+    script = EVENTFUL[early]
+    flights, lost = damage.apply(script.flights)
+    whole, split = (run(flights, ring_with_log(script.key_log(*omitted)), lost=lost, step=size) for size in (0, step))
+    assert split.story == whole.story
+    assert verdict(split) == verdict(whole)
 
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
