@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -421,6 +422,29 @@ def test_a_damaged_session_gives_the_same_however_it_is_cut_into_pieces(early, o
     whole, split = (run(flights, ring_with_log(script.key_log(*omitted)), lost=lost, step=size) for size in (0, step))
     assert split.story == whole.story
     assert verdict(split) == verdict(whole)
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_any_records_may_be_lost_after_the_hello_and_the_others_are_decrypted(direction):
+    script = EVENTFUL[True]
+    places = [start for start, _, _ in script.records[direction]] + [script.offsets[direction]]
+    for start, stop in combinations(places[1:], 2):
+        rest = b"".join(content for at, content in script.sent[direction] if not start <= at < stop)
+        outcome = read(script, lost=(direction, start, stop))
+        assert outcome.plaintext[direction] == rest, (start, stop)
+        assert outcome.codes == []
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_lost_change_cipher_spec_costs_no_record_after_it(direction, count):
+    script = Tls13Script().handshake()
+    script.data(direction, b"before")
+    start = script.offsets[direction]
+    for _ in range(count):
+        script.compatible(direction)
+    stop = script.data(direction, b"after")
+    assert read(script, lost=(direction, start, stop)).plaintext[direction] == b"beforeafter"
 
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
