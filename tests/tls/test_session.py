@@ -367,30 +367,6 @@ def test_after_a_gap_the_plaintext_continues_at_the_right_offset(version, suite,
     assert outcome.verdict(gaps=(stop - start, 0))[:2] == ("partial", "gap")
 
 
-def test_after_a_gap_in_a_split_message_the_next_message_is_read_by_itself():
-    script = TlsScript()
-    script.fragment_size = 64
-    script.full(ask_certificate=True)
-    hello, certificate = (len(flight) for direction, flight in script.flights[1:3] if direction == TO_CLIENT)
-    begun = hello + 5 + 64  # the first record of the Certificate was captured, the others were not
-    outcome = run(script.flights, lost=(TO_CLIENT, begun, hello + certificate))
-    assert "certificate" not in outcome.kinds
-    (asked,) = [seen for seen in outcome.seen if seen.kind == "certificate-request"]
-    assert asked.offset == hello + certificate
-    assert outcome.codes == []
-
-
-def test_a_gap_during_a_renegotiation_may_have_hidden_no_data_at_all():
-    """The lost records may have been messages of the handshake. With GCM the length would else be exact."""
-    script = TlsScript(suite_value=SUITES["GCM"]).full()
-    script.data(TO_SERVER, lines(0, 2))
-    steps = script.full_steps()
-    assert (next(steps), next(steps)) == ("client-hello", "server-flight")
-    places = [script.data(TO_SERVER, lines(number, number + 2)) for number in (2, 4, 6)]
-    (gap,) = run(script.flights, lost=(TO_SERVER, places[1], places[2])).gaps
-    assert (gap.offset, gap.length, gap.most) == (160, 0, 80)
-
-
 @pytest.mark.parametrize("step", [0, 1])
 def test_bytes_after_a_damaged_record_that_begin_no_record_are_no_unfinished_record(step):
     script = TlsScript().full()
