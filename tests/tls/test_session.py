@@ -605,7 +605,7 @@ def test_the_number_of_anomalies_of_one_connection_is_limited():
 LAB = Path(__file__).resolve().parents[3] / "shared" / "captures" / "lab"
 
 
-@pytest.mark.skipif(not LAB.is_dir(), reason="the lab captures are not here")
+@pytest.mark.skipif(not LAB.is_dir(), reason="needs the lab captures in ../shared/captures/lab")
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [

@@ -14,7 +14,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER, Data, Gap
 from easpcap.tls.session.session import SessionCache, TlsSession
 from tests.support.tls13_script import EARLY, LABELS, SUITES, Tls13Script, extension, vector
 from tests.support.tls_peer import TlsPeer, record_session
-from tests.support.tls_runs import damages, ring_with_log, run
+from tests.support.tls_runs import altered, damages, ring_with_log, run
 
 REQUEST = b"POST /Microsoft-Server-ActiveSync HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + bytes(range(256)) * 150
 OVERHEAD = 5 + 1 + 16  # header, inner content type, tag
@@ -551,24 +551,13 @@ def run_with_gaps(script, kept):
 def test_any_changed_record_is_reported_and_the_rest_is_decrypted(direction):
     for start, end, content_type in STORY.records[direction][1:]:
         for at in {start + 5, (start + end) // 2, end - 1}:
-            outcome = run(changed(direction, at), ring_with_log(STORY.key_log()))
+            outcome = run(altered(STORY.flights, direction, at, 1), ring_with_log(STORY.key_log()))
             if content_type == 20:
                 continue
             assert outcome.codes[0] == "tls-bad-mac", (start, content_type)
             pieces_in_order(STORY, outcome)
             if content_type != 21:
                 assert outcome.ends[direction].cause == "close-notify"
-
-
-def changed(direction, at, bit=1):
-    flights, offset = [], 0
-    for way, flight in STORY.flights:
-        if way == direction and offset <= at < offset + len(flight):
-            place = at - offset
-            flight = flight[:place] + bytes([flight[place] ^ bit]) + flight[place + 1 :]  # noqa: PLW2901
-        offset += len(flight) if way == direction else 0
-        flights.append((way, flight))
-    return flights
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -578,7 +567,8 @@ def changed(direction, at, bit=1):
     bit=st.sampled_from([1, 128]),
 )
 def test_a_flipped_bit_anywhere_never_raises_and_gives_no_false_plaintext(direction, place, bit):
-    outcome = run(changed(direction, int(place * STORY.offsets[direction]), bit), ring_with_log(STORY.key_log()))
+    flights = altered(STORY.flights, direction, int(place * STORY.offsets[direction]), bit)
+    outcome = run(flights, ring_with_log(STORY.key_log()))
     pieces_in_order(STORY, outcome)
 
 
