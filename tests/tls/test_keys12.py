@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easpcap.stream import TO_CLIENT, TO_SERVER, Gap
+from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Gap
 from easpcap.tls.codepoints import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
 from easpcap.tls.secrets.keyring import KeyRing
 from easpcap.tls.secrets.session_cache import Origin, SessionCache
@@ -212,6 +212,28 @@ def test_a_finished_that_was_not_opened_does_not_make_the_other_one_wrong(direct
     assert [fact.verified for fact in done(outcome)] == [False]
 
 
+def test_a_damaged_message_is_reported_and_is_no_data_for_certain():
+    script = TlsScript(suite_value=GCM).full()
+    start = script.hello_request()
+    end = script.offsets[TO_CLIENT]
+    outcome = run(altered(talk(script).flights, TO_CLIENT, end - 1, 1), ring(line(script)))
+    (bad,) = outcome.of(Anomaly)
+    assert (bad.code, bad.direction, bad.offset) == ("tls-bad-mac", TO_CLIENT, start)
+    assert outcome.gaps == [Gap(TO_CLIENT, 0, 0, 4)]  # the type in its header may be what was damaged
+    assert outcome.plaintext == (b"request", b"answer")
+
+
+def test_a_damaged_record_of_data_is_reported_and_its_size_is_known():
+    script = TlsScript(suite_value=GCM).full()
+    start = script.data(TO_CLIENT, b"damaged")
+    end = script.offsets[TO_CLIENT]
+    outcome = run(altered(talk(script).flights, TO_CLIENT, end - 1, 1), ring(line(script)))
+    (bad,) = outcome.of(Anomaly)
+    assert (bad.code, bad.direction, bad.offset) == ("tls-bad-mac", TO_CLIENT, start)
+    assert outcome.gaps == [Gap(TO_CLIENT, 0, 7, 7)]
+    assert outcome.plaintext == (b"request", b"answer")
+
+
 # -- changes of keys ---------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +301,26 @@ def test_application_data_before_the_keys_change_shows_that_the_change_was_misse
     assert outcome.kinds == ["client-hello", "server-hello", "certificate"]
     assert [record_run.content_type for record_run in outcome.records] == [APPLICATION_DATA, HANDSHAKE]
     assert outcome.session.opaque_records == [1, 0]
+
+
+MESSAGE = bytes.fromhex("16030300040e000000")  # a ServerHelloDone in the clear
+OPAQUE_DATA, OPAQUE_MESSAGE = (bytes.fromhex(f"{kind}030300 20") + b"\xee" * 32 for kind in ("17", "16"))
+
+
+@pytest.mark.parametrize("first", [OPAQUE_DATA, OPAQUE_MESSAGE])
+def test_after_a_record_that_was_encrypted_nothing_is_taken_for_clear_text(first):
+    outcome = run([(TO_CLIENT, first), (TO_CLIENT, MESSAGE)], ring())
+    assert outcome.codes == []
+    assert sum(record_run.count for record_run in outcome.records) == 2
+
+
+@pytest.mark.parametrize(("first", "outlined"), [(OPAQUE_DATA, 1), (OPAQUE_MESSAGE, 2)])
+def test_between_the_hellos_data_that_is_encrypted_may_be_early_data(first, outlined):
+    hello = TlsScript()
+    next(hello.full_steps())
+    outcome = run([*hello.flights, (TO_SERVER, first), (TO_SERVER, MESSAGE)], ring())
+    assert sum(record_run.count for record_run in outcome.records) == outlined
+    assert outcome.codes == (["tls-unexpected-message"] if outlined == 1 else [])
 
 
 def test_an_encrypted_alert_in_place_of_the_first_hello_is_outlined():

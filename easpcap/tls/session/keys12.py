@@ -183,5 +183,5 @@ class Tls12Keys:
         usable = record.content_type == CHANGE_CIPHER_SPEC or not unproven_chaining(agreement)
         end, count = (record.start, sequence - 1) if usable else (record.end, sequence)
         least, most = plain_bounds(agreement, end - lost.start, count - lost.sequence)
-        self._output.add_gap(reader, 0 if self._output.machine.busy else least, most)
+        self._output.add_gap(reader, 0 if self._output.machine.busy or lost.message else least, most)
         return Content(record.content_type, data, encrypted=True) if usable else None
