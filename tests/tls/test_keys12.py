@@ -234,6 +234,19 @@ def test_a_damaged_record_of_data_is_reported_and_its_size_is_known():
     assert outcome.plaintext == (b"request", b"answer")
 
 
+@pytest.mark.parametrize(
+    ("version", "suite_value"), [(0x0301, 0x0005), (0x0301, 0x002F), (0x0303, 0x002F), (0x0303, GCM)]
+)
+def test_after_a_record_with_a_wrong_length_the_next_one_is_searched_and_read(version, suite_value):
+    """What the header leaves over is no record, and has no number."""
+    script = TlsScript(version, suite_value).full()
+    length = script.data(TO_CLIENT, bytes(range(200))) + 4  # the lower byte, in which bit 6 is set
+    flights = altered(talk(script).flights, TO_CLIENT, length, 64)
+    outcome = run(flights, ring(line(script)))
+    assert outcome.codes == ["tls-bad-mac"]
+    assert outcome.plaintext == (b"request", b"answer")
+
+
 # -- changes of keys ---------------------------------------------------------------------------------------------------
 
 

@@ -105,14 +105,12 @@ class Tls13Protection:
     ) -> bytes | None:
         """See Protection; b"" for a record of another type, which is in ``other_content``.
 
-        A lost ChangeCipherSpec has no number (RFC 8446 section 5), so one record fewer than ``lost_bytes`` need may be
-        counted. If no record was decrypted yet, the lost ones may have used other keys: then the numbers begin with 0.
+        If no record was decrypted yet, the lost ones may have used other keys: then the numbers begin with 0.
         """
         first = self.sequence
         if len(fragment) <= MAX_FRAGMENT:
             numbers = lost_records(first, lost_bytes, self._overhead, tries)
-            start = max(numbers.start - 1, first) if self.begun else first
-            for sequence in range(start, min(numbers.stop, start + tries)):
+            for sequence in numbers if self.begun else range(first, min(numbers.stop, first + tries)):
                 self.sequence = sequence
                 content = self.open(content_type, version, fragment)
                 if content is not None:
