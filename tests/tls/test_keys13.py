@@ -7,9 +7,12 @@ import os
 import pytest
 
 from easpcap.limits import MAX_LOST_KEY_UPDATES
-from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.stream import TO_CLIENT, TO_SERVER, Anomaly, Data, Gap
 from easpcap.tls.codepoints import ALERT, APPLICATION_DATA, HANDSHAKE, HEARTBEAT
+from easpcap.tls.events import Seen
 from easpcap.tls.secrets.keyring import KeyRing
+from easpcap.tls.secrets.session_cache import SessionCache
+from easpcap.tls.session.session import TlsSession
 from tests.support.tls13_script import EARLY, LABELS, Tls13Script, extension
 from tests.support.tls_runs import altered, ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript
@@ -246,6 +249,42 @@ def test_a_wrong_secret_for_early_data_is_like_none():
     assert outcome.session.missing_secrets == [EARLY]
 
 
+def test_without_the_servers_handshake_early_data_counts_only_where_a_session_was_resumed():
+    for accepted in (True, False):
+        outcome = read(early(accepted=accepted), LABELS[TO_CLIENT][0])
+        assert outcome.plaintext == (b"a" * 50 * accepted + b"request", b"answer")
+        assert outcome.codes == ([] if accepted else ["tls-early-data-rejected"])
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_early_data_is_held_until_the_encrypted_extensions_say_whether_it_was_taken(accepted):
+    script = early(accepted=accepted)
+    session = TlsSession(ring_with_log(script.key_log()), SessionCache(), "server")
+    kinds, offsets = [], [0, 0]
+    for way, flight in script.flights[:4]:
+        kinds.append([type(event) for event in session.feed(Data(way, offsets[way], flight))])
+        offsets[way] += len(flight)
+    assert kinds[1:] == [[], [Seen], [Data if accepted else Anomaly]]  # early data, ServerHello, EncryptedExtensions
+
+
+def test_after_early_data_and_a_hello_retry_request_the_handshake_is_verified():
+    script = Tls13Script().client_hello(early=True)
+    script.early_data(b"in vain")
+    script.retry()
+    script.present[TO_SERVER] = None
+    outcome = read(talk(script.handshake()))
+    assert outcome.plaintext == WHOLE
+    assert done(outcome) == [True]
+
+
+def test_with_the_early_secret_alone_only_early_data_is_read():
+    script = early(count=2)
+    outcome = read(script, *LABELS[TO_SERVER])
+    assert outcome.plaintext[TO_CLIENT] == b"answer"
+    assert outcome.session.missing_secrets == [*LABELS[TO_SERVER]]
+    assert outcome.session.opaque_records[TO_SERVER] == 3  # the end of early data, the Finished, the request
+
+
 class EarlyTls12(TlsScript):
     """A client that offers TLS 1.3 with early data, and a server that chooses TLS 1.2."""
 
@@ -276,6 +315,52 @@ def test_after_early_data_in_vain_the_server_may_choose_tls_1_2(sent):
     assert outcome.plaintext == WHOLE
     assert outcome.codes == []
     assert outcome.session.version == 0x0303
+
+
+def test_bytes_lost_after_the_server_chose_tls_1_2_are_of_the_handshake():
+    script = EarlyTls12()
+    for step in script.full_steps():
+        if step == "server-flight":
+            start = script.offsets[TO_SERVER]
+    outcome = run(talk(script).flights, ring_with_key(), lost=(TO_SERVER, start, start + 20))
+    assert outcome.session.gap_in_handshake
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_damaged_record_of_data_is_reported_with_its_size_and_costs_no_other(direction, number):
+    script = Tls13Script().handshake()
+    places = [script.data(direction, b"abc"[at : at + 1] * 30) for at in range(3)]
+    outcome = read(talk(script), flights=altered(script.flights, direction, places[number] + 5, 1))
+    (bad,) = outcome.of(Anomaly)
+    assert (bad.code, bad.direction, bad.offset) == ("tls-bad-mac", direction, places[number])
+    letters = b"abc".replace(b"abc"[number : number + 1], b"")
+    whole = b"".join(bytes([letter]) * 30 for letter in letters) + WHOLE[direction]
+    assert outcome.plaintext[direction] == whole
+    assert outcome.gaps == [Gap(direction, number * 30, 30 if number else 0, 30)]  # the first may have been a ticket
+
+
+def test_a_damaged_message_of_the_handshake_counts_no_data():
+    script = talk(Tls13Script().handshake(certificates=1))
+    outcome = read(script, flights=altered(script.flights, TO_CLIENT, place_of(script, TO_CLIENT, 2), 1))
+    assert outcome.codes == ["tls-bad-mac"]
+    assert outcome.plaintext == WHOLE
+    assert outcome.session.opaque_records == [0, 0]
+    assert "certificate-request" not in outcome.kinds
+    assert "client-certificate" in outcome.kinds
+    assert done(outcome) == [False]
+
+
+def test_a_connection_whose_draft_is_too_old_is_left_closed_though_its_secrets_are_known():
+    script = talk(Tls13Script(draft=16).handshake())
+    outcome = read(script)
+    assert outcome.plaintext == (b"", b"")
+    assert "tls-bad-mac" not in outcome.codes
+    assert outcome.session.missing_secrets == []
+    assert verdict(outcome) == ("opaque", "unsupported-suite")
 
 
 # -- key updates -------------------------------------------------------------------------------------------------------
@@ -338,16 +423,19 @@ def test_a_message_may_not_go_on_after_the_keys_changed():
 def test_an_alert_in_the_clear_is_read_after_the_server_hello():
     script = Tls13Script().client_hello().server_hello()
     script.send(TO_SERVER, ALERT, b"\2\x28")
-    (alert,) = [seen for seen in read(script).seen if seen.kind == "alert"]
+    script.under(TO_CLIENT, script.secrets[LABELS[TO_CLIENT][0]])
+    script.alert(TO_CLIENT, 1, 40)  # whatever level it has, TLS 1.3 goes by the description
+    alert, encrypted = [seen for seen in read(script).seen if seen.kind == "alert"]
+    assert (encrypted.what.fatal, encrypted.encrypted, encrypted.direction) == (True, True, TO_CLIENT)
     assert (alert.what.name, alert.encrypted, alert.direction) == ("handshake_failure", False, TO_SERVER)
 
 
 def test_a_record_that_tls_1_3_never_sends_in_the_clear_is_only_outlined():
     script = Tls13Script().handshake()
-    for content_type, size in ((HEARTBEAT, 20), (ALERT, 20)):
+    for content_type, size in ((HEARTBEAT, 2), (ALERT, 20)):
         script.raw(TO_SERVER, bytes([content_type, 3, 3, 0, size]) + bytes(size))
     outcome = read(talk(script))
-    assert [(record_run.content_type, record_run.bytes) for record_run in outcome.records] == [(24, 20), (21, 20)]
+    assert [(record_run.content_type, record_run.bytes) for record_run in outcome.records] == [(24, 2), (21, 20)]
     assert [seen.kind for seen in outcome.seen if seen.kind == "alert"] == []
     assert outcome.plaintext == WHOLE
 
