@@ -301,6 +301,30 @@ def test_a_lost_change_of_keys_and_a_wrong_secret_leave_the_direction_closed():
     assert verdict(outcome) == ("opaque", "gap")
 
 
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_without_any_secret_the_records_after_a_lost_change_of_keys_are_outlined(direction):
+    script = TlsScript(suite_value=ECDHE_GCM)
+    for step in script.full_steps():
+        if step == ("client-key-exchange" if direction == TO_SERVER else "client-finished"):
+            start = script.offsets[direction]
+    outcome = run(talk(script).flights, ring(), lost=(direction, start, start + 6))
+    assert outcome.session.opaque_records == [1, 1]
+    kinds = [record_run.content_type for record_run in outcome.records if record_run.direction == direction]
+    assert kinds == [HANDSHAKE, APPLICATION_DATA]
+
+
+def test_a_change_of_keys_counts_though_nothing_proves_the_first_block_of_its_record():
+    """Of TLS 1.0 with RFC 7366: the one block that it has is known, and without it the direction would be lost."""
+    script = TlsScript(0x0301, encrypt_then_mac=True).full()
+    for step in script.full_steps():
+        if step == "client-key-exchange":
+            start = script.data(TO_SERVER, b"lost")
+            stop = script.data(TO_SERVER, b"the context of the next one" * 2)
+    outcome = run(talk(script).flights, ring(script.key_log), lost=(TO_SERVER, start, stop))
+    assert outcome.plaintext == (b"request", b"answer")
+    assert [seen.direction for seen in outcome.seen if seen.kind == "change-cipher-spec"][2:] == [TO_SERVER, TO_CLIENT]
+
+
 # -- what is in the clear ----------------------------------------------------------------------------------------------
 
 
