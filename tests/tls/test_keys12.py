@@ -188,6 +188,7 @@ def test_data_that_came_before_the_other_direction_proved_the_secret_stays_close
     outcome = run(altered(script.flights, TO_SERVER, at, 1), ring(line(script)))
     assert outcome.plaintext == (b"", b"answer")
     assert outcome.session.opaque_records == [2, 0]
+    assert outcome.codes == []
 
 
 def test_after_a_damaged_finished_nothing_proves_the_first_block_of_tls_1_0_with_encrypt_then_mac():

@@ -208,6 +208,18 @@ def test_a_damaged_record_among_early_data_keeps_the_count_of_the_next_one():
     assert outcome.codes == ["tls-bad-mac"]
 
 
+def test_where_a_later_secret_is_missing_a_damaged_record_of_early_data_still_counts():
+    script = Tls13Script().client_hello(early=True)
+    script.early_data(b"a")
+    script.server_hello(psk=True).server_flight(early=True, certificate=False)
+    script.early_data(b"b")
+    at = script.offsets[TO_SERVER] - 1
+    script.early_data(b"c")
+    talk(script.client_flight(early=True))
+    flights = altered(script.flights, TO_SERVER, at, 1)
+    assert read(script, LABELS[TO_SERVER][1], flights=flights).plaintext == (b"ac", b"answer")
+
+
 @pytest.mark.parametrize("first", [1, 2])
 def test_lost_records_of_early_data_are_passed_over(first):
     script = early(count=4)
