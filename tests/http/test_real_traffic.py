@@ -10,7 +10,7 @@ import pytest
 PUBLIC = Path(__file__).parents[3] / "shared" / "captures" / "public"
 MOST_BYTES = 300_000
 
-pytestmark = pytest.mark.skipif(not PUBLIC.exists(), reason="the published captures are not here")
+pytestmark = pytest.mark.skipif(not PUBLIC.exists(), reason="needs the published captures in ../shared/captures/public")
 
 
 def _cases():
