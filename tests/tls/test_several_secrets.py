@@ -106,6 +106,36 @@ def test_the_right_secret_is_found_after_lost_bytes(place):
         assert run(script.flights, ring_with_log(text), lost=loss).story == alone.story
 
 
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_the_right_secret_is_found_by_its_next_generation(place):
+    """Everything under the secret itself is lost, and the KeyUpdate too."""
+    script = Tls13Script().handshake()
+    start = script.data(TO_SERVER, REQUEST)
+    script.key_update(TO_SERVER)
+    end = script.data(TO_SERVER, b"more")
+    log = script.key_log()
+    loss = (TO_SERVER, start, end)
+    outcome = run(
+        script.flights, ring_with_log(others(log) + log if place == "before" else log + others(log)), lost=loss
+    )
+    assert outcome.plaintext[TO_SERVER] == b"more"
+    assert outcome.story == run(script.flights, ring_with_log(log), lost=loss).story
+
+
+@pytest.mark.parametrize("lost", [20, 200])
+def test_bytes_lost_before_the_first_record_are_bounded_alike(lost):
+    script = Tls13Script().handshake()
+    start = script.offsets[TO_SERVER]
+    script.raw(TO_SERVER, bytes(lost))
+    script.data(TO_SERVER, REQUEST)
+    log = script.key_log()
+    loss = (TO_SERVER, start, start + lost)
+    alone = run(script.flights, ring_with_log(log), lost=loss)
+    assert alone.plaintext[TO_SERVER] == REQUEST
+    for text in (others(log) + log, log + others(log)):
+        assert run(script.flights, ring_with_log(text), lost=loss).story == alone.story
+
+
 def test_a_damaged_first_record_does_not_settle_the_choice():
     script = whole_story()
     log = script.key_log()

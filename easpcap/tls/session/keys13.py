@@ -189,9 +189,7 @@ class Tls13Keys:
                 protection.sequence += protection.begun
             return
         reader.search_after(record, protection.sequence)
-        for epoch in present.variants:
-            if epoch.protection is not None:
-                epoch.protection.sequence += 1
+        protection.sequence += 1
         content_type = cp.HANDSHAKE if present.stage == HANDSHAKE else cp.APPLICATION_DATA
         self._output.report_bad_record(reader, content_type, record.start)
 
