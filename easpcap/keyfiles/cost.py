@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from easpcap.keyfiles.asn1 import Element
 
 _SCRYPT: Final = bytes.fromhex("2b06010401da47040b")  # RFC 7914 section 7.1
+_PKCS12_SCHEMES: Final = bytes.fromhex("2a864886f70d010c01")  # RFC 7292 appendix C
+_KEYS_OF_PKCS12: Final = 3  # such a scheme derives up to two hashes for the key and one for the IV
 
 
 class WorkBudget:
@@ -71,12 +73,22 @@ def _cost(elements: list[Element]) -> tuple[int, int]:
         if tags[:2] == [OID, SEQUENCE] and level[0].contents == _SCRYPT:
             scrypt_bytes += _scrypt_bytes(level[1].children)
             continue
+        if tags[:2] == [OID, SEQUENCE] and level[0].contents[:-1] == _PKCS12_SCHEMES:
+            rounds += _KEYS_OF_PKCS12 * _rounds(level[1].children)
+            continue
         # PBKDF2-params (RFC 8018 A.2), PBEParameter (A.3) and MacData (RFC 7292 section 4): a salt, then the rounds
-        for salt, number in pairwise(level):
-            if salt.tag in (OCTET_STRING, CONSTRUCTED_OCTETS) and number.tag == INTEGER:
-                rounds += int.from_bytes(number.contents, "big")
+        rounds += _rounds(level)
         pending += [element.children for element in level if element.children]
     return rounds, scrypt_bytes
+
+
+def _rounds(level: list[Element]) -> int:
+    """The INTEGERs that follow a salt."""
+    return sum(
+        int.from_bytes(number.contents, "big")
+        for salt, number in pairwise(level)
+        if salt.tag in (OCTET_STRING, CONSTRUCTED_OCTETS) and number.tag == INTEGER
+    )
 
 
 def _scrypt_bytes(parameters: list[Element]) -> int:
