@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
 from functools import partial
 
 import pytest
@@ -216,3 +222,22 @@ def test_what_the_limit_lets_through_is_what_the_library_reads():
     for data in (pbkdf2(1), pbes1(1), scrypt(16, 8, 1)):
         with pytest.raises(ValueError, match=r"[Ii]ncorrect password|could not"):
             load_der_private_key(data, PASSWORD)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a whole group of processes")
+def test_ctrl_c_is_answered_while_passwords_are_tried(tmp_path):
+    capture, keys = tmp_path / "empty.pcap", tmp_path / "keys"
+    capture.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+    keys.mkdir()
+    for number in range(30):  # half a minute of work
+        made = pbkdf2(limits.MAX_KEY_ROUNDS) if number % 2 else pfx(1, pbes1(limits.MAX_KEY_ROUNDS // 3))
+        (keys / f"{number:02}").write_bytes(made)
+    command = [sys.executable, "-m", "easpcap", "keys", str(capture), "--key", str(keys)]
+    environment = {**os.environ, "EASPCAP_PASSWORD": "secret"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        time.sleep(3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert b"Traceback" not in complaint
