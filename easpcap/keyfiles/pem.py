@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from itertools import islice, zip_longest
+from itertools import dropwhile, islice, zip_longest
 from typing import Final, NamedTuple
 
 import easpcap.limits as limits
@@ -12,7 +12,7 @@ import easpcap.limits as limits
 _BEGIN: Final = re.compile(r"-----BEGIN\b([^-]{0,80})-----")
 _END: Final = re.compile(r"-----END\b[^-]{0,80}-----")
 _WORDS: Final = re.compile(r"[A-Za-z0-9#./]+")
-_DEK_INFO: Final = re.compile(r"DEK-Info: *([A-Za-z0-9-]+,[0-9A-Fa-f]+)")
+_DEK_INFO: Final = re.compile(r"DEK-Info:\s*+([A-Za-z0-9-]++,[0-9A-Fa-f]++)")
 _ESCAPES: Final = re.compile(r"\\+u00[0-9a-fA-F]{2}|\\+[nrt]|&#[xX]?[0-9a-fA-F]{1,4};")
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=]+")
 
@@ -56,12 +56,15 @@ def pem_blocks(text: str) -> tuple[list[Block], list[str]]:
 
 
 def _block(label: str, inside: str, *, ended: bool) -> Block:
-    headers = [line.strip() for line in inside.splitlines() if ": " in line]  # RFC 1421 section 4.6, of OpenSSL
-    body = inside
-    if headers:
-        body = body[body.rfind(headers[-1]) + len(headers[-1]) :]
-    dek_info = next((match[1] for match in map(_DEK_INFO.search, headers) if match), "")
-    return Block(label, decoded_base64(body), dek_info, ended)
+    dek_info = _DEK_INFO.search(inside)
+    if dek_info is not None:
+        return Block(label, decoded_base64(inside[dek_info.end() :]), dek_info[1], ended)
+    body = dropwhile(_is_header, inside.lstrip().splitlines())  # RFC 1421 section 4.6
+    return Block(label, decoded_base64("\n".join(body)), "", ended)
+
+
+def _is_header(line: str) -> bool:
+    return ": " in line
 
 
 def decoded_base64(text: str) -> bytes:

@@ -175,6 +175,7 @@ def test_structures_of_any_bytes_are_pieces_of_them(data):
 
 
 PEM = server_key_pem().decode()
+TRADITIONAL = private(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, PASSWORD).decode()
 BASE64 = b64encode(PKCS8).decode()
 CERTIFICATE_BASE64 = b64encode(server_certificate_pem()).decode()
 
@@ -189,6 +190,11 @@ def wrapped(text, width=76):
 
 
 TEXTS = {
+    "PEM with other headers": PEM.replace("\n", "\nComment: a key\nX-Other: y\n\n", 1),
+    "PEM without its END line, in YAML": f"key: |\n{indent(PEM, '  ').partition('-----END')[0]}\nother: value\nz: y\n",
+    "encrypted PEM of old, in JSON": json.dumps({"key": TRADITIONAL}),
+    "encrypted PEM of old, in one line": TRADITIONAL.replace("\n", " "),
+    "encrypted PEM of old, in a mail": "".join(f"> {line}\n" for line in TRADITIONAL.splitlines()),
     "PEM in a YAML block": "key: |\n" + indent(PEM, "    ") + "other: value\n",
     "PEM in a folded YAML block": "key: >-\n" + indent(PEM.replace("\n", "\n\n"), "  ") + "other: value\n",
     "PEM in quotes": "key: '" + PEM.replace("\n", "\n\n  ") + "'\n",

@@ -42,9 +42,9 @@ _BETWEEN: Final = r"[\s\"',]++"
 #: Other words may come before the label (a time, a host, a program) and after the secret.
 _SECRET: Final = re.compile(
     rf"(?<![A-Z_])(?:({_LABELS}){_BETWEEN}([0-9a-fA-F]++){_BETWEEN}([0-9a-fA-F]++)"
-    r"|RSA\s+Session-ID:\s*([0-9a-fA-F]*+)\s*Master-Key:\s*([0-9a-fA-F]++))(?![0-9A-Za-z])"
+    r"|RSA\s++Session-ID:\s*+([0-9a-fA-F]*+)\s*+Master-Key:\s*+([0-9a-fA-F]++))(?![0-9A-Za-z])"
 )
-_LABEL: Final = re.compile(rf"(?<![A-Z_])(?:(RSA\s+Session-ID):|({_LABELS})(?![0-9A-Za-z_]))")
+_LABEL: Final = re.compile(rf"(?<![A-Z_])(?:(RSA\s++Session-ID):|({_LABELS})(?![0-9A-Za-z_]))")
 
 
 class Secret(NamedTuple):
