@@ -20,6 +20,8 @@ class Quote(NamedTuple):
     time_ns: int
     source: tuple[int, int, int]
     target: tuple[int, int, int]
+    seq: int
+    flags: int
 
 
 class PacketBatch(Fields):

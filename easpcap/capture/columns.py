@@ -13,6 +13,7 @@ from easpcap.capture.internet import Carried, find_tcp
 from easpcap.capture.link import locate_ip
 from easpcap.capture.packets import Skipped, gather
 from easpcap.capture.walked import LEAST_TCP, Walked
+from easpcap.limits import MAX_QUOTED_CONNECTIONS
 
 if TYPE_CHECKING:
     from easpcap.batch import Quote
@@ -35,6 +36,7 @@ class Decoder:
     def __init__(self) -> None:
         self.ignored: Counter[str] = Counter()
         self._fragments = Fragments()
+        self._quoted: list[Quote] = []
 
     def decode(self, buffer: bytearray, packets: Packets, first_frame: int) -> PacketBatch | None:
         """The TCP rows of ``packets``, the first of which is ``first_frame``; None where there are none."""
@@ -44,16 +46,19 @@ class Decoder:
         ]
         whole = [_with_header(carried, skipped) for carried in groups]
         rows = skipped.rows()
-        quoted: list[Quote] = []
         if rows:
             walked = Walked(buffer, packets, first_frame, self._fragments)
             walked.read(rows, skipped)
-            buffer, quoted = walked.buffer, walked.quoted
+            buffer = walked.buffer
+            self._quoted += walked.quoted[: MAX_QUOTED_CONNECTIONS - len(self._quoted)]
             whole.append(walked.carried())
         if not whole:
             return None
         carried = whole[0] if len(whole) == 1 else _merge(whole)
-        return _batch(buffer, packets, carried, first_frame, skipped, tuple(quoted))
+        batch = _batch(buffer, packets, carried, first_frame, skipped)
+        if batch is not None:
+            batch.quoted, self._quoted = tuple(self._quoted), []
+        return batch
 
     def finish(self) -> None:
         """No more packets: count the fragments of datagrams that never became complete."""
@@ -79,12 +84,7 @@ def _merge(groups: list[Carried]) -> Carried:
 
 
 def _batch(
-    buffer: bytearray,
-    packets: Packets,
-    carried: Carried,
-    first_frame: int,
-    skipped: Skipped,
-    quoted: tuple[Quote, ...],
+    buffer: bytearray, packets: Packets, carried: Carried, first_frame: int, skipped: Skipped
 ) -> PacketBatch | None:
     header = gather(buffer, carried.tcp_at, TCP_HEADER)
     header_bytes = (header["size"] >> 4).astype(np.int64) * 4
@@ -92,7 +92,7 @@ def _batch(
     if not sound.all():
         skipped.count("malformed", int(np.count_nonzero(~sound)))
         carried, header, header_bytes = carried.where(sound), header[sound], header_bytes[sound]
-    if not len(header) and not quoted:
+    if not len(header):
         return None
     payload_at = carried.tcp_at + header_bytes
     on_wire = carried.wire_end - payload_at
@@ -114,5 +114,4 @@ def _batch(
         payload_at=payload_at,
         captured=np.minimum(carried.end - payload_at, on_wire),
         on_wire=on_wire,
-        quoted=quoted,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LEAST_TCP: Final = 20
 #: Wireshark counts a connection that an ICMP error quotes if the quote reaches to the window (RFC 9293 section 3.1).
 LEAST_QUOTE: Final = 16
+QUOTED_HEADER: Final = struct.Struct(">HHI5xB")
 
 #: One row of Carried: packet, offsets of TCP, its captured end and its end on the wire, addresses.
 _Row = tuple[int, int, int, int, int, int, int, int]
@@ -70,10 +72,9 @@ class Walked:
 
     def _quote(self, row: int, at: int, segment: Segment) -> None:
         if segment.end - segment.at >= LEAST_QUOTE:
-            at += segment.at
-            ports = int.from_bytes(self._given[at : at + 2], "big"), int.from_bytes(self._given[at + 2 : at + 4], "big")
+            sport, dport, seq, flags = QUOTED_HEADER.unpack_from(self._given, at + segment.at)
             frame, time_ns = row + self._first_frame, self._packets.time_ns.item(row)
-            self.quoted.append(Quote(frame, time_ns, (*segment.source, ports[0]), (*segment.target, ports[1])))
+            self.quoted.append(Quote(frame, time_ns, (*segment.source, sport), (*segment.target, dport), seq, flags))
 
     @property
     def buffer(self) -> bytearray:

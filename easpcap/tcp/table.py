@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from easpcap.limits import MAX_CLOSED_FLOWS, MAX_LIVE_CONNECTIONS, MAX_UNANSWERED_FRAMES, RESET_LINGER_NS
 from easpcap.stream import Endpoint, Position
 from easpcap.tcp.connection import TcpConnection, address_text, guess_roles
+from easpcap.tcp.quotes import Quotes
 from easpcap.tcp.reassembler import Reassembler
 from easpcap.tcp.sequence import initial_number
 
@@ -57,18 +58,24 @@ class FlowTable:
         self._forgotten: list[TcpConnection] = []
         self._opened = 0
         self._resets: OrderedDict[Reassembler, int] = OrderedDict()  # when each was reset, in that order
+        self.quotes = Quotes()
         self.unanswered = 0
-        self.unanswered_frames = array("q")  # the first frame of each
+        self.unanswered_frames = array("q")  # the first frame of each; at the end also those of unseen quoted ones
 
     @property
     def connections(self) -> list[TcpConnection]:
         """All connections, by id, that have yielded events or still may, except the forgotten ones."""
         self.drop_forgotten()
-        return [connection for _, connection in self._connections.values()]
+        return sorted((connection for _, connection in self._connections.values()), key=lambda known: known.id)
 
     def find(self, key: FlowKey) -> Reassembler | ClosedFlow | None:
         """The newest connection of a flow."""
         return self._flows.get(key) or self._closed.get(key)
+
+    def next_number(self) -> int:
+        """The next number of a connection."""
+        self._opened += 1
+        return self._opened - 1
 
     def open(self, key: FlowKey, batch: PacketBatch, row: int) -> Reassembler:
         """A new connection whose first packet is this row; `enter` puts it into the table."""
@@ -76,15 +83,19 @@ class FlowTable:
         target = batch.dst_high.item(row), batch.dst_low.item(row), batch.dport.item(row)
         by_client, how = guess_roles(source[2], target[2], batch.flags.item(row))
         client, server = (source, target) if by_client else (target, source)
+        self.quotes.read(self, batch.frame.item(row))
+        number, first = self.quotes.take(key) or (
+            self.next_number(),
+            Position(0, batch.frame.item(row), batch.time_ns.item(row), None),
+        )
         connection = TcpConnection(
-            self._opened,
+            number,
             Endpoint(address_text(*client[:2]), client[2]),
             Endpoint(address_text(*server[:2]), server[2]),
             how,
-            Position(0, batch.frame.item(row), batch.time_ns.item(row), None),
+            first,
             on_forget=self._forgotten.append,
         )
-        self._opened += 1
         self._connections[connection.id] = key, connection
         return Reassembler(connection, client_side=int(client > server))
 
@@ -153,6 +164,7 @@ class FlowTable:
             yield from self._end(reassembler)
         self._flows.clear()
         self._closed.clear()
+        self.unanswered_frames.extend(self.quotes.frames())
 
     def _end(self, reassembler: Reassembler) -> Iterator[tuple[TcpConnection, Event]]:
         self._resets.pop(reassembler, None)

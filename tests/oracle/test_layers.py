@@ -38,6 +38,7 @@ with warnings.catch_warnings():
     from scapy.layers.ipsec import AH
     from scapy.layers.l2 import (
         GRE,
+        GRE_PPTP,
         LLC,
         SNAP,
         CookedLinux,
@@ -47,7 +48,6 @@ with warnings.catch_warnings():
         Dot1Q,
         Dot3,
         Ether,
-        GRE_PPTP,
     )
     from scapy.layers.l2tp import L2TP
     from scapy.layers.ppp import HDLC, PPP, PPPoE
@@ -149,7 +149,7 @@ PACKETS: dict[str, tuple[int, list[Any]]] = {
     "five tags": (ETHERNET, [ether() / Dot1Q() / Dot1Q() / Dot1Q() / Dot1Q() / Dot1Q() / v4()]),
     "cisco metadata": (ETHERNET, [ether(0x8909) / Raw(b"\1\1\0\1\0\5\x08\0") / v4()]),
     "vn-tag": (ETHERNET, [ether(0x8926) / Raw(b"\0\1\0\2\x08\0") / v4()]),
-    "fabric path": (ETHERNET, [ether(0x8903) / Raw(b"\0\x41") / ether() / v4() / Raw(b"\1\2\3\4")]),
+    "fabric path": (ETHERNET, [ether(0x8903) / Raw(b"\0\x41" + bytes(ether() / v4()) + b"\1\2\3\4")]),
     "macsec without encryption": (
         ETHERNET,
         [ether() / MACsec(E=0, C=0, SC=1, SCI=b"12345678", AN=0, PN=1, type=0x800) / v4()],
@@ -223,7 +223,7 @@ PACKETS: dict[str, tuple[int, list[Any]]] = {
     "an ICMP error before an unseen connection": (
         ETHERNET,
         [
-            ICMP_UNREACHABLE / QUOTED / TCPerror(sport=1111, dport=443, seq=1),
+            ICMP_UNREACHABLE / QUOTED / TCPerror(sport=1111, dport=443, seq=1, flags="A"),
             ether() / v4(sport=2222),
             ether() / v4(sport=1111),
             ether() / v4(sport=3333),
@@ -233,7 +233,7 @@ PACKETS: dict[str, tuple[int, list[Any]]] = {
         ETHERNET,
         [
             ether() / v4(sport=1111),
-            ICMP_UNREACHABLE / QUOTED / TCPerror(sport=1111, dport=443, seq=1),
+            ICMP_UNREACHABLE / QUOTED / TCPerror(sport=1111, dport=443, seq=1, flags="A"),
             ether() / v4(sport=2222),
         ],
     ),
