@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAST_TCP: Final = 20
 #: Wireshark counts a connection that an ICMP error quotes if the quote reaches to the window (RFC 9293 section 3.1).
 LEAST_QUOTE: Final = 16
-QUOTED_HEADER: Final = struct.Struct(">HHI5xB")
+PORTS: Final = struct.Struct(">HH")
 
 #: One row of Carried: packet, offsets of TCP, its captured end and its end on the wire, addresses.
 _Row = tuple[int, int, int, int, int, int, int, int]
@@ -72,9 +72,9 @@ class Walked:
 
     def _quote(self, row: int, at: int, segment: Segment) -> None:
         if segment.end - segment.at >= LEAST_QUOTE:
-            sport, dport, seq, flags = QUOTED_HEADER.unpack_from(self._given, at + segment.at)
+            sport, dport = PORTS.unpack_from(self._given, at + segment.at)
             frame, time_ns = row + self._first_frame, self._packets.time_ns.item(row)
-            self.quoted.append(Quote(frame, time_ns, (*segment.source, sport), (*segment.target, dport), seq, flags))
+            self.quoted.append(Quote(frame, time_ns, (*segment.source, sport), (*segment.target, dport)))
 
     @property
     def buffer(self) -> bytearray:

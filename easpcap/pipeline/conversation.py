@@ -127,9 +127,17 @@ class Conversation:
     def _take_tcp_fact(self, fact: TcpFact) -> None:
         if fact.kind in {"fin", "rst"}:
             self.http.sender_closed(fact.direction, fact.kind, fact.position)
+        elif fact.kind == "rst-ignored":
+            self._withdraw_reset(fact)
         what = TCP_FACTS.get(fact.kind)
         if what is not None:
             self._add_fact(Fact(what, fact.direction, fact.position))
+
+    def _withdraw_reset(self, fact: TcpFact) -> None:
+        """A RST that was reported did not count."""
+        self.http.sender_went_on(fact.direction)
+        frame = fact.position.frame
+        self.facts = [each for each in self.facts if each.kind != "rst" or each.position.frame != frame]
 
     def _take_gap(self, gap: Gap) -> None:
         direction, offset, length, _ = gap

@@ -57,10 +57,10 @@ def _thumbprint(certificate: bytes) -> str:
 
 def _add_handshake(verdict: Decryption, tls: TlsSession, conversation: Conversation) -> None:
     """Add which handshake lacks its secrets, where the connection has more than one."""
-    if verdict.reason not in _MISSING_SECRET or tls.unopened is None:
+    if verdict.reason not in _MISSING_SECRET or tls.handshake_without_keys is None:
         return
-    if tls.unopened.number > 0:
-        verdict.later_handshake = tls.unopened.number + 1
+    if tls.handshake_without_keys.number > 0:
+        verdict.later_handshake = tls.handshake_without_keys.number + 1
     else:
         verdict.hides_later_handshake = verdict.status == "opaque" and _renegotiates(conversation)
 

@@ -50,9 +50,8 @@ class Assembler:
         """Read the next packets. Consume the iterator completely before the capture reads its next batch."""
         self._table.drop_forgotten()
         if len(batch):
-            self._table.quotes.begin(batch)
+            self._table.quotes.add(batch.quoted, self._table.find)
             yield from self._events(batch)
-            self._table.quotes.read(self._table, int(batch.frame[-1]))
             yield from self._table.expire(int(batch.time_ns.max()))
             yield from self._table.make_room()
 

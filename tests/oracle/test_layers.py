@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import shutil
 import struct
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from easpcap.capture import open_capture
 from easpcap.tcp.assembler import Assembler
 from tests.capture.rows import read, rows_of
 from tests.support.packets import pcap_bytes
@@ -56,7 +58,7 @@ with warnings.catch_warnings():
 
 pytestmark = [
     pytest.mark.oracle,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark: make oracle"),
 ]
 
 
@@ -260,22 +262,16 @@ def tshark_says(capture: bytes, folder) -> list[Seen]:
 
 
 def easpcap_says(capture: bytes) -> list[Seen]:
-    """One row per TCP segment that easpcap found, with the number of its connection."""
-    import io
-
-    from easpcap.capture import open_capture
-
-    opened, assembler = open_capture(io.BytesIO(capture)), Assembler()
-    rows, flows = [], {}
-    for batch in opened:
-        rows += [
-            (row.frame, frozenset({(row.src, row.sport), (row.dst, row.dport)}), row.on_wire) for row in rows_of(batch)
-        ]
-        for connection, _ in assembler.feed(batch):
-            flows[frozenset({tuple(connection.client), tuple(connection.server)})] = connection.id
-    for connection, _ in assembler.finish():
-        flows[frozenset({tuple(connection.client), tuple(connection.server)})] = connection.id
-    return [Seen(frame, flows[flow], size) for frame, flow, size in rows]
+    """One row per TCP segment that easpcap found, with the number that its connection gets in the end."""
+    assembler, rows, connections = Assembler(), [], {}
+    for batch in open_capture(io.BytesIO(capture)):
+        rows += rows_of(batch)
+        connections |= {connection.id: connection for connection, _ in assembler.feed(batch)}
+    connections |= {connection.id: connection for connection, _ in assembler.finish()}
+    firsts = {frozenset({tuple(c.client), tuple(c.server)}): c.first.frame for c in connections.values()}
+    numbered = sorted([*firsts.values(), *assembler.unanswered_frames])
+    flows = [frozenset({(row.src, row.sport), (row.dst, row.dport)}) for row in rows]
+    return [Seen(row.frame, numbered.index(firsts[flow]), row.on_wire) for row, flow in zip(rows, flows, strict=True)]
 
 
 @pytest.mark.parametrize("name", PACKETS)
