@@ -9,7 +9,7 @@ import numpy as np
 from easpcap.capture.columns import Decoder
 from easpcap.capture.formats import scanner_for
 from easpcap.capture.gunzip import GZIP_MAGIC, Gunzip
-from easpcap.capture.layers.tables import link_type_name
+from easpcap.capture.layers.numbers import link_type_name
 from easpcap.capture.packets import NO_TIME
 from easpcap.capture.source import Source
 from easpcap.capture.window import Window

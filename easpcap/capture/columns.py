@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from easpcap.batch import PacketBatch
-from easpcap.capture.fragments import Fragments
 from easpcap.capture.internet import Carried, find_tcp
 from easpcap.capture.link import locate_ip
-from easpcap.capture.packets import Skipped, gather
-from easpcap.capture.walked import LEAST_TCP, Walked
+from easpcap.capture.packets import LEAST_TCP, Skipped, gather
 from easpcap.limits import MAX_QUOTED_CONNECTIONS
 
 if TYPE_CHECKING:
     from easpcap.batch import Quote
+    from easpcap.capture.fragments import Fragments
     from easpcap.capture.packets import Packets
+    from easpcap.capture.walked import Walked
 
 #: RFC 9293 section 3.1, up to the window. Checksums are not read: with checksum offload a sender captures wrong ones.
 TCP_HEADER: Final = np.dtype(
@@ -35,7 +35,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self.ignored: Counter[str] = Counter()
-        self._fragments = Fragments()
+        self._fragments: Fragments | None = None
         self._quoted: list[Quote] = []
 
     def decode(self, buffer: bytearray, packets: Packets, first_frame: int) -> PacketBatch | None:
@@ -47,7 +47,7 @@ class Decoder:
         whole = [_with_header(carried, skipped) for carried in groups]
         rows = skipped.rows()
         if rows:
-            walked = Walked(buffer, packets, first_frame, self._fragments)
+            walked = self._walk(buffer, packets, first_frame)
             walked.read(rows, skipped)
             buffer = walked.buffer
             self._quoted += walked.quoted[: MAX_QUOTED_CONNECTIONS - len(self._quoted)]
@@ -62,9 +62,19 @@ class Decoder:
 
     def finish(self) -> None:
         """No more packets: count the fragments of datagrams that never became complete."""
-        self._fragments.finish()
-        for reason, count in self._fragments.take_lost():
-            Skipped(self.ignored).count(reason, count)
+        if self._fragments is not None:
+            self._fragments.finish()
+            for reason, count in self._fragments.take_lost():
+                Skipped(self.ignored).count(reason, count)
+
+    def _walk(self, buffer: bytearray, packets: Packets, first_frame: int) -> Walked:
+        """The reader of single packets. It is loaded with the first one: plain captures start faster without it."""
+        from easpcap.capture.fragments import Fragments
+        from easpcap.capture.walked import Walked
+
+        if self._fragments is None:
+            self._fragments = Fragments()
+        return Walked(buffer, packets, first_frame, self._fragments)
 
 
 def _with_header(carried: Carried, skipped: Skipped) -> Carried:

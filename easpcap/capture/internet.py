@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from easpcap.capture.layers.internet import ICMP_ERRORS, ICMPV6_ERRORS
-from easpcap.capture.layers.tables import UDP_TUNNELS, WITHOUT_TCP
+from easpcap.capture.layers.numbers import ICMP_ERRORS, ICMPV6_ERRORS, UDP_PORTS, WITHOUT_TCP
 from easpcap.capture.packets import gather
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 #: Mask of the more-fragments flag and the fragment offset; both are 0 in a packet that is not a fragment.
 IPV4_FRAGMENT: Final = 0x3FFF
-UDP_PORTS: Final = tuple(UDP_TUNNELS)
 WITHOUT_TCP_BY_NUMBER: Final = np.isin(np.arange(256), tuple(WITHOUT_TCP))
 #: ::ffff:0:0/96, IPv4-mapped addresses (RFC 4291 section 2.5.5.2)
 MAPPED: Final = np.uint64(0xFFFF_0000_0000)

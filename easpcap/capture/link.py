@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from easpcap.capture.layers.cursor import LINK
-from easpcap.capture.layers.tables import LINK_TYPES, WITHOUT_IP, unread_reason
+from easpcap.capture.layers.numbers import DECODED, WITHOUT_IP, unsupported
 from easpcap.capture.packets import gather
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class LinkLayer(NamedTuple):
     ethertype_at: int | None  # None: IP follows the header, and its first half byte is the version
 
 
-#: LINKTYPE_ values of the usual link layers; `layers/tables.py` has all.
+#: LINKTYPE_ values of the usual link layers; `layers` reads the others.
 PLAIN: Final = {
     0: LinkLayer(4, None),
     1: LinkLayer(14, 12),
@@ -73,10 +72,10 @@ def locate_ip(buffer: bytearray, packets: Packets, skipped: Skipped) -> list[Loc
         group = everything.where(packets.link_type == link_type)
         if link_type in PLAIN:
             groups.append(_past_header(buffer, group, PLAIN[link_type], skipped))
-        elif link_type in LINK_TYPES:
+        elif link_type in DECODED:
             skipped.walk(group.row)
         else:
-            skipped.count(unread_reason((LINK, link_type)), len(group.row))
+            skipped.count(unsupported(link_type), len(group.row))
     return groups
 
 

@@ -19,6 +19,9 @@ BATCH_PACKETS: Final = 128 * 2**10
 #: Distinct reasons under which ignored packets are counted.
 MOST_REASONS: Final = 64
 
+#: A TCP header without options.
+LEAST_TCP: Final = 20
+
 #: The time of a packet whose format stores none.
 NO_TIME: Final = -(2**63)
 

@@ -11,13 +11,13 @@ from easpcap.batch import Quote
 from easpcap.capture.internet import Carried
 from easpcap.capture.layers.cursor import Cursor
 from easpcap.capture.layers.walk import walk
+from easpcap.capture.packets import LEAST_TCP
 
 if TYPE_CHECKING:
     from easpcap.capture.fragments import Fragments
     from easpcap.capture.layers.cursor import Segment
     from easpcap.capture.packets import Packets, Skipped
 
-LEAST_TCP: Final = 20
 #: Wireshark counts a connection that an ICMP error quotes if the quote reaches to the window (RFC 9293 section 3.1).
 LEAST_QUOTE: Final = 16
 PORTS: Final = struct.Struct(">HH")

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from easpcap.capture.layers.tables import link_type_name
+from easpcap.capture.layers.numbers import link_type_name
 from tests.capture.rows import read
 from tests.support.packets import (
     IPV6_TYPE,

@@ -6,15 +6,13 @@ import struct
 from typing import Final
 
 from easpcap.capture.layers.cursor import IP_PROTOCOL, LINK, UDP_PORT, Cursor, Held, Next, Unread
+from easpcap.capture.layers.numbers import ICMP_ERRORS, ICMPV6_ERRORS
 
 #: ::ffff:0:0/96, IPv4-mapped addresses (RFC 4291 section 2.5.5.2)
 MAPPED: Final = 0xFFFF_0000_0000
 IPV4_HEADER: Final = struct.Struct(">BxHHHxBxxII")
 IPV6_HEADER: Final = struct.Struct(">xxxxHBxQQQQ")
 MORE_FRAGMENTS, OFFSET = 0x2000, 0x1FFF
-#: ICMP messages that quote the packet they are about (RFC 792; RFC 4443 section 3).
-ICMP_ERRORS: Final = (3, 4, 5, 11, 12)
-ICMPV6_ERRORS: Final = (1, 2, 3, 4)
 
 
 def ip(cursor: Cursor) -> Next:

@@ -20,51 +20,40 @@ from easpcap.capture.layers.cursor import (
     before,
     header,
 )
+from easpcap.capture.layers.numbers import UDP_PORTS, WITHOUT_IP, WITHOUT_TCP, unsupported
 
 if TYPE_CHECKING:
     from easpcap.capture.layers.cursor import Layer, Next
 
-#: https://www.tcpdump.org/linktypes.html: display name, and the layer that packets of the link type begin with.
-LINK_TYPES: Final[dict[int, tuple[str, Layer]]] = {
+LINK_TYPES: Final[dict[int, Layer]] = {
     # The address family before a loopback packet is not read: its number and byte order differ between systems.
-    0: ("BSD loopback", before(4, IP)),
-    1: ("Ethernet", ethernet.ethernet),
-    9: ("PPP", ethernet.ppp),
-    10: ("FDDI", before(13, LLC)),
-    12: ("Raw IP", internet.ip),  # DLT_RAW of most systems and of OpenBSD, which some programs write into files
-    14: ("Raw IP", internet.ip),
-    50: ("PPP", ethernet.ppp_or_hdlc),
-    51: ("PPPoE", ethernet.pppoe),
-    101: ("Raw IP", internet.ip),
-    104: ("Cisco HDLC", ethernet.hdlc),
-    105: ("IEEE 802.11", wireless.dot11),
-    107: ("Frame Relay", ethernet.frame_relay),
-    108: ("OpenBSD loopback", before(4, IP)),
-    109: ("BSD enc", before(12, IP)),
-    113: ("Linux cooked v1", ethernet.cooked),
-    117: ("OpenBSD pflog", wrappers.pflog),
-    119: ("IEEE 802.11 Prism", wireless.prism),
-    127: ("IEEE 802.11 radiotap", wireless.radiotap),
-    163: ("IEEE 802.11 AVS", wireless.avs),
-    192: ("PPI", wrappers.ppi),
-    204: ("PPP", before(1, (LINK, 50))),  # the direction
-    205: ("Cisco HDLC", before(1, (LINK, 104))),
-    228: ("Raw IPv4", internet.ip),
-    229: ("Raw IPv6", internet.ip),
-    239: ("NFLOG", wrappers.nflog),
-    258: ("PKTAP", wrappers.pktap),
-    276: ("Linux cooked v2", ethernet.cooked2),
-}
-#: Names of some link types that are not decoded.
-OTHER_LINK_TYPES: Final = {
-    6: "Token Ring",
-    178: "Juniper Ethernet",
-    189: "USB",
-    195: "IEEE 802.15.4",
-    220: "USB",
-    249: "USBPcap",
-    252: "Wireshark upper PDU",
-    253: "Netlink",
+    0: before(4, IP),
+    1: ethernet.ethernet,
+    9: ethernet.ppp,
+    10: before(13, LLC),
+    12: internet.ip,  # DLT_RAW of most systems and of OpenBSD, which some programs write into files
+    14: internet.ip,
+    50: ethernet.ppp_or_hdlc,
+    51: ethernet.pppoe,
+    101: internet.ip,
+    104: ethernet.hdlc,
+    105: wireless.dot11,
+    107: ethernet.frame_relay,
+    108: before(4, IP),
+    109: before(12, IP),
+    113: ethernet.cooked,
+    117: wrappers.pflog,
+    119: wireless.prism,
+    127: wireless.radiotap,
+    163: wireless.avs,
+    192: wrappers.ppi,
+    204: before(1, (LINK, 50)),  # the direction
+    205: before(1, (LINK, 104)),
+    228: internet.ip,
+    229: internet.ip,
+    239: wrappers.nflog,
+    258: wrappers.pktap,
+    276: ethernet.cooked2,
 }
 
 ETHERTYPES: Final[dict[int, Layer]] = {
@@ -136,22 +125,12 @@ LAYERS: Final[dict[Next, Layer]] = {
     LLC: ethernet.llc,
     (NLPID, 0xCC): internet.ip,
     (NLPID, 0x8E): internet.ip,
-    **{(LINK, number): layer for number, (_, layer) in LINK_TYPES.items()},
+    **{(LINK, number): layer for number, layer in LINK_TYPES.items()},
     **{(ETHERTYPE, number): layer for number, layer in ETHERTYPES.items()},
     **{(IP_PROTOCOL, number): layer for number, layer in IP_PROTOCOLS.items()},
     **{(PPP, number): layer for number, layer in PPP_PROTOCOLS.items()},
-    **{(UDP_PORT, number): layer for number, layer in UDP_TUNNELS.items()},
+    **{(UDP_PORT, port): UDP_TUNNELS[port] for port in UDP_PORTS},
 }
-
-#: EtherTypes of protocols that never carry IP: ARP, Wake-on-LAN, RARP, AppleTalk, AARP, IPX, flow control, slow
-#: protocols, PPPoE discovery, HomePlug, EAPOL, PROFINET, AoE, EtherCAT, GOOSE, SV, LLDP, MRP, PTP, CFM, FCoE, FIP,
-#: loopback test.
-WITHOUT_IP: Final = (
-    0x0806, 0x0842, 0x8035, 0x809B, 0x80F3, 0x8137, 0x8808, 0x8809, 0x8863, 0x887B, 0x888E, 0x8892, 0x88A2, 0x88A4,
-    0x88B8, 0x88BA, 0x88CC, 0x88E1, 0x88E3, 0x88F7, 0x8902, 0x8906, 0x8914, 0x9000,
-)  # fmt: skip
-#: IP protocols that never carry TCP: IGMP, no next header, EIGRP, OSPF, PIM, VRRP, SCTP, and what else is common.
-WITHOUT_TCP: Final = frozenset({2, 3, 8, 33, 46, 59, 88, 89, 103, 112, 132, 136})
 
 #: Announced by these numbers, a packet has no IP.
 NOT_IP: Final[frozenset[Next]] = frozenset(
@@ -176,18 +155,11 @@ NAMES: Final[dict[Next, str]] = {
 }
 
 
-def link_type_name(link_type: int) -> str:
-    """The display name of a link type."""
-    if link_type in LINK_TYPES:
-        return LINK_TYPES[link_type][0]
-    return OTHER_LINK_TYPES.get(link_type, f"link type {link_type}")
-
-
 def unread_reason(following: Next) -> str:
     """Why a packet that goes on with ``following``, which is in no table, is not read."""
     table, number = following
     if table == LINK:
-        return f"unsupported link type {number}" if number >= 0 else "no known link type"
+        return unsupported(number)
     if following in NOT_IP or (table == PPP and number >= PPP_CONTROL):
         return "not IP"
     if table == UDP_PORT or (table == IP_PROTOCOL and number in WITHOUT_TCP):
