@@ -30,7 +30,7 @@ BRIDGED_ETHERNET: Final = 1
 NSH_CONTENTS: Final[dict[int, Next]] = {1: IP, 2: IP, 3: ETHERNET, 4: (ETHERTYPE, 0x894F), 5: (ETHERTYPE, 0x8847)}
 LAST_LABEL: Final = 0x100
 #: EtherTypes by which a frame in a pseudowire is recognised: IPv4, ARP, VLAN tags, IPv6.
-PSEUDOWIRE_TYPES: Final = (b"\x08\0", b"\x08\x06", b"\x81\0", b"\x88\xa8", b"\x86\xdd")
+PSEUDOWIRE_TYPES: Final = (0x0800, 0x0806, 0x8100, 0x88A8, 0x86DD)
 
 #: ARPHRD_ values of devices whose packets begin with a link layer header (linux/if_arp.h), and of one without IP.
 COOKED_LINK_TYPES: Final = {801: 105, 802: 119, 803: 127, 824: 253}
@@ -169,7 +169,7 @@ def mpls(cursor: Cursor) -> Next:
     if version in (4, 6):
         return IP
     for control_word in (0,) if version else (4, 0):
-        if cursor.take(control_word + 12, 2) in PSEUDOWIRE_TYPES:
+        if cursor.u16(control_word + 12) in PSEUDOWIRE_TYPES:
             cursor.skip(control_word)
             return ETHERNET
     return cursor.give_up("unknown content")

@@ -164,6 +164,6 @@ def unread_reason(following: Next) -> str:
         return "not IP"
     if table == UDP_PORT or (table == IP_PROTOCOL and number in WITHOUT_TCP):
         return "not TCP"
-    if table == ETHERTYPE:
-        return f"EtherType 0x{number:04x}"
-    return NAMES.get(following) or f"{table} {number}"
+    if following in NAMES:
+        return NAMES[following]
+    return f"{table} {number}" if table == IP_PROTOCOL else f"{table} 0x{number:x}"
