@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -190,7 +191,7 @@ def divisions(draw):
     datagram = draw(st.binary(min_size=1, max_size=200))
     cuts = draw(st.sets(st.integers(1, len(datagram) // 8 or 1)))
     edges = [0, *(cut * 8 for cut in sorted(cuts) if cut * 8 < len(datagram)), len(datagram)]
-    parts = [(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [(start, end) for start, end in itertools.pairwise(edges)]
     wider = draw(st.lists(st.tuples(st.sampled_from(edges[:-1]), st.sampled_from(edges[1:])), max_size=4))
     parts += [(start, end) for start, end in wider if start < end]
     return datagram, draw(st.permutations(parts))

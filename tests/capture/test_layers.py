@@ -158,8 +158,8 @@ UNREAD = {
     "VXLAN, EtherType 0x1234": vxlan(ethernet(V4, 0x1234)),
     "ERSPAN, frame type 9": gre(bytes(10) + struct.pack(">H", 9 << 10) + V4, 0x22EB),
     "MACsec, encrypted": ethernet(b"\x0c" + bytes(60), 0x88E5),
-    "ESP (encrypted)": outer(bytes(40), ESP),
-    "GRE, ESP (encrypted)": gre(ipv4(A4, B4, bytes(40), protocol=ESP)),
+    "ESP, encrypted": outer(bytes(40), ESP),
+    "GRE, ESP, encrypted": gre(ipv4(A4, B4, bytes(40), protocol=ESP)),
     "EtherType 0x1234": ethernet(V4, 0x1234),
     "IP protocol 253": outer(V4, 253),
     "IPComp": outer(V4, 108),
@@ -198,7 +198,7 @@ def test_what_is_not_read_is_named(reason: str):
         ("not TCP", udp(b"\x12\x34\x81\x80\0\1\0\1" + bytes(20), 4789)),  # DNS to a client at this port
         ("not TCP", udp(bytes(4) + bytes(40), 4500)),  # key exchange
         ("not TCP", udp(b"\xff", 4500)),  # keepalive
-        ("ESP (encrypted)", udp(b"\1\2\3\4" + bytes(40), 4500)),
+        ("ESP, encrypted", udp(b"\1\2\3\4" + bytes(40), 4500)),
         ("not TCP", udp(b"\x30\1" + bytes(40), 2152)),  # echo of GTP
         ("not TCP", udp(b"\xc8\2" + bytes(40), 1701)),  # control of L2TP
     ],

@@ -30,6 +30,7 @@ with warnings.catch_warnings():
     from scapy.layers.dot11 import Dot11, Dot11FCS, Dot11QoS, RadioTap
     from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, fragment
     from scapy.layers.inet6 import (
+        ICMPv6DestUnreach,
         IPv6,
         IPv6ExtHdrDestOpt,
         IPv6ExtHdrFragment,
@@ -238,6 +239,17 @@ PACKETS: dict[str, tuple[int, list[Any]]] = {
             ICMP_UNREACHABLE / QUOTED / TCPerror(sport=1111, dport=443, seq=1, flags="A"),
             ether() / v4(sport=2222),
         ],
+    ),
+    "an ICMPv6 error before an unseen connection": (
+        RAW,
+        [
+            IPv6(dst="2001:db8::1") / ICMPv6DestUnreach() / bytes(v6(sport=1111)),
+            v6(sport=2222),
+        ],
+    ),
+    "an ICMP error in a tunnel": (
+        ETHERNET,
+        [outer() / GRE() / (ICMP_UNREACHABLE / QUOTED / TCPerror(sport=1111, dport=443))[IP], ether() / v4(sport=2222)],
     ),
     "an ICMP error with eight bytes": (
         ETHERNET,

@@ -73,7 +73,7 @@ def geneve(cursor: Cursor) -> Next:
 
 def encrypted(cursor: Cursor) -> Next:
     """ESP (RFC 4303)."""
-    return cursor.give_up("ESP (encrypted)")
+    return cursor.give_up("ESP, encrypted")
 
 
 def encrypted_in_udp(cursor: Cursor) -> Next:
