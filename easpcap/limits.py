@@ -11,7 +11,7 @@ MAX_PACKET_BYTES = 16 * 2**20
 #: Headers before TCP that are read in one packet, and labels of one MPLS stack.
 MAX_HEADERS = 32
 
-#: Subframes of one aggregated IEEE 802.11 frame (A-MSDU): the largest is 11,454 bytes long.
+#: Subframes of aggregated IEEE 802.11 frames (A-MSDU, at most 11,454 bytes long) that are read in one packet.
 MAX_SUBFRAMES = 64
 
 #: IP fragments held until their datagram is complete: bytes, datagrams, and how long they wait for the rest

@@ -103,6 +103,13 @@ def test_packets_without_ip_on_a_rare_link_layer_are_counted(link_type: int):
     assert sum(capture.ignored.values()) == 4
 
 
+@pytest.mark.parametrize("link_type", [0, 108])
+def test_a_loopback_packet_of_another_protocol_is_not_ip(link_type: int):
+    for family in (b"\7\0\0\0", b"\0\0\0\7"):
+        capture, _ = read(pcap_bytes([family + bytes(40)], link_type=link_type))
+        assert capture.ignored == {"not IP": 1}
+
+
 def test_an_encrypted_wireless_packet_is_named():
     packet = b"\x08\x41" + bytes(22) + SNAP + b"\x08\0" + V4
     assert read(pcap_bytes([packet], link_type=105))[0].ignored == {"IEEE 802.11, encrypted": 1}

@@ -222,6 +222,14 @@ PACKETS: dict[str, tuple[int, list[Any]]] = {
     "pflog": (117, [Raw(b"\x3d\2\0\0" + bytes(60)) / v4()]),
     "frame relay": (107, [Raw(b"\x18\x41\x03\xcc") / v4(), Raw(b"\x18\x41\x03\0\x80\0\0\0\x08\0") / v4()]),
     "pktap": (258, [Raw(struct.pack("<III", 108, 1, 1) + bytes(96)) / ether() / v4()]),
+    "juniper": (
+        178,
+        [
+            Raw(b"MGC\1") / ether() / v4(),
+            Raw(b"MGC\x80\0\6\3\1\2\4\1\2") / ether() / v6(),
+            Raw(b"MGC\3\2\0\0\0") / v4(),
+        ],
+    ),
     "fddi": (10, [Raw(b"\x50" + b"\2" * 12) / LLC() / SNAP() / v4()]),
     "an ICMP error before an unseen connection": (
         ETHERNET,

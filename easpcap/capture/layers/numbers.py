@@ -25,6 +25,7 @@ DECODED: Final = {
     119: "IEEE 802.11 Prism",
     127: "IEEE 802.11 radiotap",
     163: "IEEE 802.11 AVS",
+    178: "Juniper Ethernet",
     192: "PPI",
     204: "PPP",
     205: "Cisco HDLC",
@@ -37,7 +38,6 @@ DECODED: Final = {
 #: Names of some link types that are not decoded.
 NOT_DECODED: Final = {
     6: "Token Ring",
-    178: "Juniper Ethernet",
     189: "USB",
     195: "IEEE 802.15.4",
     220: "USB",

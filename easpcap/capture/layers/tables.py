@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from easpcap.capture.layers.cursor import Layer, Next
 
 LINK_TYPES: Final[dict[int, Layer]] = {
-    # The address family before a loopback packet is not read: its number and byte order differ between systems.
-    0: before(4, IP),
+    0: wrappers.loopback,
     1: ethernet.ethernet,
     9: ethernet.ppp,
     10: before(13, LLC),
@@ -39,13 +38,14 @@ LINK_TYPES: Final[dict[int, Layer]] = {
     104: ethernet.hdlc,
     105: wireless.dot11,
     107: ethernet.frame_relay,
-    108: before(4, IP),
+    108: wrappers.loopback,
     109: before(12, IP),
     113: ethernet.cooked,
     117: wrappers.pflog,
     119: wireless.prism,
     127: wireless.radiotap,
     163: wireless.avs,
+    178: wrappers.juniper,
     192: wrappers.ppi,
     204: before(1, (LINK, 50)),  # the direction
     205: before(1, (LINK, 104)),

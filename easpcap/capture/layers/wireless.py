@@ -46,7 +46,7 @@ def _subframes(cursor: Cursor) -> Next:
     start = cursor.at
     at = start
     contents: list[tuple[Cursor, Next]] = []
-    while at + 14 < len(cursor.data) and len(contents) < MAX_SUBFRAMES:
+    while at + 14 < len(cursor.data) and len(contents) + len(cursor.branches) < MAX_SUBFRAMES:
         size = int.from_bytes(cursor.data[at + 12 : at + 14], "big")
         contents.append((cursor.branch(at + 14, size), LLC))
         at += 14 + size
