@@ -133,6 +133,9 @@ MAX_CONNECTION_ANOMALIES = 100
 #: Bytes held back until it is known whether they are TLS or clear text.
 MAX_UNDECIDED_BYTES = 64
 
+#: Bytes of a connection whose beginning was not captured, in which TLS records are looked for: three of the largest.
+MAX_MIDSTREAM_BYTES = 3 * (2**14 + 2**11)
+
 #: Bytes of clear text of a connection (both directions) in which the beginning of TLS is looked for.
 MAX_PROLOGUE_BYTES = 256 * 2**10
 

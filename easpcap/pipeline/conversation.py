@@ -84,9 +84,14 @@ class Conversation:
         self.ended = 0  # directions that have ended
         self._make_session = make_session
         self._compactor = compactor
-        self._detector = TlsDetector(self.http, self._read)
+        self._detector = TlsDetector(tcp, self.http, self._read)
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._since_prune = 0
+
+    @property
+    def begins_inside_record(self) -> bool:
+        """Whether the first bytes seen lie inside a TLS record."""
+        return self._detector.inside
 
     # ------------------------------------------------------------------ events of the TCP layer
 

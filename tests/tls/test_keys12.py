@@ -162,7 +162,7 @@ def test_a_damaged_finished_is_reported_and_the_data_after_it_is_read(direction,
     assert outcome.codes == ["tls-bad-mac"]
     assert outcome.plaintext == (b"request", b"answer")
     assert outcome.session.opaque_records == [0, 0]
-    assert outcome.session.unopened is None
+    assert outcome.session.handshake_without_keys is None
     assert verdict(outcome)[0] == "decrypted"
 
 
