@@ -42,16 +42,15 @@ class Walked:
     def read(self, rows: list[int], skipped: Skipped) -> None:
         """Walk the packets ``rows``; those without TCP are counted in ``skipped``."""
         packets = self._packets
-        with memoryview(self._given) as view:
-            for row in rows:
-                at, size = packets.at.item(row), packets.captured.item(row)
-                wire = max(packets.original.item(row), size)
-                cursor = Cursor(view[at : at + size], wire, packets.time_ns.item(row), self._fragments)
-                segments, reason = walk(cursor, packets.link_type.item(row))
-                for segment in segments:
-                    reason = reason or self._keep(row, at, segment)
-                if reason:
-                    skipped.count(reason, cursor.packets)
+        view = memoryview(self._given)
+        for row in rows:
+            at, size = packets.at.item(row), packets.captured.item(row)
+            wire = max(packets.original.item(row), size)
+            cursor = Cursor(view[at : at + size], wire, packets.time_ns.item(row), self._fragments)
+            segments, reason = walk(cursor, packets.link_type.item(row))
+            reasons = [self._keep(row, at, segment) for segment in segments] or [reason]
+            if "" not in reasons:
+                skipped.count(reasons[0], cursor.packets)
         for reason, count in self._fragments.take_lost():
             skipped.count(reason, count)
 
@@ -72,7 +71,8 @@ class Walked:
 
     def _quote(self, row: int, at: int, segment: Segment) -> None:
         if segment.end - segment.at >= LEAST_QUOTE:
-            sport, dport = PORTS.unpack_from(self._given, at + segment.at)
+            data, start = (self._given, at) if segment.datagram is None else (segment.datagram, 0)
+            sport, dport = PORTS.unpack_from(data, start + segment.at)
             frame, time_ns = row + self._first_frame, self._packets.time_ns.item(row)
             self.quoted.append(Quote(frame, time_ns, (*segment.source, sport), (*segment.target, dport)))
 

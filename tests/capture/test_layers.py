@@ -242,6 +242,18 @@ def test_an_icmp_error_quotes_a_connection_and_carries_none(error: bytes):
     assert ignored == {"ICMP error": 1}
 
 
+def test_an_icmp_error_that_came_in_fragments_quotes_a_connection():
+    error = struct.pack(">BBHI", 1, 1, 0, 0) + V6
+    parts = [(0, error[:32], 1), (32, error[32:], 0)]
+    packets = [
+        ethernet(ipv6(B6, A6, part, protocol=44, extensions=struct.pack(">BBHI", 58, 0, at | more, 1)), IPV6_TYPE)
+        for at, part, more in parts
+    ]
+    quotes, ignored = quotes_of(*packets, tcp_packet())
+    assert quotes == [(2, 50000, 443)]
+    assert ignored == {"ICMP error": 2}
+
+
 @pytest.mark.parametrize(
     "quoted", [V4[:35], V4[:28], ipv4(A4, B4, SEGMENT, protocol=UDP), ipv4(A4, B4, SEGMENT, fragment=5), b""]
 )

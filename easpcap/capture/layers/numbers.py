@@ -46,12 +46,16 @@ NOT_DECODED: Final = {
     253: "Netlink",
 }
 
-#: EtherTypes of protocols that never carry IP: ARP, Wake-on-LAN, RARP, AppleTalk, AARP, IPX, flow control, slow
-#: protocols, PPPoE discovery, HomePlug, EAPOL, PROFINET, AoE, EtherCAT, GOOSE, SV, LLDP, MRP, PTP, CFM, FCoE, FIP,
+#: EtherTypes of protocols that never carry IP: XNS, ARP, Wake-on-LAN, VINES, stream reservation, AVTP, DECnet, RARP,
+#: AppleTalk, SNA, AARP, IPX, flow control, slow protocols, CobraNet, PPPoE discovery, heartbeats of Windows NLB,
+#: Broadcom, HomePlug, EAPOL, PROFINET, Realtek, AoE, EtherCAT, Powerlink, GOOSE, SV, pre-authentication, LLDP, SERCOS,
+#: LLTD, WSMP, HomePlug AV, MRP, MVRP, MMRP, PTP, NC-SI, PRP, CFM, FCoE, 802.11 management, FIP, RoCE, IEEE 1905,
 #: loopback test.
 WITHOUT_IP: Final = (
-    0x0806, 0x0842, 0x8035, 0x809B, 0x80F3, 0x8137, 0x8808, 0x8809, 0x8863, 0x887B, 0x888E, 0x8892, 0x88A2, 0x88A4,
-    0x88B8, 0x88BA, 0x88CC, 0x88E1, 0x88E3, 0x88F7, 0x8902, 0x8906, 0x8914, 0x9000,
+    0x0600, 0x0806, 0x0842, 0x0BAD, 0x22EA, 0x22F0, 0x6001, 0x6002, 0x6003, 0x6004, 0x8035, 0x809B, 0x80D5, 0x80F3,
+    0x8137, 0x8808, 0x8809, 0x8819, 0x8863, 0x886F, 0x8874, 0x887B, 0x888E, 0x8892, 0x8899, 0x88A2, 0x88A4, 0x88AB,
+    0x88B8, 0x88BA, 0x88C7, 0x88CC, 0x88CD, 0x88D9, 0x88DC, 0x88E1, 0x88E3, 0x88F5, 0x88F6, 0x88F7, 0x88F8, 0x88FB,
+    0x8902, 0x8906, 0x890D, 0x8912, 0x8914, 0x8915, 0x893A, 0x9000,
 )  # fmt: skip
 #: IP protocols that never carry TCP: IGMP, no next header, EIGRP, OSPF, PIM, VRRP, SCTP, and what else is common.
 WITHOUT_TCP: Final = frozenset({2, 3, 8, 33, 46, 59, 88, 89, 103, 112, 132, 136})
