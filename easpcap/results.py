@@ -139,7 +139,7 @@ class Connection(Fields):
     id: int  # by first packet over all connections; before `judge`: the frame of its first packet
     client: Endpoint
     server: Endpoint
-    roles_known_by: str  # syn, syn-ack, port, first-packet
+    roles_known_by: str  # syn, syn-ack, protocol, port, first-packet
     first: Position
     last: Position
     packets: int
@@ -246,7 +246,8 @@ class Concern(Fields):
 
     The kinds, and what ``names`` holds: error-response (the status), abandoned, interrupted, unanswered,
     handshake-failed (the alert, and who sent it), handshake-unfinished (who closed), unanswered-hello-request, refused,
-    not-decrypted and partly-decrypted (the reason), not-understood, missing-bytes, damaged-file, packets-not-read (the reason).
+    not-decrypted and partly-decrypted (the reason), not-understood, missing-bytes, damaged-file, packets-not-read (the
+    reason).
     """
 
     kind: str
