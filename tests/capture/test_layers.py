@@ -85,6 +85,14 @@ CARRIERS = {
     "802.1ah": ethernet(bytes(4) + ethernet(V4), 0x88E7),
     "802.1ah in 802.1ad": ethernet(bytes(4) + ethernet(V4), 0x88E7, vlans=((0x88A8, 3),)),
     "macsec without encryption": ethernet(b"\0\0\0\0\0\1\x08\0" + V4 + bytes(16), 0x88E5),
+    "cisco isl": b"\1\0\x0c\0\0\0"
+    + bytes(6)
+    + struct.pack(">H", 72 + 4)
+    + b"\xaa\xaa\3"
+    + bytes(9)
+    + ethernet(V4)
+    + FCS,
+    "lisp": udp(b"\xc0" + bytes(7) + V4, 4341),
     "trill": ethernet(bytes(6) + ethernet(V4), 0x22F3),
     "hsr": ethernet(b"\0\x40\0\1\x08\0" + V4, 0x892F),
     "erspan 1": gre(ethernet(V4), 0x88BE),

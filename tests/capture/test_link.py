@@ -52,6 +52,8 @@ PACKETS = {
                b"\x88\3" + bytes(30) + SNAP + b"\x86\xdd" + V6, "IEEE 802.11"),
     "radiotap": (127, RADIOTAP + b"\x08\1" + bytes(22) + SNAP + b"\x08\0" + V4,
                  RADIOTAP + b"\x88\1" + bytes(24) + SNAP + b"\x86\xdd" + V6, "IEEE 802.11 radiotap"),
+    "mpls": (219, b"\0\1\x21\0" + V4, b"\0\1\x20\0\0\0\x21\0" + V6, "MPLS"),
+    "atm": (100, SNAP + b"\x08\0" + V4, SNAP + b"\x86\xdd" + V6, "ATM (RFC 1483)"),
     "nflog": (239, b"\2\0\0\1\5\0\x0a\0a\0\0\0" + struct.pack("<HH", len(V4) + 4, 9) + V4,
               b"\2\0\0\1\0\5\0\x0aa\0\0\0" + struct.pack(">HH", len(V6) + 4, 9) + V6, "NFLOG"),
     "pppoe": (1, ethernet(pppoe(b"\0\x21" + V4), 0x8864), ethernet(pppoe(b"\0\x57" + V6), 0x8864), "Ethernet"),

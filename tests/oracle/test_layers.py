@@ -241,6 +241,12 @@ PACKETS: dict[str, tuple[int, list[Any]]] = {
     "raw of one version": (228, [v4()]),
     "pppoe as link type": (51, [PPPoE() / PPP(proto=0x21) / v4()]),
     "length zero": (ETHERNET, [ether() / IP(src="10.0.0.1", dst="10.0.0.2", len=0) / segment(3000)]),
+    "isl": (
+        ETHERNET,
+        [Raw(b"\1\0\x0c\0\0\0" + bytes(6) + b"\0\x4b\xaa\xaa\3" + bytes(9) + bytes(ether() / v4()) + bytes(4))],
+    ),
+    "lisp": (ETHERNET, [in_udp(4341) / Raw(b"\xc0" + bytes(7)) / v4()]),
+    "atm": (100, [LLC() / SNAP() / v4()]),
     "trill": (ETHERNET, [ether(0x22F3) / Raw(b"\0\x3f\0\1\0\2") / ether() / v4()]),
     "hsr": (ETHERNET, [ether(0x892F) / Raw(b"\0\x40\0\1\x08\0") / v4()]),
     "wccp": (ETHERNET, [outer() / GRE(proto=0x883E) / Raw(bytes(4)) / v4()]),

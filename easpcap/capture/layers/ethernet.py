@@ -11,6 +11,7 @@ from easpcap.capture.layers.cursor import (
     LINK,
     LLC,
     LLC_SERVICE,
+    MOST_LENGTH,
     NLPID,
     PPP,
     SNAP,
@@ -24,6 +25,8 @@ ETHERTYPE_OUIS: Final = (b"\0\0\0", b"\0\0\xf8")
 BRIDGED_OUI: Final = b"\0\x80\xc2"  # RFC 2427 and 2684
 LLC_IP: Final = 0x06
 LLC_SNAP: Final = 0xAA
+SNAP_HEADER: Final = b"\xaa\xaa\x03"
+ISL_TARGETS: Final = (b"\x01\0\x0c\0\0", b"\x0c\0\x0c\0\0")
 NLPID_SNAP: Final = 0x80
 HDLC_ADDRESSES: Final = (0x0F, 0x8F)
 BRIDGED_ETHERNET: Final = 1
@@ -38,9 +41,13 @@ COOKED_LLC: Final = 4
 
 
 def ethernet(cursor: Cursor) -> Next:
-    """Two addresses, then an EtherType or a length."""
+    """Two addresses, then an EtherType or a length; Cisco ISL is known by its target, and comes before a frame."""
     number = cursor.u16(12)
     cursor.skip(14)
+    if number <= MOST_LENGTH and cursor.take(-14, 5) in ISL_TARGETS and cursor.take(0, 3) == SNAP_HEADER:
+        cursor.bound(number)
+        cursor.skip(12)
+        return ETHERNET
     return cursor.typed(number)
 
 

@@ -14,6 +14,7 @@ DECODED: Final = {
     14: "Raw IP",
     50: "PPP",
     51: "PPPoE",
+    100: "ATM (RFC 1483)",
     101: "Raw IP",
     104: "Cisco HDLC",
     105: "IEEE 802.11",
@@ -29,6 +30,7 @@ DECODED: Final = {
     192: "PPI",
     204: "PPP",
     205: "Cisco HDLC",
+    219: "MPLS",
     228: "Raw IPv4",
     229: "Raw IPv6",
     239: "NFLOG",
@@ -60,9 +62,9 @@ WITHOUT_IP: Final = (
 #: IP protocols that never carry TCP: IGMP, no next header, EIGRP, OSPF, PIM, VRRP, SCTP, and what else is common.
 WITHOUT_TCP: Final = frozenset({2, 3, 8, 33, 46, 59, 88, 89, 103, 112, 132, 136})
 
-#: UDP ports that tunnels are sent to: L2TP, GTP-U, ESP, VXLAN, VXLAN-GPE, GENEVE, MPLS, VXLAN before it had a number,
-#: TZSP.
-UDP_PORTS: Final = (1701, 2152, 4500, 4789, 4790, 6081, 6635, 8472, 37008)
+#: UDP ports that tunnels are sent to: L2TP, GTP-U, LISP, ESP, VXLAN, VXLAN-GPE, GENEVE, MPLS, VXLAN before it had
+#: a number, TZSP.
+UDP_PORTS: Final = (1701, 2152, 4341, 4500, 4789, 4790, 6081, 6635, 8472, 37008)
 #: ICMP messages that quote the packet they are about (RFC 792; RFC 4443 section 3).
 ICMP_ERRORS: Final = (3, 4, 5, 11, 12)
 ICMPV6_ERRORS: Final = (1, 2, 3, 4)

@@ -34,6 +34,7 @@ LINK_TYPES: Final[dict[int, Layer]] = {
     14: internet.ip,
     50: ethernet.ppp_or_hdlc,
     51: ethernet.pppoe,
+    100: ethernet.llc,
     101: internet.ip,
     104: ethernet.hdlc,
     105: wireless.dot11,
@@ -49,6 +50,7 @@ LINK_TYPES: Final[dict[int, Layer]] = {
     192: wrappers.ppi,
     204: before(1, (LINK, 50)),  # the direction
     205: before(1, (LINK, 104)),
+    219: ethernet.mpls,
     228: internet.ip,
     229: internet.ip,
     239: wrappers.nflog,
@@ -112,6 +114,7 @@ PPP_PROTOCOLS: Final[dict[int, Layer]] = {
 UDP_TUNNELS: Final[dict[int, Layer]] = {
     1701: by_scapy.l2tp,
     2152: by_scapy.gtp_u,
+    4341: tunnels.lisp,
     4500: tunnels.encrypted_in_udp,
     4789: tunnels.vxlan,
     4790: by_scapy.vxlan_gpe,

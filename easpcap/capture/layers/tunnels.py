@@ -71,6 +71,15 @@ def geneve(cursor: Cursor) -> Next:
     return ETHERTYPE, number
 
 
+def lisp(cursor: Cursor) -> Next:
+    """RFC 9300 section 5.1: eight bytes before IP; anything else is another use of the port."""
+    if cursor.u8(8) >> 4 not in (4, 6):
+        raise Unread("not TCP")
+    cursor.tunnel = "LISP"
+    cursor.skip(8)
+    return IP
+
+
 def encrypted(cursor: Cursor) -> Next:
     """ESP (RFC 4303)."""
     return cursor.give_up("ESP, encrypted")
