@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.fields import Fields
 
@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+
+
+class Quote(NamedTuple):
+    """An ICMP error quotes the header of a packet that ``source`` sent to ``target``: address (high, low) and port."""
+
+    frame: int
+    time_ns: int
+    source: tuple[int, int, int]
+    target: tuple[int, int, int]
 
 
 class PacketBatch(Fields):
@@ -38,6 +47,8 @@ class PacketBatch(Fields):
     payload_at: NDArray[np.int64]  # offset into buffer
     captured: NDArray[np.int64]  # payload bytes present in buffer
     on_wire: NDArray[np.int64]  # payload bytes by the IP header; more than captured where a snaplen cut the packet
+    #: connections quoted by ICMP errors, in capture order; they only count in the numbers of connections
+    quoted: tuple[Quote, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -8,6 +8,21 @@ WINDOW_BYTES = 8 * 2**20
 #: A captured packet may not claim more than this (pcap's own MAXIMUM_SNAPLEN is 262144; jumbo offloads reach 1 MiB).
 MAX_PACKET_BYTES = 16 * 2**20
 
+#: Headers before TCP that are read in one packet, and labels of one MPLS stack.
+MAX_HEADERS = 32
+
+#: Subframes of aggregated IEEE 802.11 frames (A-MSDU, at most 11,454 bytes long) that are read in one packet.
+MAX_SUBFRAMES = 64
+
+#: IP fragments held until their datagram is complete: bytes, datagrams, and how long they wait for the rest
+#: (RFC 1122 section 3.3.2 has 60 to 120 seconds).
+MAX_FRAGMENT_BYTES = 16 * 2**20
+MAX_FRAGMENTED_DATAGRAMS = 4096
+FRAGMENT_TIMEOUT_NS = 60 * 10**9
+
+#: Connections quoted by ICMP errors, and not seen otherwise, that are remembered for their numbers.
+MAX_QUOTED_CONNECTIONS = 65_536
+
 #: Bytes of one direction that may wait out of order before the gap before them is declared.
 MAX_OUT_OF_ORDER_BYTES = 4 * 2**20
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from easpcap.capture.columns import decode
+from easpcap.capture.columns import Decoder
 from easpcap.capture.formats import scanner_for
 from easpcap.capture.gunzip import GZIP_MAGIC, Gunzip
-from easpcap.capture.link import link_type_name
+from easpcap.capture.layers.numbers import link_type_name
 from easpcap.capture.packets import NO_TIME
 from easpcap.capture.source import Source
 from easpcap.capture.window import Window
@@ -19,6 +18,7 @@ from easpcap.limits import WINDOW_BYTES
 
 if TYPE_CHECKING:
     import os
+    from collections import Counter
     from collections.abc import Iterator
     from types import TracebackType
     from typing import BinaryIO, Self
@@ -56,8 +56,7 @@ class Capture:
         self.last_time: int | None = None
         #: whether the last packet is cut off, or the bytes after it cannot be read
         self.truncated = False
-        #: packets that yielded no row, counted by reason
-        self.ignored: Counter[str] = Counter()
+        self._decoder = Decoder()
         #: anomalies of the file: code, frame, detail
         self.anomalies: list[tuple[str, int, str]] = []
 
@@ -65,6 +64,11 @@ class Capture:
     def link_types(self) -> list[str]:
         """Display names of the interfaces' link types so far, in order of appearance."""
         return list(dict.fromkeys(link_type_name(link_type) for link_type in self._scanner.link_types))
+
+    @property
+    def ignored(self) -> Counter[str]:
+        """Packets so far that yielded no row, by reason."""
+        return self._decoder.ignored
 
     @property
     def secrets(self) -> list[bytes]:
@@ -122,9 +126,10 @@ class Capture:
             packets = self._dated(found)
             first_frame = self._first_frame + self.packets
             self.packets += len(packets.at)
-            batch = decode(self._window.buffer, packets, first_frame, self.ignored)
+            batch = self._decoder.decode(self._window.buffer, packets, first_frame)
             if batch is not None:
                 yield batch
+        self._decoder.finish()
         self._note_end()
 
     def _windows(self) -> Iterator[Packets]:

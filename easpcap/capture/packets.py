@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 #: The most packets in one batch: its columns must not need more memory than the window that they describe.
 BATCH_PACKETS: Final = 128 * 2**10
 
+#: Distinct reasons under which ignored packets are counted.
+MOST_REASONS: Final = 64
+
+#: A TCP header without options.
+LEAST_TCP: Final = 20
+
 #: The time of a packet whose format stores none.
 NO_TIME: Final = -(2**63)
 
@@ -45,12 +51,28 @@ class Scanner(Protocol):
         """The next whole packets, at most BATCH_PACKETS; none where more bytes are needed. Moves ``window.start``."""
 
 
-def count_lost(ignored: Counter[str], reason: str, kept: NDArray[np.bool_]) -> bool:
-    """Add the number of rows that are not kept to ``ignored[reason]``; return whether there are any."""
-    lost = len(kept) - int(np.count_nonzero(kept))
-    if lost:
-        ignored[reason] += lost
-    return lost > 0
+class Skipped:
+    """The packets that are not plain: counted by reason if they have no TCP inside, else kept to be walked."""
+
+    def __init__(self, ignored: Counter[str]) -> None:
+        self._ignored = ignored
+        self._rows: list[NDArray[np.int64]] = []
+
+    def count(self, reason: str, packets: int) -> None:
+        """Count packets that are not read; there are at most about MOST_REASONS reasons."""
+        if packets:
+            if reason not in self._ignored and len(self._ignored) >= MOST_REASONS:
+                reason = "other reasons"
+            self._ignored[reason] += packets
+
+    def walk(self, rows: NDArray[np.int64]) -> None:
+        """Keep packets that `walk` must read one by one."""
+        self._rows.append(rows)
+
+    def rows(self) -> list[int]:
+        """The packets to be walked, in file order."""
+        rows: list[int] = np.sort(np.concatenate(self._rows)).tolist() if self._rows else []
+        return rows
 
 
 def gather(buffer: bytes | bytearray, offsets: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -50,6 +50,7 @@ class Assembler:
         """Read the next packets. Consume the iterator completely before the capture reads its next batch."""
         self._table.drop_forgotten()
         if len(batch):
+            self._table.quotes.add(batch.quoted, self._table.find)
             yield from self._events(batch)
             yield from self._table.expire(int(batch.time_ns.max()))
             yield from self._table.make_room()

@@ -18,6 +18,7 @@ from easpcap.limits import (
 )
 from easpcap.stream import Endpoint, Position
 from easpcap.tcp.connection import TcpConnection, address_text, guess_roles
+from easpcap.tcp.quotes import Quotes
 from easpcap.tcp.reassembler import Reassembler
 from easpcap.tcp.sequence import MASK, initial_number
 
@@ -73,8 +74,10 @@ class FlowTable:
         self._opened = 0
         self._held: dict[FlowKey, list[Segment]] = {}  # a SYN in an open connection, and its repetitions
         self._resets: OrderedDict[Reassembler, int] = OrderedDict()  # when each was reset, in that order
+        self.quotes = Quotes()
         self.unanswered = 0
-        self.unanswered_frames = array("q")  # the first frame of each, and of the SYNs that opened nothing
+        # the first frame of each, of the SYNs that opened nothing, and in the end of connections that were only quoted
+        self.unanswered_frames = array("q")
 
     @property
     def connections(self) -> list[TcpConnection]:
@@ -132,7 +135,7 @@ class FlowTable:
             Endpoint(address_text(*client[:2]), client[2]),
             Endpoint(address_text(*server[:2]), server[2]),
             how,
-            Position(0, segment.frame, segment.time_ns, None),
+            self.quotes.first(key, Position(0, segment.frame, segment.time_ns, None)),
             on_forget=self._forgotten.append,
         )
         self._opened += 1
@@ -243,6 +246,7 @@ class FlowTable:
             yield from self._end(reassembler)
         self._flows.clear()
         self._closed.clear()
+        self.unanswered_frames.extend(self.quotes.frames())
 
     def _end(self, reassembler: Reassembler) -> Iterator[tuple[TcpConnection, Event]]:
         self._resets.pop(reassembler, None)

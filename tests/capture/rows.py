@@ -36,7 +36,7 @@ def address(high: int, low: int) -> str:
 def rows_of(batch: PacketBatch) -> list[Row]:
     """Every row of a batch, its payload copied."""
     columns: list[Any] = [
-        getattr(batch, name).tolist() for name in batch.__slots__ if name not in {"buffer", "options"}
+        getattr(batch, name).tolist() for name in batch.__slots__ if name not in {"buffer", "options", "quoted"}
     ]
     rows = []
     for frame, time, sh, sl, dh, dl, sport, dport, seq, ack, flags, window, at, captured, wire in zip(

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from easpcap.capture.link import link_type_name
+from easpcap.capture.layers.numbers import link_type_name
 from tests.capture.rows import read
 from tests.support.packets import (
     IPV6_TYPE,
@@ -29,6 +29,11 @@ COOKED_V2_TAIL = struct.pack(">HIHBBQ", 0, 2, 1, 0, 6, 0)
 SNAP = b"\xaa\xaa\x03\0\0\0"
 RADIOTAP = struct.pack("<BBHI", 0, 0, 12, 0) + bytes(4)
 
+
+def pppoe(content: bytes) -> bytes:
+    return struct.pack(">BBHH", 0x11, 0, 1, len(content)) + content
+
+
 PACKETS = {
     "ethernet": (1, ethernet(V4), ethernet(V6, IPV6_TYPE), "Ethernet"),
     "raw": (101, V4, V6, "Raw IP"),
@@ -47,12 +52,12 @@ PACKETS = {
                b"\x88\3" + bytes(30) + SNAP + b"\x86\xdd" + V6, "IEEE 802.11"),
     "radiotap": (127, RADIOTAP + b"\x08\1" + bytes(22) + SNAP + b"\x08\0" + V4,
                  RADIOTAP + b"\x88\1" + bytes(24) + SNAP + b"\x86\xdd" + V6, "IEEE 802.11 radiotap"),
+    "mpls": (219, b"\0\1\x21\0" + V4, b"\0\1\x20\0\0\0\x21\0" + V6, "MPLS"),
+    "atm": (100, SNAP + b"\x08\0" + V4, SNAP + b"\x86\xdd" + V6, "ATM (RFC 1483)"),
     "nflog": (239, b"\2\0\0\1\5\0\x0a\0a\0\0\0" + struct.pack("<HH", len(V4) + 4, 9) + V4,
               b"\2\0\0\1\0\5\0\x0aa\0\0\0" + struct.pack(">HH", len(V6) + 4, 9) + V6, "NFLOG"),
-    "pppoe": (1, ethernet(b"\x11\0\0\1\0\x30\0\x21" + V4, 0x8864), ethernet(b"\x11\0\0\1\0\x30\0\x57" + V6, 0x8864),
-              "Ethernet"),
-    "pppoe short": (1, ethernet(b"\x11\0\0\1\0\x30\x21" + V4, 0x8864), ethernet(b"\x11\0\0\1\0\x30\x57" + V6, 0x8864),
-                    "Ethernet"),
+    "pppoe": (1, ethernet(pppoe(b"\0\x21" + V4), 0x8864), ethernet(pppoe(b"\0\x57" + V6), 0x8864), "Ethernet"),
+    "pppoe short": (1, ethernet(pppoe(b"\x21" + V4), 0x8864), ethernet(pppoe(b"\x57" + V6), 0x8864), "Ethernet"),
 }  # fmt: skip
 
 
@@ -83,13 +88,13 @@ def test_vlan_tags_are_passed(vlans: tuple[tuple[int, int], ...], addresses: tup
 
 
 def test_only_a_bounded_number_of_vlan_tags_is_followed():
-    capture, rows = read(pcap_bytes([tcp_packet(vlans=((0x8100, 1),) * 5)]))
-    assert not rows
-    assert capture.ignored == {"not IP": 1}
+    capture, rows = read(pcap_bytes([tcp_packet(vlans=((0x8100, 1),) * tags) for tags in (25, 100)]))
+    assert [row.frame for row in rows] == [1]
+    assert capture.ignored == {"too many headers": 1}
 
 
 def test_pppoe_in_a_vlan_is_passed():
-    packet = ethernet(b"\x11\0\0\1\0\x30\0\x21" + V4, 0x8864, vlans=((0x8100, 7),))
+    packet = ethernet(pppoe(b"\0\x21" + V4), 0x8864, vlans=((0x8100, 7),))
     assert [row.payload for row in read(pcap_bytes([packet]))[1]] == [b"hello"]
 
 
@@ -100,9 +105,16 @@ def test_packets_without_ip_on_a_rare_link_layer_are_counted(link_type: int):
     assert sum(capture.ignored.values()) == 4
 
 
-def test_an_encrypted_wireless_packet_is_not_ip():
+@pytest.mark.parametrize("link_type", [0, 108])
+def test_a_loopback_packet_of_another_protocol_is_not_ip(link_type: int):
+    for family in (b"\7\0\0\0", b"\0\0\0\7"):
+        capture, _ = read(pcap_bytes([family + bytes(40)], link_type=link_type))
+        assert capture.ignored == {"not IP": 1}
+
+
+def test_an_encrypted_wireless_packet_is_named():
     packet = b"\x08\x41" + bytes(22) + SNAP + b"\x08\0" + V4
-    assert read(pcap_bytes([packet], link_type=105))[0].ignored == {"not IP": 1}
+    assert read(pcap_bytes([packet], link_type=105))[0].ignored == {"IEEE 802.11, encrypted": 1}
 
 
 def test_very_many_unknown_link_types_are_counted_under_a_bounded_number_of_reasons():

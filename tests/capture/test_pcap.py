@@ -54,11 +54,11 @@ def test_a_packet_cut_in_its_tcp_options_yields_a_row_without_payload():
     assert not capture.ignored
 
 
-def test_a_packet_cut_in_its_tcp_header_is_malformed():
+def test_a_packet_cut_before_its_tcp_header_is_counted():
     packet = tcp_packet(flags=SYN)
     capture, rows = read(pcap_bytes([(1, packet[:size], 60) for size in (53, 34, 20, 14, 13, 0)]))
     assert not rows
-    assert (capture.ignored, capture.packets) == ({"malformed": 6}, 6)
+    assert (capture.ignored, capture.packets) == ({"truncated before TCP": 6}, 6)
 
 
 def test_the_modified_format_has_eight_more_bytes_per_header():

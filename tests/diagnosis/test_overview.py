@@ -181,7 +181,10 @@ def test_a_damaged_file_is_never_clear():
     assert (found.verdict, kinds(found)) == ("look", [("damaged-file", 1)])
 
 
-@pytest.mark.parametrize(("reason", "verdict"), [("not TCP", "clear"), ("not IP", "clear"), ("IP fragment", "look")])
+@pytest.mark.parametrize(
+    ("reason", "verdict"),
+    [("not TCP", "clear"), ("not IP", "clear"), ("ICMP error", "clear"), ("ESP, encrypted", "look")],
+)
 def test_packets_that_may_hold_tcp_and_were_not_read_are_told(reason, verdict):
     assert judged(healthy(), ignored={reason: 7}).verdict == verdict
 

@@ -41,7 +41,7 @@ def only(batch, wanted):
     ends = [batch.src_low.tolist(), batch.sport.tolist(), batch.dst_low.tolist(), batch.dport.tolist()]
     chosen = [wanted(frozenset(((src, sport), (dst, dport)))) for src, sport, dst, dport in zip(*ends, strict=True)]
     columns = {name: getattr(batch, name) for name in PacketBatch.__match_args__}
-    buffer = columns.pop("buffer")
+    buffer, _ = columns.pop("buffer"), columns.pop("quoted")
     return PacketBatch(buffer, **{name: column[chosen] for name, column in columns.items()})
 
 
