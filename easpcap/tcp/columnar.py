@@ -205,7 +205,7 @@ class ColumnarPass:
                 peer, own = reassembler.directions[1 - direction], reassembler.directions[direction]
                 if peer.base >= 0:
                     acked = peer.next - ((peer.number - self._ack[row]) & MASK)
-                    limit = acked + (self._columns[_WINDOW][self._order[row]] << own.scale)
+                    limit = max(acked, 0) + (self._columns[_WINDOW][self._order[row]] << own.scale)
                     if limit > peer.limit:
                         peer.limit = limit
                     connection.acked[1 - direction] = max(connection.acked[1 - direction], acked)
