@@ -33,6 +33,13 @@ class InputFile(Fields):
     last_time: int | None
     truncated: bool
     first_frame: int = 1  # merged frame number of its first packet
+    clock_offset: int = 0  # ns by which its clock is ahead of the other captures'; only its own times are not corrected
+    copies: int = 0  # packets that another capture has too, which were counted once
+
+    @property
+    def last_time_corrected(self) -> int | None:
+        """``last_time`` by the clock of the other captures."""
+        return None if self.last_time is None else self.last_time - self.clock_offset
 
 
 class KeyFile(Fields):

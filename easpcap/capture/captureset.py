@@ -1,0 +1,191 @@
+"""CaptureSet: several captures as one, in time order.
+
+Captures are ordered by their first packets. Where one ends before the next begins, they are read one after the other;
+where they overlap (the two outputs of a tap, ring buffers copied twice, two capture points), their packets are merged by
+time, a batch at a time, and packets that two of them contain are counted once. Only those captures are open whose
+time has come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from easpcap.capture.capture import PEEK_BYTES
+from easpcap.capture.clocks import clock_difference
+from easpcap.capture.duplicates import Candidates, Deduplicator, payload_sums
+from easpcap.capture.interleave import join, take
+from easpcap.capture.member import Member, identity
+from easpcap.capture.order import correct_clocks, in_order
+from easpcap.capture.segments import segments_of
+from easpcap.limits import WINDOW_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from easpcap.batch import PacketBatch
+    from easpcap.capture.capture import Capture
+    from easpcap.capture.duplicates import CopyCount
+
+#: Where the frames of a capture cannot be numbered yet, because an earlier one is still being read, its number in the
+#: set is in the bits above these.
+FRAME_BITS: Final = 40
+FRAME_MASK: Final = (1 << FRAME_BITS) - 1
+
+#: A capture that begins this much before the end of another follows it: capturing machines store packets of several
+#: queues a little out of order.
+SLACK_NS: Final = 1_000_000
+
+
+class Copies(NamedTuple):
+    """``count`` tells how many packets of the capture ``kept`` are in the capture ``dropped`` too."""
+
+    kept: Member
+    dropped: Member
+    count: CopyCount
+
+
+class CaptureSet:
+    """Captures as one. Iterating reads them once; the attributes are final when the iteration has ended.
+
+    The buffer of a batch is valid until the next batch is read. Raises CaptureError where a capture cannot be read.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        different = list({identity(path): path for path in reversed(paths)}.values())[::-1]
+        members = in_order([Member(path) for path in different])
+        correct_clocks(members)
+        #: in the order of their first packets
+        self.members = in_order(members)
+        self._open: list[Member] = []
+        self._waiting = deque(self.members)
+        self._deduplicator = Deduplicator()
+        self._overlap = False
+        self._packets_before = 0  # of the captures that were read to their end
+
+    def __iter__(self) -> Iterator[PacketBatch]:
+        try:
+            while self._fill():
+                batch = self._next()
+                if batch is not None:
+                    yield batch
+        finally:
+            for member in self.members:
+                member.close()
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of all captures read so far."""
+        return sum(capture.bytes_read for capture in self.opened)
+
+    @property
+    def opened(self) -> list[Capture]:
+        """The captures that are read or were read."""
+        return [member.capture for member in self.members if member.capture is not None]
+
+    @property
+    def numbered(self) -> Iterator[tuple[Member, int]]:
+        """The captures, and for each the number of its first packet in the whole set."""
+        return zip(self.members, self._first_frames, strict=False)
+
+    @property
+    def copies(self) -> list[Copies]:
+        """The captures that have packets of others."""
+        counts = sorted(self._deduplicator.counts.items())
+        return [Copies(self.members[kept], self.members[dropped], count) for (kept, dropped), count in counts]
+
+    # ------------------------------------------------------------------ frames
+
+    @property
+    def renumbers(self) -> bool:
+        """Whether frames of batches and captures are not final: `final_frame` gives the final ones at the end."""
+        return self._overlap
+
+    def final_frame(self, frame: int) -> int:
+        """The number of a packet in the whole set, by the frame in its batch."""
+        number = frame >> FRAME_BITS
+        return self._first_frames[number - 1] + (frame & FRAME_MASK) if number else frame
+
+    @cached_property
+    def _first_frames(self) -> list[int]:
+        return list(accumulate((member.packets for member in self.members), initial=1))
+
+    def _first_frame(self, number: int) -> int:
+        """The number of the first packet of the capture that is opened next."""
+        self._overlap = self._overlap or bool(self._open)
+        return (number + 1) << FRAME_BITS if self._overlap else self._packets_before + 1
+
+    # ------------------------------------------------------------------ reading
+
+    def _fill(self) -> bool:
+        """Read on in all open captures, and open those whose time has come; return False at the end of the set."""
+        while True:
+            ended = [member for member in self._open if not member.load()]
+            for member in ended:
+                self._open.remove(member)
+                self._packets_before += member.packets
+            if self._waiting and self._has_come(self._waiting[0]):
+                self._begin(len(self.members) - len(self._waiting), self._waiting.popleft())
+            else:
+                return bool(self._open)
+
+    def _has_come(self, member: Member) -> bool:
+        """Whether a capture begins before the end of what the open ones have read."""
+        if not self._open:
+            return True
+        if member.first_time is None:
+            return False
+        until = self._until()
+        begin = min(int(other.order[0]) for other in self._open)
+        return member.first_time < until - min(SLACK_NS, (until - begin) // 2)
+
+    def _begin(self, number: int, member: Member) -> None:
+        member.open(self._first_frame(number), max(PEEK_BYTES, WINDOW_BYTES // (1 + len(self._open))))
+        if not member.load():
+            self._packets_before += member.packets
+            return
+        self._compare_clock(member)
+        self._open.append(member)
+
+    def _compare_clock(self, member: Member) -> None:
+        """Set the clock of a capture by the open ones, where its first packets did not."""
+        for other in self._open:
+            if member.clock_of is None and other.batch is not None and member.batch is not None:
+                bounds = clock_difference(segments_of(other.batch), segments_of(member.batch))
+                if bounds is not None:
+                    member.set_clock(member.clock_offset + bounds.middle, other)
+
+    def _until(self) -> int:
+        """The time up to which every open capture has been read."""
+        return min(int(member.order[-1]) for member in self._open)
+
+    def _next(self) -> PacketBatch | None:
+        """The next rows of all open captures."""
+        if len(self._open) == 1 and self._deduplicator.is_past(int(self._open[0].order[0])):
+            return self._open[0].take(int(self._open[0].order[-1]))
+        until = self._until()
+        orders = [member.order[: np.searchsorted(member.order, until, side="right")] for member in self._open]
+        taken = [(member.number, rows) for member in self._open if (rows := member.take(until)) is not None]
+        files = np.repeat([number for number, _ in taken], [len(rows) for _, rows in taken])
+        batch = join([rows for _, rows in taken])
+        kept = self._deduplicator.keep(_candidates(batch, files))
+        order = np.argsort(np.concatenate(orders), kind="stable")
+        return take(batch, order[kept[order]]) if kept.any() else None
+
+
+def _candidates(batch: PacketBatch, files: NDArray[np.int64]) -> Candidates:
+    whole = batch.captured == batch.on_wire
+    return Candidates(
+        alike=segments_of(batch).alike,
+        time_ns=batch.time_ns,
+        file=files,
+        content=np.where(whole, payload_sums(batch.buffer, batch.payload_at, batch.captured), -1),
+        captured=batch.captured,
+        done=np.zeros(len(batch), np.bool_),
+    )

@@ -1,0 +1,155 @@
+"""Finds packets that several captures contain, so that each is counted once.
+
+Captures overlap where a ring buffer was copied twice, where a file is given twice, or where two capture points recorded
+the same connection. Copies are alike in addresses, TCP header and payload, and close in time. A packet that one capture
+contains twice is a retransmission: as many are kept as the capture with the most of them contains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from easpcap.limits import COPY_APART_NS, MAX_RECENT_PACKETS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+#: Copies of one file differ by less than this, where one of them has only microseconds.
+SAME_TIME_NS = 1_000
+
+
+class Candidates(NamedTuple):
+    """Packets to compare, one row each.
+
+    ``alike`` as in `Segments`; ``content`` is a sum of the payload, -1 where the packet is cut; ``captured`` its bytes
+    in the capture number ``file``. ``done`` is True for packets of an earlier call.
+    """
+
+    alike: NDArray[np.uint64]
+    time_ns: Integers
+    file: Integers
+    content: Integers
+    captured: Integers
+    done: Flags
+
+    def where(self, chosen: NDArray[Any]) -> Candidates:
+        """The rows chosen by a mask or by their numbers."""
+        return Candidates(*(column[chosen] for column in self))
+
+
+class CopyCount:
+    """How many packets of one capture another one contains too.
+
+    ``apart`` of them at other times, which are on average ``delay_ns`` later in the second capture.
+    """
+
+    def __init__(self) -> None:
+        self.copies = 0
+        self.apart = 0
+        self._delays = 0
+
+    @property
+    def delay_ns(self) -> int:
+        """Average delay of the copies that have another time."""
+        return self._delays // self.apart if self.apart else 0
+
+    def add(self, delays: Integers) -> None:
+        """Count copies by how much later they are in the second capture."""
+        apart = delays[np.abs(delays) >= SAME_TIME_NS]
+        self.copies += len(delays)
+        self.apart += len(apart)
+        self._delays += int(apart.sum())
+
+
+class Deduplicator:
+    """Reads packets in the order of their times, and says which of them another capture has already shown."""
+
+    def __init__(self) -> None:
+        #: by the numbers of the captures whose packet was kept and whose was dropped
+        self.counts: dict[tuple[int, int], CopyCount] = {}
+        self._recent: Candidates | None = None
+
+    def keep(self, packets: Candidates) -> Flags:
+        """Which of the packets to keep. Those of the next call are later, except for some milliseconds."""
+        known = self._recent
+        rows = packets if known is None else Candidates(*map(np.concatenate, zip(known, packets, strict=True)))
+        before = len(rows.done) - len(packets.done)
+        kept = ~self._copies(rows)[before:]
+        self._remember(rows)
+        return kept
+
+    def is_past(self, time_ns: int) -> bool:
+        """Whether no packet from this time on can be a copy of an earlier one."""
+        return self._recent is None or time_ns > int(self._recent.time_ns.max()) + COPY_APART_NS
+
+    def _remember(self, rows: Candidates) -> None:
+        late = np.flatnonzero(rows.time_ns >= int(rows.time_ns.max()) - COPY_APART_NS)[-MAX_RECENT_PACKETS:]
+        self._recent = rows.where(late)._replace(done=np.ones(len(late), np.bool_))
+
+    def _copies(self, rows: Candidates) -> Flags:
+        """Which rows are copies of others."""
+        copies = np.zeros(len(rows.done), np.bool_)
+        chosen, group = _alike_in_several_files(rows)
+        if len(chosen):
+            chosen, keeper = _keepers(rows, chosen, group)
+            same = _may_be_equal(rows.content[chosen], rows.content[keeper]) & (chosen != keeper) & ~rows.done[chosen]
+            copies[chosen[same]] = True
+            self._count(rows, chosen[same], keeper[same])
+        return copies
+
+    def _count(self, rows: Candidates, copies: Integers, keepers: Integers) -> None:
+        pairs = rows.file[keepers] << 32 | rows.file[copies]
+        delays = rows.time_ns[copies] - rows.time_ns[keepers]
+        for pair in np.unique(pairs).tolist():
+            count = self.counts.setdefault((pair >> 32, pair & 0xFFFF_FFFF), CopyCount())
+            count.add(delays[pairs == pair])
+
+
+def _alike_in_several_files(rows: Candidates) -> tuple[Integers, Integers]:
+    """The rows that have one like them close in time in another file, and the number of the group of each."""
+    order = np.lexsort((rows.time_ns, rows.alike))
+    alike, times, files = rows.alike[order], rows.time_ns[order], rows.file[order]
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (alike[1:] != alike[:-1]) | (times[1:] - times[:-1] > COPY_APART_NS)
+    group = np.cumsum(begins) - 1
+    several = np.zeros(len(order), np.bool_)
+    several[group[1:][~begins[1:] & (files[1:] != files[:-1])]] = True
+    chosen = several[group]
+    return order[chosen], group[chosen]
+
+
+def _keepers(rows: Candidates, chosen: Integers, group: Integers) -> tuple[Integers, Integers]:
+    """The chosen rows, and for each the row that is kept: the n-th of a group in one file is the n-th in the others."""
+    files = rows.file[chosen]
+    order = np.lexsort((rows.time_ns[chosen], files, group))
+    chosen, group, files = chosen[order], group[order], files[order]
+    number = _place_in_run(group, files)
+    order = np.lexsort((files, -rows.captured[chosen], ~rows.done[chosen], number, group))
+    chosen = chosen[order]
+    place = _place_in_run(group[order], number[order])
+    return chosen, chosen[np.arange(len(chosen)) - place]
+
+
+def _place_in_run(first: Integers, second: Integers) -> Integers:
+    """For sorted pairs, how many equal ones are before each."""
+    begins = np.ones(len(first), np.bool_)
+    begins[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    rows = np.arange(len(first))
+    return rows - np.maximum.accumulate(np.where(begins, rows, 0))
+
+
+def _may_be_equal(one: Integers, other: Integers) -> Flags:
+    return (one == other) | (one < 0) | (other < 0)
+
+
+def payload_sums(buffer: bytes | bytearray, begin: Integers, size: Integers) -> Integers:
+    """The sum of the bytes of each payload; ``buffer`` has at least one byte after the last one."""
+    bounds = np.empty(2 * len(begin), np.int64)
+    bounds[::2], bounds[1::2] = begin, begin + size
+    sums = np.add.reduceat(np.frombuffer(buffer, np.uint8), bounds, dtype=np.int64)[::2]
+    return np.where(size > 0, sums, 0)

@@ -1,0 +1,47 @@
+"""Joins rows of several captures into one batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from easpcap.batch import PacketBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+#: The columns of a batch: all its fields but the buffer.
+_COLUMNS = tuple(name for name in PacketBatch.__match_args__ if name != "buffer")
+
+
+def take(batch: PacketBatch, rows: slice | NDArray[Any]) -> PacketBatch:
+    """Some rows of a batch, in the same buffer."""
+    return batch.replaced(**{name: getattr(batch, name)[rows] for name in _COLUMNS})
+
+
+def join(batches: Sequence[PacketBatch]) -> PacketBatch:
+    """The rows of one batch after the other, with a copy of their payloads in one buffer."""
+    pieces: list[memoryview | bytes] = []
+    places: list[NDArray[np.int64]] = []
+    size = 0
+    for batch in batches:
+        piece, at = _payload_of(batch)
+        pieces.append(piece)
+        places.append(at + size)
+        size += len(piece)
+    pieces.append(b"\0")  # an offset after the last byte must be within the buffer
+    columns = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _COLUMNS}
+    return PacketBatch(b"".join(pieces), **columns | {"payload_at": np.concatenate(places)})
+
+
+def _payload_of(batch: PacketBatch) -> tuple[memoryview, NDArray[np.int64]]:
+    """The part of the buffer with all payloads, and where in it each begins."""
+    filled = batch.captured > 0
+    if not filled.any():
+        return memoryview(b""), np.zeros(len(batch), np.int64)
+    begin = batch.payload_at[filled]
+    first, last = int(begin.min()), int((begin + batch.captured[filled]).max())
+    return memoryview(batch.buffer)[first:last], np.where(filled, batch.payload_at - first, 0)

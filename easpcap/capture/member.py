@@ -1,0 +1,141 @@
+"""Member: one capture of a set, its clock corrected, its packets numbered in the set."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from easpcap.capture.capture import Head, open_capture, open_head
+from easpcap.capture.interleave import take
+from easpcap.capture.segments import segments_of
+from easpcap.limits import MAX_HEAD_PACKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from easpcap.batch import PacketBatch
+    from easpcap.capture.capture import Capture
+    from easpcap.capture.segments import Segments
+
+STDIN: Final = "-"
+
+
+class Member:
+    """One capture. Looked at when it is made, opened when its turn comes; a pipe is opened once and stays open.
+
+    ``clock_offset`` is how many ns its clock is ahead of that of the set; the times of its batches are corrected by it.
+    ``order`` are the times (corrected) by which its rows are merged with those of others: they never decrease, so that
+    the order of the file is kept.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.number = 0  # in the set
+        self.clock_offset = 0
+        self.clock_of: Member | None = None  # whose clock it was compared with
+        self.head: Segments | None = None
+        self.first_frame = 1
+        self.capture: Capture | None = None
+        self.batch: PacketBatch | None = None
+        self.order: NDArray[np.int64] = np.empty(0, np.int64)
+        self._batches: Iterator[PacketBatch] = iter(())
+        self._latest = -(2**63)
+        self._is_stream = is_stream(path)
+        self._first_time, self._last_of_head = self._look()
+
+    @property
+    def first_time(self) -> int | None:
+        """When its first packet was captured, by the clock of the set; None where the first packets have no times."""
+        return None if self._first_time is None else self._first_time - self.clock_offset
+
+    @property
+    def has_later(self) -> bool:
+        """Whether its first packets have different times."""
+        return self._last_of_head != self._first_time
+
+    @property
+    def packets(self) -> int:
+        """Packets read so far."""
+        return self.capture.packets if self.capture is not None else 0
+
+    def _look(self) -> tuple[int | None, int | None]:
+        if self._is_stream:
+            self.capture = open_capture(self.path)
+            return self._keep_head(self.capture.peek())
+        with open_head(self.path) as capture:
+            return self._keep_head(capture.peek())
+
+    def _keep_head(self, head: Head) -> tuple[int | None, int | None]:
+        if head.rows is not None:
+            self.head = segments_of(head.rows).where(np.arange(min(MAX_HEAD_PACKETS, len(head.rows))))
+        return head.first_time, head.last_time
+
+    def open(self, first_frame: int, window_bytes: int) -> None:
+        """Begin to read; ``first_frame`` is the number of the first packet."""
+        if self.capture is None:
+            self.capture = open_capture(self.path, window_bytes=window_bytes)
+        self.head = None
+        self.first_frame = self.capture.first_frame = first_frame
+        self._batches = iter(self.capture)
+
+    def close(self) -> None:
+        """Close the file; for members that are not read to their end."""
+        if self.capture is not None:
+            self.capture.close()
+
+    def load(self) -> bool:
+        """Read on if there is no row left; return False at the end of the capture."""
+        if self.batch is None:
+            self.batch = next(self._batches, None)
+            if self.batch is None:
+                return False
+            self._correct(self.clock_offset)
+        return True
+
+    def set_clock(self, offset: int, compared_with: Member) -> None:
+        """Correct the times, also those of the rows that were read already."""
+        change, self.clock_offset, self.clock_of = offset - self.clock_offset, offset, compared_with
+        if self.batch is not None:
+            self._correct(change)
+
+    def _correct(self, ahead: int) -> None:
+        if self.batch is not None:
+            if ahead:
+                self.batch = self.batch.replaced(time_ns=self.batch.time_ns - ahead)
+            self.order = np.maximum(np.maximum.accumulate(self.batch.time_ns), self._latest)
+
+    def take(self, until: int) -> PacketBatch | None:
+        """Remove and return the rows up to this time; the rest stays."""
+        batch, count = self.batch, int(np.searchsorted(self.order, until, side="right"))
+        if batch is None or not count:
+            return None
+        self._latest = int(self.order[count - 1])
+        if count == len(batch):
+            self.batch = None
+            return batch
+        self.batch, self.order = take(batch, slice(count, None)), self.order[count:]
+        return take(batch, slice(count))
+
+
+def is_stream(path: str) -> bool:
+    """Whether a capture can be read only once: standard input, a named pipe."""
+    if path == STDIN:
+        return True
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False  # opening it says what is wrong
+
+
+def identity(path: str) -> tuple[int, int] | str:
+    """The same for two names of one file."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return path
+    return (status.st_dev, status.st_ino) if path != STDIN and status.st_ino else path

@@ -1,0 +1,105 @@
+"""The order of the captures of a set, and the differences of their clocks, by their first packets."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from easpcap.capture.clocks import clock_difference
+from easpcap.limits import MAX_CLOCK_PAIRS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from easpcap.capture.member import Member
+    from easpcap.capture.segments import Segments
+
+#: Captures compared with each other because of one packet or one connection.
+_MOST_ALIKE: Final = 8
+
+
+def in_order(members: Sequence[Member]) -> list[Member]:
+    """The captures by their first packets; those without times last.
+
+    Where first packets have the same time, captures in which the time moves on come later, and sequence numbers decide
+    between the others.
+    """
+    given = sorted(members, key=lambda member: (member.first_time is None, member.first_time or 0, member.has_later))
+    ordered: list[Member] = []
+    for member in given:
+        place = len(ordered)
+        while place and _same_time(ordered[place - 1], member) and _is_before(member.head, ordered[place - 1].head):
+            place -= 1
+        ordered.insert(place, member)
+    return ordered
+
+
+def _same_time(one: Member, other: Member) -> bool:
+    return (one.first_time, one.has_later) == (other.first_time, other.has_later)
+
+
+def _is_before(one: Segments | None, other: Segments | None) -> bool:
+    """Whether the connections that both show had got less far in the first capture."""
+    if one is None or other is None:
+        return False
+    for flow in np.intersect1d(one.flow, other.flow)[:1]:
+        ours, theirs = one.where(one.flow == flow), other.where(other.flow == flow)
+        for side in (False, True):
+            left, right = _reached(ours, side=side), _reached(theirs, side=side)
+            if left is not None and right is not None and left != right:
+                return (left - right) & 0xFFFF_FFFF > 0x8000_0000
+    return False
+
+
+def _reached(segments: Segments, *, side: bool) -> int | None:
+    """The last sequence number of one end that was sent or acknowledged."""
+    sent = segments.end[segments.side == side]
+    acknowledged = segments.ack[(segments.side != side) & segments.has_ack]
+    numbers = np.concatenate((sent, acknowledged))
+    if not len(numbers):
+        return None
+    return int(numbers[np.argmax((numbers - numbers[0]).astype(np.int32))])
+
+
+def correct_clocks(members: Sequence[Member]) -> None:
+    """Set the clock offset of each capture that is compared with an earlier one and differs."""
+    for first, second in _pairs(members):
+        if second.clock_of is None and first.head is not None and second.head is not None:
+            bounds = clock_difference(first.head, second.head)
+            if bounds is not None:
+                second.set_clock(first.clock_offset + bounds.middle, first)
+
+
+def _pairs(members: Sequence[Member]) -> list[tuple[Member, Member]]:
+    """The pairs of captures that may have seen the same connections at the same time."""
+    heads = [(number, member.head) for number, member in enumerate(members) if member.head is not None]
+    pairs = {*_with_copies(heads), *_with_one_direction_each(heads)}
+    return [(members[one], members[other]) for one, other in sorted(pairs)[:MAX_CLOCK_PAIRS]]
+
+
+def _with_copies(heads: Sequence[tuple[int, Segments]]) -> Iterator[tuple[int, int]]:
+    """The captures that have equal packets."""
+    holders: dict[int, list[int]] = {}
+    seen = [np.unique(head.alike) for _, head in heads]
+    packets, count = np.unique(np.concatenate(seen or [np.empty(0, np.uint64)]), return_counts=True)
+    shared = packets[count > 1]
+    for (number, _), own in zip(heads, seen, strict=True):
+        for packet in np.intersect1d(own, shared, assume_unique=True).tolist():
+            holders.setdefault(packet, []).append(number)
+    for numbers in holders.values():
+        yield from combinations(numbers[:_MOST_ALIKE], 2)
+
+
+def _with_one_direction_each(heads: Sequence[tuple[int, Segments]]) -> Iterator[tuple[int, int]]:
+    """The captures of which one has only one direction of a connection, and the other only the other one."""
+    halves: dict[int, tuple[list[int], list[int]]] = {}
+    for number, head in heads:
+        lower, higher = np.unique(head.flow[~head.side]), np.unique(head.flow[head.side])
+        for side, own, other in ((0, lower, higher), (1, higher, lower)):
+            for flow in np.setdiff1d(own, other, assume_unique=True).tolist():
+                halves.setdefault(flow, ([], []))[side].append(number)
+    for one_side, other_side in halves.values():
+        for one in one_side[:_MOST_ALIKE]:
+            yield from ((min(one, other), max(one, other)) for other in other_side[:_MOST_ALIKE])
