@@ -218,6 +218,13 @@ class Remedy(NamedTuple):
     stop_gap: bool = False  # helps for a while, or at a price; the fault stays
 
 
+class InputFilter(NamedTuple):
+    """A Wireshark display filter for one capture of several."""
+
+    input: str  # path as given
+    wireshark_filter: str
+
+
 class Finding(Fields):
     """A conclusion with its evidence, what speaks against it, and what to change."""
 
@@ -231,9 +238,10 @@ class Finding(Fields):
     evidence: list[Evidence]
     against: list[str]
     remedies: list[Remedy]  # what to change, the best first
-    wireshark_filter: str
+    wireshark_filter: str  # for all captures joined into one, as `mergecap -a` does it
     related: list[int] = field(default_factory=list)  # ids of findings about the same exchange
     id: int = -1
+    input_filters: list[InputFilter] = field(default_factory=list)  # one for each capture that shows a part of it
 
 
 class Cause(Fields):

@@ -10,8 +10,8 @@ from collections import defaultdict
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from easpcap.report.citations import Citer
 from easpcap.report.fact_text import fact_text
-from easpcap.report.rows import Citer
 from easpcap.report.times import rfc3339, seconds_text
 from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Position
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from easpcap.report.escape import shown
-from easpcap.report.rows import path_text
+from easpcap.report.citations import path_text
 from easpcap.report.text.layout import count, listed
 from easpcap.report.times import lasted, span
 from easpcap.stream import TO_CLIENT, TO_SERVER
@@ -23,6 +23,8 @@ _ANOMALIES_SHOWN = 4
 #: of their own.
 ANOMALY_WORDS = {
     "capture-damaged": "damaged capture file, read up to the damage",
+    "clock-offset": "captures whose clocks differ, with times corrected",
+    "two-capture-points": "captures of the same packets at another capture point, each packet counted once",
     "tcp-out-of-window": "TCP segments far outside the receive window",
     "tcp-overlap-conflict": "TCP retransmissions with different content",
     "tcp-late-bytes": "TCP data that arrived after it was counted as missing",
