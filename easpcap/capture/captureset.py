@@ -43,11 +43,11 @@ FRAME_MASK: Final = (1 << FRAME_BITS) - 1
 SLACK_NS: Final = 1_000_000
 
 
-class Copies(NamedTuple):
-    """``count`` tells how many packets of the capture ``kept`` are in the capture ``dropped`` too."""
+class TwoPoints(NamedTuple):
+    """Two captures that recorded the same packets at different times."""
 
-    kept: Member
-    dropped: Member
+    first: Member
+    second: Member
     count: CopyCount
 
 
@@ -63,6 +63,8 @@ class CaptureSet:
         correct_clocks(members)
         #: in the order of their first packets
         self.members = in_order(members)
+        for number, member in enumerate(self.members):
+            member.number = number
         self._open: list[Member] = []
         self._waiting = deque(self.members)
         self._deduplicator = Deduplicator()
@@ -95,10 +97,14 @@ class CaptureSet:
         return zip(self.members, self._first_frames, strict=False)
 
     @property
-    def copies(self) -> list[Copies]:
-        """The captures that have packets of others."""
-        counts = sorted(self._deduplicator.counts.items())
-        return [Copies(self.members[kept], self.members[dropped], count) for (kept, dropped), count in counts]
+    def two_points(self) -> list[TwoPoints]:
+        """The captures that recorded the same packets at different times."""
+        counts = sorted(self._deduplicator.two_points.items())
+        return [TwoPoints(self.members[first], self.members[second], count) for (first, second), count in counts]
+
+    def copies(self, member: Member) -> int:
+        """How many packets of a capture were dropped because another one contains them."""
+        return self._deduplicator.dropped[member.number]
 
     # ------------------------------------------------------------------ frames
 
@@ -143,7 +149,9 @@ class CaptureSet:
             return False
         until = self._until()
         begin = min(int(other.order[0]) for other in self._open)
-        return member.first_time < until - min(SLACK_NS, (until - begin) // 2)
+        if member.first_time >= until - min(SLACK_NS, (until - begin) // 2):
+            return member.first_time < until and any(member.begins_in(other) for other in self._open)
+        return True
 
     def _begin(self, number: int, member: Member) -> None:
         member.open(self._first_frame(number), max(PEEK_BYTES, WINDOW_BYTES // (1 + len(self._open))))

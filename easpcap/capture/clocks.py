@@ -30,27 +30,22 @@ class ClockBounds(NamedTuple):
     most: int | None
 
     @property
-    def proves_difference(self) -> bool:
-        """Whether the clocks cannot be equal."""
-        if self.least is not None and self.most is not None and self.least > self.most:
-            return False  # contradictory: the packets are not what they seem
-        ahead = self.least is not None and self.least > LEAST_OFFSET_NS
-        return ahead or (self.most is not None and self.most < -LEAST_OFFSET_NS)
-
-    @property
     def middle(self) -> int:
         """The best estimate."""
         known = [bound for bound in self if bound is not None]
         return sum(known) // len(known) if known else 0
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether the bounds contradict each other by no more than packets stored out of order explain."""
+        if self.least is None or self.most is None:
+            return True
+        return self.least - self.most <= abs(self.middle) // 4
+
 
 def clock_difference(first: Segments, second: Segments) -> ClockBounds | None:
     """How far the second clock is ahead of the first, where that is proven."""
-    copies = _by_copies(first, second)
-    if copies is not None:
-        return copies
-    bounds = _by_acknowledgements(first, second)
-    return bounds if bounds is not None and bounds.proves_difference else None
+    return _by_copies(first, second) or _by_acknowledgements(first, second)
 
 
 def _by_copies(first: Segments, second: Segments) -> ClockBounds | None:
@@ -75,19 +70,20 @@ def _once(segments: Segments) -> Segments:
 
 
 def _by_acknowledgements(first: Segments, second: Segments) -> ClockBounds | None:
-    """By the connections of which each capture has one direction."""
-    least: list[int] = []
-    most: list[int] = []
+    """By the connections of which each capture has one direction; None where no acknowledgement comes too early."""
+    to_second: list[int] = []
+    to_first: list[int] = []
     shared = np.intersect1d(first.flow, second.flow)
     for flow in shared[:MAX_CLOCK_FLOWS]:
         ours, theirs = first.where(first.flow == flow), second.where(second.flow == flow)
-        if {_only_side(ours), _only_side(theirs)} != {False, True} or _reused(ours) or _reused(theirs):
-            continue
-        most += _delays(ours, theirs)
-        least += [-delay for delay in _delays(theirs, ours)]
-    if len(least) + len(most) < LEAST_PROOFS:
+        if {_only_side(ours), _only_side(theirs)} == {False, True} and not _reused(ours) and not _reused(theirs):
+            to_second += _delays(ours, theirs)
+            to_first += _delays(theirs, ours)
+    too_early = sum(delay < -LEAST_OFFSET_NS for delay in (*to_second, *to_first))
+    if too_early < LEAST_PROOFS:
         return None
-    return ClockBounds(max(least, default=None), min(most, default=None))
+    bounds = ClockBounds(-min(to_first) if to_first else None, min(to_second, default=None))
+    return bounds if bounds.is_sound else None
 
 
 def _only_side(segments: Segments) -> bool | None:

@@ -7,6 +7,7 @@ contains twice is a retransmission: as many are kept as the capture with the mos
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -43,35 +44,31 @@ class Candidates(NamedTuple):
 
 
 class CopyCount:
-    """How many packets of one capture another one contains too.
-
-    ``apart`` of them at other times, which are on average ``delay_ns`` later in the second capture.
-    """
+    """How many packets two captures have in common at different times, and how far these times are apart."""
 
     def __init__(self) -> None:
-        self.copies = 0
-        self.apart = 0
-        self._delays = 0
+        self.packets = 0
+        self._apart_ns = 0
 
     @property
-    def delay_ns(self) -> int:
-        """Average delay of the copies that have another time."""
-        return self._delays // self.apart if self.apart else 0
+    def apart_ns(self) -> int:
+        """The average."""
+        return self._apart_ns // self.packets if self.packets else 0
 
-    def add(self, delays: Integers) -> None:
-        """Count copies by how much later they are in the second capture."""
-        apart = delays[np.abs(delays) >= SAME_TIME_NS]
-        self.copies += len(delays)
-        self.apart += len(apart)
-        self._delays += int(apart.sum())
+    def add(self, apart_ns: Integers) -> None:
+        """Count the packets that are so far apart."""
+        self.packets += len(apart_ns)
+        self._apart_ns += int(apart_ns.sum())
 
 
 class Deduplicator:
     """Reads packets in the order of their times, and says which of them another capture has already shown."""
 
     def __init__(self) -> None:
-        #: by the numbers of the captures whose packet was kept and whose was dropped
-        self.counts: dict[tuple[int, int], CopyCount] = {}
+        #: packets dropped, by the number of the capture
+        self.dropped: Counter[int] = Counter()
+        #: by the numbers of two captures, the lower one first
+        self.two_points: dict[tuple[int, int], CopyCount] = {}
         self._recent: Candidates | None = None
 
     def keep(self, packets: Candidates) -> Flags:
@@ -103,11 +100,12 @@ class Deduplicator:
         return copies
 
     def _count(self, rows: Candidates, copies: Integers, keepers: Integers) -> None:
-        pairs = rows.file[keepers] << 32 | rows.file[copies]
-        delays = rows.time_ns[copies] - rows.time_ns[keepers]
-        for pair in np.unique(pairs).tolist():
-            count = self.counts.setdefault((pair >> 32, pair & 0xFFFF_FFFF), CopyCount())
-            count.add(delays[pairs == pair])
+        files, others = rows.file[copies], rows.file[keepers]
+        self.dropped.update(files.tolist())
+        apart = np.abs(rows.time_ns[copies] - rows.time_ns[keepers])
+        pairs = np.where(apart < SAME_TIME_NS, -1, np.minimum(files, others) << 32 | np.maximum(files, others))
+        for pair in np.unique(pairs[pairs >= 0]).tolist():
+            self.two_points.setdefault((pair >> 32, pair & 0xFFFF_FFFF), CopyCount()).add(apart[pairs == pair])
 
 
 def _alike_in_several_files(rows: Candidates) -> tuple[Integers, Integers]:

@@ -109,6 +109,12 @@ class Member:
                 self.batch = self.batch.replaced(time_ns=self.batch.time_ns - ahead)
             self.order = np.maximum(np.maximum.accumulate(self.batch.time_ns), self._latest)
 
+    def begins_in(self, other: Member) -> bool:
+        """Whether the first packet of this capture, which is not open yet, is among the rows that the other one read."""
+        if self.head is None or other.batch is None or not len(self.head.alike):
+            return False
+        return bool((segments_of(other.batch).alike == self.head.alike[0]).any())
+
     def take(self, until: int) -> PacketBatch | None:
         """Remove and return the rows up to this time; the rest stays."""
         batch, count = self.batch, int(np.searchsorted(self.order, until, side="right"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,8 @@ from easpcap.limits import MAX_CLOCK_PAIRS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from easpcap.capture.member import Member
     from easpcap.capture.segments import Segments
 
@@ -23,44 +26,61 @@ _MOST_ALIKE: Final = 8
 def in_order(members: Sequence[Member]) -> list[Member]:
     """The captures by their first packets; those without times last.
 
-    Where first packets have the same time, captures in which the time moves on come later, and sequence numbers decide
-    between the others.
+    Where first packets have the same time, captures in which the time moves on come later; between the others sequence
+    numbers decide, and then names, in which numbers count as such.
     """
-    given = sorted(members, key=lambda member: (member.first_time is None, member.first_time or 0, member.has_later))
+    given = sorted(members, key=lambda member: (*_time(member), _words(member.path)))
     ordered: list[Member] = []
     for member in given:
         place = len(ordered)
-        while place and _same_time(ordered[place - 1], member) and _is_before(member.head, ordered[place - 1].head):
+        while place and _time(ordered[place - 1]) == _time(member) and _is_before(member.head, ordered[place - 1].head):
             place -= 1
         ordered.insert(place, member)
     return ordered
 
 
-def _same_time(one: Member, other: Member) -> bool:
-    return (one.first_time, one.has_later) == (other.first_time, other.has_later)
+def _time(member: Member) -> tuple[bool, int, bool]:
+    return member.first_time is None, member.first_time or 0, member.has_later
+
+
+def _words(path: str) -> list[tuple[int, str]]:
+    """A name cut into numbers and other text: trace9 comes before trace10."""
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in re.split(r"([0-9]{1,18})", path)]
 
 
 def _is_before(one: Segments | None, other: Segments | None) -> bool:
-    """Whether the connections that both show had got less far in the first capture."""
+    """Whether the sequence numbers of a connection that both show prove that the first capture comes before."""
     if one is None or other is None:
         return False
     for flow in np.intersect1d(one.flow, other.flow)[:1]:
         ours, theirs = one.where(one.flow == flow), other.where(other.flow == flow)
         for side in (False, True):
-            left, right = _reached(ours, side=side), _reached(theirs, side=side)
-            if left is not None and right is not None and left != right:
-                return (left - right) & 0xFFFF_FFFF > 0x8000_0000
+            ahead = _ahead(_sent(theirs, side=side), _sent(ours, side=side))
+            if ahead:
+                return ahead > 0
+        return any(
+            _ahead(_acknowledged(theirs, side=side), _sent(ours, side=side)) >= 0
+            for side in (False, True)
+            if _sent(ours, side=side).size and _acknowledged(theirs, side=side).size
+        )
     return False
 
 
-def _reached(segments: Segments, *, side: bool) -> int | None:
-    """The last sequence number of one end that was sent or acknowledged."""
-    sent = segments.end[segments.side == side]
-    acknowledged = segments.ack[(segments.side != side) & segments.has_ack]
-    numbers = np.concatenate((sent, acknowledged))
-    if not len(numbers):
-        return None
-    return int(numbers[np.argmax((numbers - numbers[0]).astype(np.int32))])
+def _sent(segments: Segments, *, side: bool) -> NDArray[np.uint32]:
+    """The sequence numbers after the packets of one end."""
+    return segments.end[segments.side == side]
+
+
+def _acknowledged(segments: Segments, *, side: bool) -> NDArray[np.uint32]:
+    """What the other end acknowledged of one end."""
+    return segments.ack[(segments.side != side) & segments.has_ack]
+
+
+def _ahead(numbers: NDArray[np.uint32], others: NDArray[np.uint32]) -> int:
+    """How far the highest of some sequence numbers is after the highest of others; 0 where either has none."""
+    if not len(numbers) or not len(others):
+        return 0
+    return int((numbers - numbers[0]).astype(np.int32).max()) - int((others - numbers[0]).astype(np.int32).max())
 
 
 def correct_clocks(members: Sequence[Member]) -> None:

@@ -117,7 +117,7 @@ class _Reader:
             truncated=capture.truncated,
             first_frame=first_frame,
             clock_offset=member.clock_offset,
-            copies=sum(copies.count.copies for copies in self._captures.copies if copies.dropped is member),
+            copies=self._captures.copies(member),
         )
 
     def anomalies(self) -> list[LocatedAnomaly]:
