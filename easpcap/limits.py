@@ -165,6 +165,6 @@ MAX_RECENT_PACKETS = 65_536
 
 #: Packets of the front of a capture that are compared with other captures, to find clocks that differ, and the pairs of
 #: captures, and connections of each pair, that are compared.
-MAX_HEAD_PACKETS = 512
+MAX_HEAD_PACKETS = 256
 MAX_CLOCK_PAIRS = 1_000
 MAX_CLOCK_FLOWS = 64

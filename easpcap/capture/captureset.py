@@ -1,9 +1,9 @@
 """CaptureSet: several captures as one, in time order.
 
-Captures are ordered by their first packets. Where one ends before the next begins, they are read one after the other;
-where they overlap (the two outputs of a tap, ring buffers copied twice, two capture points), their packets are merged by
-time, a batch at a time, and packets that two of them contain are counted once. Only those captures are open whose
-time has come.
+Captures are ordered by their first packets. Where one ends before the next begins, they are read one after the other.
+Where they overlap (the two outputs of a tap, ring buffers copied twice, two capture points), their packets are merged
+by time, a batch at a time, and packets that two of them contain are counted once. A capture is open only while its time
+lasts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from easpcap.capture.interleave import join, take
 from easpcap.capture.member import Member, identity
 from easpcap.capture.order import correct_clocks, in_order
 from easpcap.capture.segments import segments_of
-from easpcap.limits import WINDOW_BYTES
+from easpcap.limits import COPY_APART_NS, WINDOW_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ FRAME_MASK: Final = (1 << FRAME_BITS) - 1
 
 #: A capture that begins this much before the end of another follows it: capturing machines store packets of several
 #: queues a little out of order.
-SLACK_NS: Final = 1_000_000
+SLACK_NS: Final = 200_000
 
 
 class TwoPoints(NamedTuple):
@@ -48,7 +48,7 @@ class TwoPoints(NamedTuple):
 
     first: Member
     second: Member
-    count: CopyCount
+    common: CopyCount
 
 
 class CaptureSet:
@@ -59,15 +59,16 @@ class CaptureSet:
 
     def __init__(self, paths: Sequence[str]) -> None:
         different = list({identity(path): path for path in reversed(paths)}.values())[::-1]
-        members = in_order([Member(path) for path in different])
-        correct_clocks(members)
         #: in the order of their first packets
-        self.members = in_order(members)
+        self.members = [Member(path) for path in different]
+        if len(self.members) > 1:
+            self.members = _sorted(self.members)
         for number, member in enumerate(self.members):
             member.number = number
         self._open: list[Member] = []
         self._waiting = deque(self.members)
         self._deduplicator = Deduplicator()
+        self._passed: Candidates | None = None  # the last rows that were not compared
         self._overlap = False
         self._packets_before = 0  # of the captures that were read to their end
 
@@ -92,15 +93,17 @@ class CaptureSet:
         return [member.capture for member in self.members if member.capture is not None]
 
     @property
-    def numbered(self) -> Iterator[tuple[Member, int]]:
-        """The captures, and for each the number of its first packet in the whole set."""
-        return zip(self.members, self._first_frames, strict=False)
+    def numbered(self) -> Iterator[tuple[Member, Capture, int]]:
+        """The captures that were read, and for each the number of its first packet in the whole set."""
+        for member, first_frame in zip(self.members, self._first_frames, strict=False):
+            if member.capture is not None:
+                yield member, member.capture, first_frame
 
     @property
     def two_points(self) -> list[TwoPoints]:
         """The captures that recorded the same packets at different times."""
         counts = sorted(self._deduplicator.two_points.items())
-        return [TwoPoints(self.members[first], self.members[second], count) for (first, second), count in counts]
+        return [TwoPoints(self.members[first], self.members[second], common) for (first, second), common in counts]
 
     def copies(self, member: Member) -> int:
         """How many packets of a capture were dropped because another one contains them."""
@@ -154,6 +157,9 @@ class CaptureSet:
         return True
 
     def _begin(self, number: int, member: Member) -> None:
+        if self._open and self._passed is not None:
+            self._deduplicator.remember(self._passed)
+        self._passed = None
         member.open(self._first_frame(number), max(PEEK_BYTES, WINDOW_BYTES // (1 + len(self._open))))
         if not member.load():
             self._packets_before += member.packets
@@ -176,7 +182,7 @@ class CaptureSet:
     def _next(self) -> PacketBatch | None:
         """The next rows of all open captures."""
         if len(self._open) == 1 and self._deduplicator.is_past(int(self._open[0].order[0])):
-            return self._open[0].take(int(self._open[0].order[-1]))
+            return self._pass(self._open[0])
         until = self._until()
         orders = [member.order[: np.searchsorted(member.order, until, side="right")] for member in self._open]
         taken = [(member.number, rows) for member in self._open if (rows := member.take(until)) is not None]
@@ -185,6 +191,26 @@ class CaptureSet:
         kept = self._deduplicator.keep(_candidates(batch, files))
         order = np.argsort(np.concatenate(orders), kind="stable")
         return take(batch, order[kept[order]]) if kept.any() else None
+
+
+    def _pass(self, member: Member) -> PacketBatch | None:
+        """All rows of the only capture that is open. The last ones may have copies in the capture that begins next."""
+        batch = member.take(int(member.order[-1]))
+        begins = self._waiting[0].first_time if self._waiting else None
+        if batch is not None and begins is not None:
+            late = np.flatnonzero(batch.time_ns >= begins - COPY_APART_NS)
+            last = join([take(batch, late)])
+            self._passed = _candidates(last, np.full(len(late), member.number)) if len(late) else None
+        return batch
+
+
+def _sorted(members: list[Member]) -> list[Member]:
+    """The captures in order, after a look at the first packets of each."""
+    for member in members:
+        member.look()
+    members = in_order(members)
+    correct_clocks(members)
+    return in_order(members)
 
 
 def _candidates(batch: PacketBatch, files: NDArray[np.int64]) -> Candidates:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from easpcap.capture.segments import Segments
 from easpcap.limits import COPY_APART_NS, MAX_CLOCK_FLOWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from easpcap.capture.segments import Segments
 
 #: A difference that is less may come from the capturing machine, and the reassembly bears it.
 LEAST_OFFSET_NS: Final = 1_000_000

@@ -42,6 +42,11 @@ class Candidates(NamedTuple):
         """The rows chosen by a mask or by their numbers."""
         return Candidates(*(column[chosen] for column in self))
 
+    def before(self, others: Candidates) -> Candidates:
+        """These rows and then others."""
+        joined: list[Any] = [np.concatenate(columns) for columns in zip(self, others, strict=True)]
+        return Candidates(*joined)
+
 
 class CopyCount:
     """How many packets two captures have in common at different times, and how far these times are apart."""
@@ -73,20 +78,21 @@ class Deduplicator:
 
     def keep(self, packets: Candidates) -> Flags:
         """Which of the packets to keep. Those of the next call are later, except for some milliseconds."""
-        known = self._recent
-        rows = packets if known is None else Candidates(*map(np.concatenate, zip(known, packets, strict=True)))
-        before = len(rows.done) - len(packets.done)
-        kept = ~self._copies(rows)[before:]
-        self._remember(rows)
+        rows = self._after_recent(packets)
+        kept = ~self._copies(rows)[len(rows.done) - len(packets.done) :]
+        self._recent = _recent(rows)
         return kept
+
+    def remember(self, packets: Candidates) -> None:
+        """These packets were kept; later ones may be copies of them."""
+        self._recent = _recent(self._after_recent(packets))
+
+    def _after_recent(self, packets: Candidates) -> Candidates:
+        return packets if self._recent is None else self._recent.before(packets)
 
     def is_past(self, time_ns: int) -> bool:
         """Whether no packet from this time on can be a copy of an earlier one."""
         return self._recent is None or time_ns > int(self._recent.time_ns.max()) + COPY_APART_NS
-
-    def _remember(self, rows: Candidates) -> None:
-        late = np.flatnonzero(rows.time_ns >= int(rows.time_ns.max()) - COPY_APART_NS)[-MAX_RECENT_PACKETS:]
-        self._recent = rows.where(late)._replace(done=np.ones(len(late), np.bool_))
 
     def _copies(self, rows: Candidates) -> Flags:
         """Which rows are copies of others."""
@@ -106,6 +112,12 @@ class Deduplicator:
         pairs = np.where(apart < SAME_TIME_NS, -1, np.minimum(files, others) << 32 | np.maximum(files, others))
         for pair in np.unique(pairs[pairs >= 0]).tolist():
             self.two_points.setdefault((pair >> 32, pair & 0xFFFF_FFFF), CopyCount()).add(apart[pairs == pair])
+
+
+def _recent(rows: Candidates) -> Candidates:
+    """The rows of which later ones may be copies."""
+    late = np.flatnonzero(rows.time_ns >= int(rows.time_ns.max()) - COPY_APART_NS)[-MAX_RECENT_PACKETS:]
+    return rows.where(late)._replace(done=np.ones(len(late), np.bool_))
 
 
 def _alike_in_several_files(rows: Candidates) -> tuple[Integers, Integers]:
@@ -142,10 +154,11 @@ def _place_in_run(first: Integers, second: Integers) -> Integers:
 
 
 def _may_be_equal(one: Integers, other: Integers) -> Flags:
-    return (one == other) | (one < 0) | (other < 0)
+    equal: Flags = (one == other) | (one < 0) | (other < 0)
+    return equal
 
 
-def payload_sums(buffer: bytes | bytearray, begin: Integers, size: Integers) -> Integers:
+def payload_sums(buffer: bytes | bytearray | memoryview, begin: Integers, size: Integers) -> Integers:
     """The sum of the bytes of each payload; ``buffer`` has at least one byte after the last one."""
     bounds = np.empty(2 * len(begin), np.int64)
     bounds[::2], bounds[1::2] = begin, begin + size

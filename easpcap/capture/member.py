@@ -11,6 +11,7 @@ import numpy as np
 from easpcap.capture.capture import Head, open_capture, open_head
 from easpcap.capture.interleave import take
 from easpcap.capture.segments import segments_of
+from easpcap.errors import CaptureError
 from easpcap.limits import MAX_HEAD_PACKETS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ STDIN: Final = "-"
 
 
 class Member:
-    """One capture. Looked at when it is made, opened when its turn comes; a pipe is opened once and stays open.
+    """One capture. A file is opened to look at its first packets, and again to be read; a pipe is opened only once.
 
     ``clock_offset`` is how many ns its clock is ahead of that of the set; the times of its batches are corrected by it.
     ``order`` are the times (corrected) by which its rows are merged with those of others: they never decrease, so that
@@ -45,8 +46,8 @@ class Member:
         self.order: NDArray[np.int64] = np.empty(0, np.int64)
         self._batches: Iterator[PacketBatch] = iter(())
         self._latest = -(2**63)
-        self._is_stream = is_stream(path)
-        self._first_time, self._last_of_head = self._look()
+        self._first_time: int | None = None
+        self._last_of_head: int | None = None
 
     @property
     def first_time(self) -> int | None:
@@ -63,17 +64,19 @@ class Member:
         """Packets read so far."""
         return self.capture.packets if self.capture is not None else 0
 
-    def _look(self) -> tuple[int | None, int | None]:
-        if self._is_stream:
+    def look(self) -> None:
+        """Find out when the first packets were captured, and what they are."""
+        if is_stream(self.path):
             self.capture = open_capture(self.path)
-            return self._keep_head(self.capture.peek())
-        with open_head(self.path) as capture:
-            return self._keep_head(capture.peek())
+            self._keep(self.capture.peek())
+        else:
+            with open_head(self.path) as capture:
+                self._keep(capture.peek())
 
-    def _keep_head(self, head: Head) -> tuple[int | None, int | None]:
+    def _keep(self, head: Head) -> None:
+        self._first_time, self._last_of_head = head.first_time, head.last_time
         if head.rows is not None:
             self.head = segments_of(head.rows).where(np.arange(min(MAX_HEAD_PACKETS, len(head.rows))))
-        return head.first_time, head.last_time
 
     def open(self, first_frame: int, window_bytes: int) -> None:
         """Begin to read; ``first_frame`` is the number of the first packet."""
@@ -110,7 +113,7 @@ class Member:
             self.order = np.maximum(np.maximum.accumulate(self.batch.time_ns), self._latest)
 
     def begins_in(self, other: Member) -> bool:
-        """Whether the first packet of this capture, which is not open yet, is among the rows that the other one read."""
+        """Whether the first packet of this capture, which is not open yet, is among the rows read of the other one."""
         if self.head is None or other.batch is None or not len(self.head.alike):
             return False
         return bool((segments_of(other.batch).alike == self.head.alike[0]).any())
@@ -136,6 +139,16 @@ def is_stream(path: str) -> bool:
         return not stat.S_ISREG(Path(path).stat().st_mode)
     except (OSError, ValueError):
         return False  # opening it says what is wrong
+
+
+def why_no_capture(path: str) -> str | None:
+    """The error of opening a file that is no capture, in one line; None for captures, and for pipes, which may be."""
+    try:
+        if not is_stream(path):
+            open_head(path).close()
+    except CaptureError as error:
+        return str(error)
+    return None
 
 
 def identity(path: str) -> tuple[int, int] | str:

@@ -68,12 +68,14 @@ def _is_before(one: Segments | None, other: Segments | None) -> bool:
 
 def _sent(segments: Segments, *, side: bool) -> NDArray[np.uint32]:
     """The sequence numbers after the packets of one end."""
-    return segments.end[segments.side == side]
+    ends: NDArray[np.uint32] = segments.end[segments.side == side]
+    return ends
 
 
 def _acknowledged(segments: Segments, *, side: bool) -> NDArray[np.uint32]:
     """What the other end acknowledged of one end."""
-    return segments.ack[(segments.side != side) & segments.has_ack]
+    acks: NDArray[np.uint32] = segments.ack[(segments.side != side) & segments.has_ack]
+    return acks
 
 
 def _ahead(numbers: NDArray[np.uint32], others: NDArray[np.uint32]) -> int:

@@ -27,7 +27,7 @@ MAX_PATH_SHOWN = 60
 MAX_PAUSE_NS = 60 * NANOSECONDS
 
 #: A capture that begins this much before the end of another follows it: packets are stored a little out of order.
-MAX_DISORDER_NS = 1_000_000
+MAX_DISORDER_NS = 200_000
 
 
 class AnalysisIndex:
@@ -167,10 +167,11 @@ class AnalysisIndex:
     @cached_property
     def _recordings(self) -> list[tuple[int, int, InputFile]]:
         """When each capture begins and ends, in the order of their beginnings."""
-        found = []
-        for file in self.analysis.inputs:
-            if file.first_time is not None and file.last_time_corrected is not None:
-                found.append((file.first_time - file.clock_offset, file.last_time_corrected, file))
+        found = [
+            (file.first_time - file.clock_offset, file.last_time_corrected, file)
+            for file in self.analysis.inputs
+            if file.first_time is not None and file.last_time_corrected is not None
+        ]
         return sorted(found, key=lambda item: item[:2])
 
     @cached_property

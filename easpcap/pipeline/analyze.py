@@ -18,6 +18,7 @@ from easpcap.results import InputFile, KeyFile, LocatedAnomaly
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from easpcap.capture import Capture
     from easpcap.capture.member import Member
     from easpcap.pipeline.partial import Partial
     from easpcap.results import Analysis
@@ -86,7 +87,7 @@ class _Reader:
         return partial
 
     def _take_secrets(self) -> None:
-        """Add the key logs inside the captures (pcapng Decryption Secrets Blocks) that were read since the last call."""
+        """Add the key logs inside the captures (pcapng Decryption Secrets Blocks) that came since the last call."""
         for capture in self._captures.opened:
             taken = self._secrets_taken.get(capture.path, 0)
             for secret in capture.secrets[taken:]:
@@ -102,10 +103,9 @@ class _Reader:
 
     def inputs(self) -> list[InputFile]:
         """The captures in the order of their first packets."""
-        return [self._input(member, first_frame) for member, first_frame in self._captures.numbered]
+        return [self._input(*numbered) for numbered in self._captures.numbered]
 
-    def _input(self, member: Member, first_frame: int) -> InputFile:
-        capture = member.capture
+    def _input(self, member: Member, capture: Capture, first_frame: int) -> InputFile:
         return InputFile(
             path=member.path,
             sha256=capture.sha256,

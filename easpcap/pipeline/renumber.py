@@ -49,6 +49,8 @@ class _Renumbering:
                 value[:] = [self.visit(item) for item in value]
             case tuple():
                 return self._visit_tuple(value)
+            case _:
+                pass
         return value
 
     def _visit_tuple(self, value: tuple[Any, ...]) -> tuple[Any, ...]:

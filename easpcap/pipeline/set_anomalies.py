@@ -20,11 +20,11 @@ MILLISECOND: Final = 10**6
 
 def set_anomalies(captures: CaptureSet) -> Iterator[tuple[str, int, str]]:
     """(code, frame of the first packet of the capture that is spoken of, detail) of each."""
-    for member, first_frame in captures.numbered:
+    for member, _, first_frame in captures.numbered:
         if member.clock_of is not None:
             yield "clock-offset", first_frame, _offset(member, member.clock_of)
         for points in captures.two_points:
-            if points.second is member and points.count.packets >= LEAST_COPIES:
+            if points.second is member and points.common.packets >= LEAST_COPIES:
                 yield "two-capture-points", first_frame, _two_points(points)
 
 
@@ -41,6 +41,6 @@ def _offset(member: Member, other: Member) -> str:
 def _two_points(points: TwoPoints) -> str:
     return (
         f"{points.first.path} and {points.second.path} recorded the same packets at two capture points: "
-        f"{points.count.packets:,} packets are in both, {points.count.apart_ns / MILLISECOND:,.3f} ms apart on average; "
-        "each is counted once"
+        f"{points.common.packets:,} packets are in both, on average {points.common.apart_ns / MILLISECOND:,.3f} ms "
+        "apart; each is counted once"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easpcap.cli.inputs import expanded, read_password
+from easpcap.cli.inputs import captures, keys, read_password
 from easpcap.errors import CaptureError, KeyFileError
 
 

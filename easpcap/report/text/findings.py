@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from easpcap.report.escape import shortened, shown
 from easpcap.report.citations import Citer, file_name, path_text, short_names
+from easpcap.report.escape import shown
 from easpcap.report.text.cures import cure_lines
 from easpcap.report.text.exchanges import device_of, request_of
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from easpcap.report.escape import shown
 from easpcap.report.citations import path_text
+from easpcap.report.escape import shown
 from easpcap.report.text.layout import count, listed
 from easpcap.report.times import lasted, span
 from easpcap.stream import TO_CLIENT, TO_SERVER
