@@ -168,3 +168,6 @@ MAX_RECENT_PACKETS = 65_536
 MAX_HEAD_PACKETS = 256
 MAX_CLOCK_PAIRS = 1_000
 MAX_CLOCK_FLOWS = 64
+
+#: Connections that two captures show under different addresses, and packets of a batch that are compared for this.
+MAX_TRANSLATIONS = 1_000

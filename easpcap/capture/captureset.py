@@ -22,6 +22,7 @@ from easpcap.capture.interleave import join, take
 from easpcap.capture.member import Member, identity
 from easpcap.capture.order import correct_clocks, in_order
 from easpcap.capture.segments import segments_of
+from easpcap.capture.translations import Translations
 from easpcap.limits import COPY_APART_NS, WINDOW_BYTES
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from easpcap.batch import PacketBatch
     from easpcap.capture.capture import Capture
     from easpcap.capture.duplicates import CopyCount
+    from easpcap.capture.segments import Segments
+    from easpcap.capture.translations import Translated
 
 #: Where the frames of a capture cannot be numbered yet, because an earlier one is still being read, its number in the
 #: set is in the bits above these.
@@ -68,6 +71,7 @@ class CaptureSet:
         self._open: list[Member] = []
         self._waiting = deque(self.members)
         self._deduplicator = Deduplicator()
+        self._translations = Translations()
         self._passed: Candidates | None = None  # the last rows that were not compared
         self._overlap = False
         self._packets_before = 0  # of the captures that were read to their end
@@ -104,6 +108,16 @@ class CaptureSet:
         """The captures that recorded the same packets at different times."""
         counts = sorted(self._deduplicator.two_points.items())
         return [TwoPoints(self.members[first], self.members[second], common) for (first, second), common in counts]
+
+    @property
+    def translated(self) -> list[Translated]:
+        """The captures that show the same connections under different addresses; frames are final."""
+        return [
+            found._replace(
+                first_frame=self.final_frame(found.first_frame), second_frame=self.final_frame(found.second_frame)
+            )
+            for found in self._translations.found
+        ]
 
     def copies(self, member: Member) -> int:
         """How many packets of a capture were dropped because another one contains them."""
@@ -188,10 +202,13 @@ class CaptureSet:
         taken = [(member.number, rows) for member in self._open if (rows := member.take(until)) is not None]
         files = np.repeat([number for number, _ in taken], [len(rows) for _, rows in taken])
         batch = join([rows for _, rows in taken])
-        kept = self._deduplicator.keep(_candidates(batch, files))
+        segments = segments_of(batch)
+        candidates = _candidates(batch, segments, files)
+        kept = self._deduplicator.keep(candidates)
+        if len(taken) > 1:
+            self._translations.compare(batch, segments, candidates)
         order = np.argsort(np.concatenate(orders), kind="stable")
         return take(batch, order[kept[order]]) if kept.any() else None
-
 
     def _pass(self, member: Member) -> PacketBatch | None:
         """All rows of the only capture that is open. The last ones may have copies in the capture that begins next."""
@@ -200,7 +217,8 @@ class CaptureSet:
         if batch is not None and begins is not None:
             late = np.flatnonzero(batch.time_ns >= begins - COPY_APART_NS)
             last = join([take(batch, late)])
-            self._passed = _candidates(last, np.full(len(late), member.number)) if len(late) else None
+            files = np.full(len(late), member.number)
+            self._passed = _candidates(last, segments_of(last), files) if len(late) else None
         return batch
 
 
@@ -213,10 +231,10 @@ def _sorted(members: list[Member]) -> list[Member]:
     return in_order(members)
 
 
-def _candidates(batch: PacketBatch, files: NDArray[np.int64]) -> Candidates:
+def _candidates(batch: PacketBatch, segments: Segments, files: NDArray[np.int64]) -> Candidates:
     whole = batch.captured == batch.on_wire
     return Candidates(
-        alike=segments_of(batch).alike,
+        alike=segments.alike,
         time_ns=batch.time_ns,
         file=files,
         content=np.where(whole, payload_sums(batch.buffer, batch.payload_at, batch.captured), -1),

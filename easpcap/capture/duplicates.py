@@ -97,7 +97,7 @@ class Deduplicator:
     def _copies(self, rows: Candidates) -> Flags:
         """Which rows are copies of others."""
         copies = np.zeros(len(rows.done), np.bool_)
-        chosen, group = _alike_in_several_files(rows)
+        chosen, group = alike_in_several_files(rows)
         if len(chosen):
             chosen, keeper = _keepers(rows, chosen, group)
             same = _may_be_equal(rows.content[chosen], rows.content[keeper]) & (chosen != keeper) & ~rows.done[chosen]
@@ -120,7 +120,7 @@ def _recent(rows: Candidates) -> Candidates:
     return rows.where(late)._replace(done=np.ones(len(late), np.bool_))
 
 
-def _alike_in_several_files(rows: Candidates) -> tuple[Integers, Integers]:
+def alike_in_several_files(rows: Candidates) -> tuple[Integers, Integers]:
     """The rows that have one like them close in time in another file, and the number of the group of each."""
     order = np.lexsort((rows.time_ns, rows.alike))
     alike, times, files = rows.alike[order], rows.time_ns[order], rows.file[order]

@@ -54,7 +54,7 @@ def segments_of(batch: PacketBatch) -> Segments:
     return Segments(
         flow=source + target,
         side=source > target,
-        alike=_mixed(source, target, numbers, rest),
+        alike=mixed(source, target, numbers, rest),
         seq=batch.seq,
         ack=batch.ack,
         end=batch.seq + taken.astype(np.uint32),
@@ -67,12 +67,13 @@ def segments_of(batch: PacketBatch) -> Segments:
 def _ends(batch: PacketBatch) -> tuple[Hashes, Hashes]:
     """A hash of the sender's address and port, and of the receiver's."""
     return (
-        _mixed(batch.src_low, batch.src_high, batch.sport.astype(np.uint64)),
-        _mixed(batch.dst_low, batch.dst_high, batch.dport.astype(np.uint64)),
+        mixed(batch.src_low, batch.src_high, batch.sport.astype(np.uint64)),
+        mixed(batch.dst_low, batch.dst_high, batch.dport.astype(np.uint64)),
     )
 
 
-def _mixed(*columns: Hashes) -> Hashes:
+def mixed(*columns: Hashes) -> Hashes:
+    """A hash of each row of the columns."""
     mixed = columns[0] * _MIX
     for column in columns[1:]:
         mixed ^= mixed >> _SHIFT

@@ -57,7 +57,8 @@ def _matches(argument: str) -> list[str] | None:
     path = Path(argument)
     fixed = next((folder for folder in path.parents if _is_folder(folder)), Path())
     pattern = str(path.relative_to(fixed))
-    return [str(fixed / name) for name in sorted(glob.glob(pattern, root_dir=fixed, recursive=True))]  # noqa: PTH207  # Path.glob takes no folder apart from the pattern
+    found = glob.glob(pattern, root_dir=fixed, recursive=True)  # noqa: PTH207  # without the folder's own signs
+    return [str(fixed / name) for name in sorted(found)]
 
 
 def _is_folder(path: str | Path) -> bool:
@@ -84,7 +85,8 @@ def _captures_among(paths: Sequence[str], otherwise: str) -> list[str]:
     if len(skipped) == len(paths):
         raise CaptureError(skipped[0] if len(skipped) == 1 else otherwise)
     if skipped:
-        more = f" (and {len(skipped) - 1:,} more files)" if len(skipped) > 1 else ""
+        left = len(skipped) - 1
+        more = f" (and {left:,} more file{'s' if left > 1 else ''})" if left else ""
         say(f"warning: skipped {skipped[0]}{more}")
     return [path for path, reason in reasons.items() if reason is None]
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from easpcap.capture import CaptureSet
     from easpcap.capture.captureset import TwoPoints
     from easpcap.capture.member import Member
+    from easpcap.capture.translations import Translated
 
 #: Fewer packets at two times may be retransmissions.
 LEAST_COPIES: Final = 3
@@ -26,6 +27,21 @@ def set_anomalies(captures: CaptureSet) -> Iterator[tuple[str, int, str]]:
         for points in captures.two_points:
             if points.second is member and points.common.packets >= LEAST_COPIES:
                 yield "two-capture-points", first_frame, _two_points(points)
+
+    for found in captures.translated:
+        yield "translated-connection", found.second_frame, _translation(captures, found)
+
+
+def _translation(captures: CaptureSet, found: Translated) -> str:
+    numbered = list(captures.numbered)
+    (first, _, before), (second, _, before_second) = numbered[found.first_file], numbered[found.second_file]
+    connections = f"{found.connections:,} connection{'s' if found.connections > 1 else ''}"
+    return (
+        f"{first.path} and {second.path} show {connections} under different addresses, as on both sides of an address "
+        f"translation: frame {found.first_frame - before + 1} of the first and frame "
+        f"{found.second_frame - before_second + 1} of the second are the same packet; each such connection is listed "
+        "twice"
+    )
 
 
 def _offset(member: Member, other: Member) -> str:

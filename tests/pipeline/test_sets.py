@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import sys
 import threading
 import types
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -92,10 +94,7 @@ def test_a_capture_split_anywhere_gives_the_same_bytes_as_the_whole(path, data, 
     header, packets = packets_of(path)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(packets) - 1), min_size=1, max_size=50)))
     bounds = [0, *cuts, len(packets)]
-    files = [
-        write(folder, f"ring{n}.pcap", header, packets[a:b])
-        for n, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))
-    ]
+    files = [write(folder, f"ring{n}.pcap", header, packets[a:b]) for n, (a, b) in enumerate(pairwise(bounds))]
     parts = document(*data.draw(st.permutations(files)))
     assert json.dumps(without_places(parts)) == json.dumps(without_places(document(path)))
     assert [Path(source["path"]).name for source in parts["inputs"]] == [file.name for file in files]
@@ -104,10 +103,7 @@ def test_a_capture_split_anywhere_gives_the_same_bytes_as_the_whole(path, data, 
 def test_every_citation_names_the_file_and_the_frame_in_it(tmp_path):
     header, packets = packets_of(DEADLOCK)
     bounds = [0, 7, 20, 33, len(packets)]
-    files = [
-        write(tmp_path, f"{n}.pcap", header, packets[a:b])
-        for n, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))
-    ]
+    files = [write(tmp_path, f"{n}.pcap", header, packets[a:b]) for n, (a, b) in enumerate(pairwise(bounds))]
     for finding in document(*files)["findings"]:
         for item in finding["evidence"]:
             start = bounds[int(Path(item["input"]).stem)]
@@ -116,7 +112,7 @@ def test_every_citation_names_the_file_and_the_frame_in_it(tmp_path):
 
 
 def quiet_after(folder, *, pause, client="10.20.0.99"):
-    """The deadlock without its end, and a second file that begins so much later and shows another client for a minute."""
+    """The deadlock without its end, and a second file that begins so much later: another client, for a minute."""
     header, packets = packets_of(DEADLOCK)
     stall = max(range(1, len(packets)), key=lambda n: _seconds(packets[n]) - _seconds(packets[n - 1]))
     first = packets[:stall]
@@ -229,6 +225,24 @@ def two_points(path, delay, folder, ahead):
         far.append(later(packet, travelled + ahead))
     assert len(near) == len(forth) + len(back)
     return tuple(write(folder, name, header, sorted(p, key=time_of)) for name, p in (("near", near), ("far", far)))
+
+
+def test_both_sides_of_an_address_translation_are_recognised_and_not_merged(tmp_path):
+    header, forth, _ = by_direction(DEADLOCK)
+    inside = []
+    for packet in packets_of(DEADLOCK)[1]:
+        at = PACKET_HEADER + 14 + (12 if packet in forth else 16)  # the client's address
+        inside.append(later(packet[:at] + bytes([192, 168, 7, 7]) + packet[at + 4 :], 200_000))
+    found = document(DEADLOCK, write(tmp_path, "inside.pcap", header, inside))
+    whole = document(DEADLOCK)
+    assert len(found["connections"]) == 2 * len(whole["connections"])
+    assert sorted(c["packets"] for c in found["connections"]) == sorted(
+        2 * [c["packets"] for c in whole["connections"]]
+    )
+    (said,) = [anomaly for anomaly in found["anomalies"] if anomaly["code"] == "translated-connection"]
+    assert f"show {len(whole['connections'])} connections under different addresses" in said["detail"]
+    first, second = (int(word) for word in re.findall(r"frame (\d+) of", said["detail"]))
+    assert first == second  # the same packet of equally long captures
 
 
 # ---------------------------------------------------------------------- pipes

@@ -25,6 +25,7 @@ ANOMALY_WORDS = {
     "capture-damaged": "damaged capture file, read up to the damage",
     "clock-offset": "captures whose clocks differ, with times corrected",
     "two-capture-points": "captures of the same packets at another capture point, each packet counted once",
+    "translated-connection": "captures on both sides of an address translation, whose connections are listed twice",
     "tcp-out-of-window": "TCP segments far outside the receive window",
     "tcp-overlap-conflict": "TCP retransmissions with different content",
     "tcp-late-bytes": "TCP data that arrived after it was counted as missing",
