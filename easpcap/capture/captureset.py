@@ -184,8 +184,8 @@ class CaptureSet:
     def _compare_clock(self, member: Member) -> None:
         """Set the clock of a capture by the open ones, where its first packets did not."""
         for other in self._open:
-            if member.clock_of is None and other.batch is not None and member.batch is not None:
-                bounds = clock_difference(segments_of(other.batch), segments_of(member.batch))
+            if member.clock_of is None and other.segments is not None and member.segments is not None:
+                bounds = clock_difference(other.segments, member.segments)
                 if bounds is not None:
                     member.set_clock(member.clock_offset + bounds.middle, other)
 

@@ -46,7 +46,8 @@ class ClockBounds(NamedTuple):
 
 def clock_difference(first: Segments, second: Segments) -> ClockBounds | None:
     """How far the second clock is ahead of the first, where that is proven."""
-    return _by_copies(first, second) or _by_acknowledgements(first, second)
+    shared = np.intersect1d(first.flow, second.flow)
+    return (_by_copies(first, second) or _by_acknowledgements(first, second, shared)) if len(shared) else None
 
 
 def _by_copies(first: Segments, second: Segments) -> ClockBounds | None:
@@ -70,11 +71,10 @@ def _once(segments: Segments) -> Segments:
     return marked.where(place[count == 1])
 
 
-def _by_acknowledgements(first: Segments, second: Segments) -> ClockBounds | None:
+def _by_acknowledgements(first: Segments, second: Segments, shared: NDArray[np.uint64]) -> ClockBounds | None:
     """By the connections of which each capture has one direction; None where no acknowledgement comes too early."""
     to_second: list[int] = []
     to_first: list[int] = []
-    shared = np.intersect1d(first.flow, second.flow)
     for flow in shared[:MAX_CLOCK_FLOWS]:
         ours, theirs = first.where(first.flow == flow), second.where(second.flow == flow)
         if {_only_side(ours), _only_side(theirs)} == {False, True} and not _reused(ours) and not _reused(theirs):

@@ -44,6 +44,7 @@ class Member:
         self.capture: Capture | None = None
         self.batch: PacketBatch | None = None
         self.order: NDArray[np.int64] = np.empty(0, np.int64)
+        self._segments: Segments | None = None
         self._batches: Iterator[PacketBatch] = iter(())
         self._latest = -(2**63)
         self._first_time: int | None = None
@@ -58,6 +59,13 @@ class Member:
     def has_later(self) -> bool:
         """Whether its first packets have different times."""
         return self._last_of_head != self._first_time
+
+    @property
+    def segments(self) -> Segments | None:
+        """The rows that are loaded, for comparing them with those of other captures."""
+        if self._segments is None and self.batch is not None:
+            self._segments = segments_of(self.batch)
+        return self._segments
 
     @property
     def packets(self) -> int:
@@ -107,6 +115,7 @@ class Member:
             self._correct(change)
 
     def _correct(self, ahead: int) -> None:
+        self._segments = None
         if self.batch is not None:
             if ahead:
                 self.batch = self.batch.replaced(time_ns=self.batch.time_ns - ahead)
@@ -114,12 +123,13 @@ class Member:
 
     def begins_in(self, other: Member) -> bool:
         """Whether the first packet of this capture, which is not open yet, is among the rows read of the other one."""
-        if self.head is None or other.batch is None or not len(self.head.alike):
+        if self.head is None or other.segments is None or not len(self.head.alike):
             return False
-        return bool((segments_of(other.batch).alike == self.head.alike[0]).any())
+        return bool((other.segments.alike == self.head.alike[0]).any())
 
     def take(self, until: int) -> PacketBatch | None:
         """Remove and return the rows up to this time; the rest stays."""
+        self._segments = None
         batch, count = self.batch, int(np.searchsorted(self.order, until, side="right"))
         if batch is None or not count:
             return None
