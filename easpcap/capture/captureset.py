@@ -216,9 +216,7 @@ class CaptureSet:
         begins = self._waiting[0].first_time if self._waiting else None
         if batch is not None and begins is not None:
             late = np.flatnonzero(batch.time_ns >= begins - COPY_APART_NS)
-            last = join([take(batch, late)])
-            files = np.full(len(late), member.number)
-            self._passed = _candidates(last, segments_of(last), files) if len(late) else None
+            self._passed = _copy_of(take(batch, late), member.number) if len(late) else None
         return batch
 
 
@@ -229,6 +227,12 @@ def _sorted(members: list[Member]) -> list[Member]:
     members = in_order(members)
     correct_clocks(members)
     return in_order(members)
+
+
+def _copy_of(rows: PacketBatch, number: int) -> Candidates:
+    """What later packets are compared with; nothing points into the buffer of the rows."""
+    rows = join([rows])
+    return _candidates(rows, segments_of(rows), np.full(len(rows), number))
 
 
 def _candidates(batch: PacketBatch, segments: Segments, files: NDArray[np.int64]) -> Candidates:

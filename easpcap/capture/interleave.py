@@ -23,12 +23,12 @@ def take(batch: PacketBatch, rows: slice | NDArray[Any]) -> PacketBatch:
 
 
 def join(batches: Sequence[PacketBatch]) -> PacketBatch:
-    """The rows of one batch after the other, with a copy of their payloads in one buffer."""
+    """The rows of one batch after the other, with a copy of their options and payloads in one buffer."""
     pieces: list[memoryview | bytes] = []
     places: list[NDArray[np.int64]] = []
     size = 0
     for batch in batches:
-        piece, at = _payload_of(batch)
+        piece, at = _bytes_of(batch)
         pieces.append(piece)
         places.append(at + size)
         size += len(piece)
@@ -37,11 +37,8 @@ def join(batches: Sequence[PacketBatch]) -> PacketBatch:
     return PacketBatch(b"".join(pieces), **columns | {"payload_at": np.concatenate(places)})
 
 
-def _payload_of(batch: PacketBatch) -> tuple[memoryview, NDArray[np.int64]]:
-    """The part of the buffer with all payloads, and where in it each begins."""
-    filled = batch.captured > 0
-    if not filled.any():
-        return memoryview(b""), np.zeros(len(batch), np.int64)
-    begin = batch.payload_at[filled]
-    first, last = int(begin.min()), int((begin + batch.captured[filled]).max())
-    return memoryview(batch.buffer)[first:last], np.where(filled, batch.payload_at - first, 0)
+def _bytes_of(batch: PacketBatch) -> tuple[memoryview, NDArray[np.int64]]:
+    """The part of the buffer with all options and payloads, and where in it each payload begins."""
+    first = int((batch.payload_at - np.maximum(batch.options, 0)).min())
+    last = int((batch.payload_at + batch.captured).max())
+    return memoryview(batch.buffer)[first:last], batch.payload_at - first

@@ -98,6 +98,10 @@ class HttpConversation:
         """
         self._note_closing(Closing(direction, cause, position))
 
+    def sender_went_on(self, direction: int) -> None:
+        """The RST by which the sender of ``direction`` seemed to close it did not count."""
+        self._endings.withdraw(direction)
+
     def finish(self) -> list[Exchange]:
         """No more events will come: return every exchange that is left, whole or not, with its outcome."""
         for direction in (TO_SERVER, TO_CLIENT):

@@ -248,7 +248,7 @@ def test_copies_are_found_across_the_borders_of_windows(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------- pipes
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders: run it on another system")
 def test_a_named_pipe_is_opened_once_and_takes_its_place_by_time(tmp_path):
     files = write(tmp_path, first=map(packet, range(3)), last=map(packet, range(6, 9)))
     pipe = tmp_path / "pipe"

@@ -55,7 +55,7 @@ def test_a_folder_with_brackets_in_its_name_may_stand_before_a_pattern():
     assert captures(["case [7]/*.pcap"]) == keys(["case [7]/*.pcap"]) == expected
 
 
-@pytest.mark.skipif("sys.platform == 'win32'", reason="no such file names there")
+@pytest.mark.skipif("sys.platform == 'win32'", reason="Windows has no such file names: run it on another system")
 @pytest.mark.usefixtures("folder")
 def test_a_file_whose_name_has_a_star_is_taken_as_it_is():
     create("a?.pcap", "ab.pcap")

@@ -258,7 +258,7 @@ def test_standard_input_beside_a_file_takes_its_place_by_time(tmp_path, monkeypa
         assert without_places(document(file, "-")) == without_places(document(DEADLOCK))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders: run it on another system")
 def test_both_directions_of_a_tap_may_come_through_pipes(tmp_path):
     header, forth, back = by_direction(DEADLOCK)
     pipes = tmp_path / "forth", tmp_path / "back"
