@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from easpcap.capture.clocks import ClockBounds
     from easpcap.capture.member import Member
     from easpcap.capture.segments import Segments
 
@@ -86,19 +87,60 @@ def _ahead(numbers: NDArray[np.uint32], others: NDArray[np.uint32]) -> int:
 
 
 def correct_clocks(members: Sequence[Member]) -> None:
-    """Set the clock offset of each capture that is compared with an earlier one and differs."""
-    for first, second in _pairs(members):
-        if second.clock_of is None and first.head is not None and second.head is not None:
-            bounds = clock_difference(first.head, second.head)
-            if bounds is not None:
-                second.set_clock(first.clock_offset + bounds.middle, first)
+    """Set the clock offset of each capture whose clock is proven to differ from that of an earlier one.
+
+    Captures that show the same direction of a connection, and only that, come from one source: a ring buffer of one
+    output of a tap. They have one clock, even where only one of them proves that it differs.
+    """
+    sources = _sources(members)
+    known = {sources[0]} if members else set()
+    for one, other, bounds in _differences(members):
+        first, second = sources[one], sources[other]
+        if second not in known:
+            reference, changed, ahead = members[one], second, bounds.middle
+        elif first not in known:
+            reference, changed, ahead = members[other], first, -bounds.middle
+        else:
+            continue
+        known.add(changed)
+        for member, source in zip(members, sources, strict=True):
+            if source == changed:
+                member.set_clock(reference.clock_offset + ahead, reference)
 
 
-def _pairs(members: Sequence[Member]) -> list[tuple[Member, Member]]:
-    """The pairs of captures that may have seen the same connections at the same time."""
+def _differences(members: Sequence[Member]) -> Iterator[tuple[int, int, ClockBounds]]:
+    """The numbers of each two captures whose clocks are proven to differ, and by how much the second is ahead."""
+    for one, other in _pairs(members):
+        first, second = members[one].head, members[other].head
+        bounds = clock_difference(first, second) if first is not None and second is not None else None
+        if bounds is not None:
+            yield one, other, bounds
+
+
+def _sources(members: Sequence[Member]) -> list[int]:
+    """For each capture, the number of the first one of its source."""
+    sources = list(range(len(members)))
+    seen: dict[tuple[int, int], int] = {}
+    for number, member in enumerate(members):
+        halves = _halves(member.head) if member.head is not None else ()
+        same = {sources[seen[half]] for half in halves if half in seen}
+        if same:
+            sources = [min(same) if source in same or source == number else source for source in sources]
+        seen |= dict.fromkeys(halves, number)
+    return sources
+
+
+def _halves(head: Segments) -> list[tuple[int, int]]:
+    """The connections of which only one direction is there, and which."""
+    lower, higher = np.unique(head.flow[~head.side]), np.unique(head.flow[head.side])
+    only = np.setdiff1d(lower, higher, assume_unique=True), np.setdiff1d(higher, lower, assume_unique=True)
+    return [(flow, side) for side in (0, 1) for flow in only[side].tolist()]
+
+
+def _pairs(members: Sequence[Member]) -> list[tuple[int, int]]:
+    """The numbers of each two captures that may have seen the same connections at the same time."""
     heads = [(number, member.head) for number, member in enumerate(members) if member.head is not None]
-    pairs = {*_with_copies(heads), *_with_one_direction_each(heads)}
-    return [(members[one], members[other]) for one, other in sorted(pairs)[:MAX_CLOCK_PAIRS]]
+    return sorted({*_with_copies(heads), *_with_one_direction_each(heads)})[:MAX_CLOCK_PAIRS]
 
 
 def _with_copies(heads: Sequence[tuple[int, Segments]]) -> Iterator[tuple[int, int]]:
@@ -118,10 +160,8 @@ def _with_one_direction_each(heads: Sequence[tuple[int, Segments]]) -> Iterator[
     """The captures of which one has only one direction of a connection, and the other only the other one."""
     halves: dict[int, tuple[list[int], list[int]]] = {}
     for number, head in heads:
-        lower, higher = np.unique(head.flow[~head.side]), np.unique(head.flow[head.side])
-        for side, own, other in ((0, lower, higher), (1, higher, lower)):
-            for flow in np.setdiff1d(own, other, assume_unique=True).tolist():
-                halves.setdefault(flow, ([], []))[side].append(number)
+        for flow, side in _halves(head):
+            halves.setdefault(flow, ([], []))[side].append(number)
     for one_side, other_side in halves.values():
         for one in one_side[:_MOST_ALIKE]:
             yield from ((min(one, other), max(one, other)) for other in other_side[:_MOST_ALIKE])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from easpcap.stream import NANOSECONDS
@@ -21,9 +22,11 @@ MILLISECOND: Final = 10**6
 
 def set_anomalies(captures: CaptureSet) -> Iterator[tuple[str, int, str]]:
     """(code, frame of the first packet of the capture that is spoken of, detail) of each."""
+    clocks = Counter((member.clock_of, member.clock_offset) for member in captures.members)
     for member, _, first_frame in captures.numbered:
-        if member.clock_of is not None:
-            yield "clock-offset", first_frame, _offset(member, member.clock_of)
+        alike = clocks.pop((member.clock_of, member.clock_offset), 0)
+        if member.clock_of is not None and alike:
+            yield "clock-offset", first_frame, _offset(member, member.clock_of, alike - 1)
         for points in captures.two_points:
             if points.second is member and points.common.packets >= LEAST_COPIES:
                 yield "two-capture-points", first_frame, _two_points(points)
@@ -44,13 +47,14 @@ def _translation(captures: CaptureSet, found: Translated) -> str:
     )
 
 
-def _offset(member: Member, other: Member) -> str:
+def _offset(member: Member, other: Member, more: int) -> str:
     ahead = member.clock_offset - other.clock_offset
     direction, opposite = ("ahead of", "earlier") if ahead > 0 else ("behind", "later")
     apart = f"{abs(ahead) / NANOSECONDS:,.3f} s"
     return (
         f"the clock of {member.path} is {apart} {direction} that of {other.path}, by the packets of connections that "
         f"both show; times in {member.path} are given {apart} {opposite} than recorded"
+        f"{f', and so are those in {more:,} more captures of the same clock' if more else ''}"
     )
 
 

@@ -172,6 +172,20 @@ def test_a_tap_with_two_clocks_gives_the_findings_too_and_says_how_far_they_are_
     assert abs(abs(sum(source["clock_offset_s"] for source in found["inputs"])) - abs(ahead) / SECOND) < 0.5
 
 
+@pytest.mark.parametrize("ahead", [0, 2 * SECOND, -40 * MS])
+@pytest.mark.parametrize("parts", [2, 5])
+def test_each_output_of_a_tap_may_be_a_ring_buffer_with_a_clock_of_its_own(tmp_path, ahead, parts):
+    header, forth, back = by_direction(DEADLOCK)
+    back = [later(packet, ahead) for packet in back]
+    files = []
+    for name, half in (("forth", forth), ("back", back)):
+        bounds = [len(half) * n // parts for n in range(parts + 1)]
+        files += [write(tmp_path, f"{name}{a}", header, half[a:b]) for a, b in pairwise(bounds)]
+    found = document(*files)
+    assert gist(found) == gist(document(DEADLOCK))
+    assert codes(found).count("clock-offset") == bool(ahead)
+
+
 def test_frames_of_captures_that_overlap_are_numbered_one_file_after_the_other(tmp_path):
     header, forth, back = by_direction(DEADLOCK)
     files = {str(write(tmp_path, name, header, half)): half for name, half in (("a", forth), ("b", back))}
