@@ -188,5 +188,8 @@ MAX_HEAD_PACKETS = 256
 MAX_CLOCK_PAIRS = 1_000
 MAX_CLOCK_FLOWS = 64
 
+#: Nanoseconds between the clocks of two captures (146 years); more is damage.
+MAX_CLOCK_OFFSET_NS = 2**62
+
 #: Connections that two captures show under different addresses, and packets of a batch that are compared for this.
 MAX_TRANSLATIONS = 1_000

@@ -12,7 +12,7 @@ from easpcap.capture.capture import Head, open_capture, open_head
 from easpcap.capture.interleave import take
 from easpcap.capture.segments import segments_of
 from easpcap.errors import CaptureError
-from easpcap.limits import MAX_HEAD_PACKETS
+from easpcap.limits import MAX_CLOCK_OFFSET_NS, MAX_HEAD_PACKETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +110,8 @@ class Member:
 
     def set_clock(self, offset: int, compared_with: Member) -> None:
         """Correct the times, also those of the rows that were read already."""
+        if abs(offset) > MAX_CLOCK_OFFSET_NS:
+            return
         change, self.clock_offset, self.clock_of = offset - self.clock_offset, offset, compared_with
         if self.batch is not None:
             self._correct(change)

@@ -23,9 +23,6 @@ _ANOMALIES_SHOWN = 4
 #: of their own.
 ANOMALY_WORDS = {
     "capture-damaged": "damaged capture file, read up to the damage",
-    "clock-offset": "captures whose clocks differ, with times corrected",
-    "two-capture-points": "captures of the same packets at another capture point, each packet counted once",
-    "translated-connection": "captures on both sides of an address translation, whose connections are listed twice",
     "tcp-out-of-window": "TCP segments outside the receive window, not counted",
     "tcp-reset-ignored": "TCP resets that did not end a connection",
     "tcp-syn-ignored": "SYNs inside an open connection that opened nothing",
@@ -50,7 +47,9 @@ ANOMALY_WORDS = {
     "http-bad-status": "HTTP status codes that are not three digits",
     "http-unanswered": "pipelined requests beyond the limit, without a response",
 }
-_SHOWN_ELSEWHERE = frozenset({"gap", "capture-truncated"})
+#: What is odd about captures as a set is said in full.
+_ABOUT_SETS = frozenset({"clock-offset", "two-capture-points", "translated-connection"})
+_SHOWN_ELSEWHERE = frozenset({"gap", "capture-truncated", *_ABOUT_SETS})
 
 
 def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
@@ -63,7 +62,8 @@ def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
 
 
 def _input(source: InputFile) -> str:
-    parts = [source.format, *source.link_types[:3], count(source.packets, "packet")]
+    copies = f" ({source.copies:,} of them in an earlier capture too)" if source.copies else ""
+    parts = [source.format, *source.link_types[:3], count(source.packets, "packet") + copies]
     if source.first_time is not None and source.last_time is not None:
         duration = lasted(source.last_time - source.first_time)
         parts.append(f"{span(source.first_time, source.last_time)} ({duration})")
@@ -78,9 +78,8 @@ def quality_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
         nothing = "no TCP connections; easpcap reads TCP only"
         yield from layout.labelled("Capture", nothing + (f" ({ignored})" if ignored else ""))
         return
-    flaws = list(_flaws(analysis))
-    if not flaws:
-        flaws = ["complete: both directions, no gaps, no truncated packets"]
+    flaws = list(_flaws(analysis)) or ["complete: both directions, no gaps, no truncated packets"]
+    flaws += _about_sets(analysis)
     ignored = _ignored(analysis)
     if ignored:
         flaws.append(f"ignored: {ignored}")
@@ -88,6 +87,13 @@ def quality_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
     if unusual:
         flaws.append(f"unusual: {unusual}")
     yield from layout.paragraphs("Capture", flaws)
+
+
+def _about_sets(analysis: Analysis) -> Iterator[str]:
+    details = [anomaly.detail for anomaly in analysis.anomalies if anomaly.code in _ABOUT_SETS]
+    yield from (shown(detail) for detail in details[:_ANOMALIES_SHOWN])
+    if len(details) > _ANOMALIES_SHOWN:
+        yield f"... and {count(len(details) - _ANOMALIES_SHOWN, 'more remark')} on how the captures belong together"
 
 
 def _flaws(analysis: Analysis) -> Iterator[str]:
