@@ -51,6 +51,11 @@ class Member:
         self._last_of_head: int | None = None
 
     @property
+    def name(self) -> str:
+        """The path as valid Unicode."""
+        return self.path.encode("utf-8", "backslashreplace").decode()
+
+    @property
     def first_time(self) -> int | None:
         """When its first packet was captured, by the clock of the set; None where the first packets have no times."""
         return None if self._first_time is None else self._first_time - self.clock_offset

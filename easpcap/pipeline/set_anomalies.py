@@ -35,16 +35,12 @@ def set_anomalies(captures: CaptureSet) -> Iterator[tuple[str, int, str]]:
         yield "translated-connection", found.second_frame, _translation(captures, found)
 
 
-def _name(member: Member) -> str:
-    return member.path.encode("utf-8", "backslashreplace").decode()
-
-
 def _translation(captures: CaptureSet, found: Translated) -> str:
     numbered = list(captures.numbered)
     (first, _, before), (second, _, before_second) = numbered[found.first_file], numbered[found.second_file]
     connections = f"{found.connections:,} connection{'s' if found.connections > 1 else ''}"
     return (
-        f"{_name(first)} and {_name(second)} show {connections} under different addresses, as on both sides of an address "
+        f"{first.name} and {second.name} show {connections} under different addresses, as on both sides of an address "
         f"translation: frame {found.first_frame - before + 1} of the first and frame "
         f"{found.second_frame - before_second + 1} of the second are the same packet; each such connection is listed "
         "twice"
@@ -56,15 +52,15 @@ def _offset(member: Member, other: Member, more: int) -> str:
     direction, opposite = ("ahead of", "earlier") if ahead > 0 else ("behind", "later")
     apart = f"{abs(ahead) / NANOSECONDS:,.3f} s"
     return (
-        f"the clock of {_name(member)} is {apart} {direction} that of {_name(other)}, by the packets of connections that "
-        f"both show; times in {_name(member)} are given {apart} {opposite} than recorded"
+        f"the clock of {member.name} is {apart} {direction} that of {other.name}, by the packets of connections that "
+        f"both show; times in {member.name} are given {apart} {opposite} than recorded"
         f"{f', and so are those in {more:,} more captures of the same clock' if more else ''}"
     )
 
 
 def _two_points(points: TwoPoints) -> str:
     return (
-        f"{_name(points.first)} and {_name(points.second)} recorded the same packets at two capture points: "
+        f"{points.first.name} and {points.second.name} recorded the same packets at two capture points: "
         f"{points.common.packets:,} packets are in both, on average {points.common.apart_ns / MILLISECOND:,.3f} ms "
         "apart; each is counted once"
     )

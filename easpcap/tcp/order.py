@@ -94,7 +94,7 @@ class StreamOrder:
         """Where neither direction can go on, declare a gap or release a segment; return False to keep waiting."""
         blocked = []
         for direction, state in enumerate(self.directions):
-            end = state.gap_end()
+            end = self._until_needed(direction, state.gap_end())
             if end > state.next:
                 self._declare_gap(direction, end)
                 return True
@@ -140,13 +140,25 @@ class StreamOrder:
             self.connection.note("tcp-out-of-window", direction, own.next, text)
         own.ahead.clear()
 
+    def _until_needed(self, direction: int, end: int) -> int:
+        """The part of a gap up to ``end`` that comes before the next segment of the other side.
+
+        A client that sends a request after it has read a response acknowledges that response. If the whole gap came
+        first, the rest of it would seem to be missing before that request.
+        """
+        own, peer = self.directions[direction], self.directions[1 - direction]
+        if peer.waiting and peer.waiting[0].offset == peer.next and own.next < peer.waiting[0].need < end:
+            return peer.waiting[0].need
+        return end
+
     def _declare_next_gap(self) -> None:
         """Declare the gap before the entry that has waited longest; without any, one that only an ACK number proves."""
         fronts = [(state.waiting[0].order, d) for d, state in enumerate(self.directions) if state.waiting]
         gaps = [(order, d) for order, d in fronts if self.directions[d].waiting[0].offset > self.directions[d].next]
         if gaps:
             direction = min(gaps)[1]
-            self._declare_gap(direction, self.directions[direction].waiting[0].offset)
+            end = self.directions[direction].waiting[0].offset
+            self._declare_gap(direction, self._until_needed(direction, end))
             return
         direction = fronts[0][1]
         need, peer = self.directions[direction].waiting[0].need, 1 - direction

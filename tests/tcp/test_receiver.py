@@ -358,3 +358,16 @@ def test_where_batches_end_changes_nothing(read, sizes):
     events = one(read(answered(script.put(1)).packets, sizes=sizes))
     assert bodies(events) == (b"request goes on", b"answer")
     assert sorted(codes(events)) == ["tcp-overlap-conflict", "tcp-reset-ignored", "tcp-syn-ignored"]
+
+
+# ---------------------------------------------------------------------- gaps
+
+
+def test_a_gap_over_two_responses_is_told_around_the_request_between_them(read):
+    script = talk().send(1, b"first answer").send(0, b" second request").send(1, b"second answer").send(1, b" ends")
+    del script.packets[7], script.packets[5]
+    events = one(read(script.put(0).packets))
+    told = [event for event in events.story[2:] if not isinstance(event, tuple) or len(event) != 6]
+    assert [type(event).__name__ for event in told][:4] == ["Gap", "Data", "Gap", "Data"]
+    assert events.gaps[1] == [(0, 12), (12, 13)]
+    assert bodies(events) == (b"request second request", b" ends")
