@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ class _Reader:
         self._analyzer = analyzer
         self._captures = captures
         self._secrets_taken: dict[str, int] = {}
+        self._secrets_known: set[bytes] = set()  # digests: the files of a ring buffer may repeat them
 
     def read(self, progress: Progress | None, total: int | None) -> Partial:
         """Read all captures; the results have final frame numbers."""
@@ -91,7 +93,10 @@ class _Reader:
         for capture in self._captures.opened:
             taken = self._secrets_taken.get(capture.path, 0)
             for secret in capture.secrets[taken:]:
-                self._add_key_log(capture.path, secret)
+                digest = sha256(secret).digest()
+                if digest not in self._secrets_known:
+                    self._secrets_known.add(digest)
+                    self._add_key_log(capture.path, secret)
             self._secrets_taken[capture.path] = len(capture.secrets)
 
     def _add_key_log(self, path: str, secret: bytes) -> None:
@@ -125,17 +130,22 @@ class _Reader:
         final = self._captures.final_frame
         found = [
             LocatedAnomaly(code, None, final(frame), None, detail)
-            for capture in self._captures.opened
+            for capture in self._different()
             for code, frame, detail in capture.anomalies
         ]
         return found + [
             LocatedAnomaly(code, None, frame, None, detail) for code, frame, detail in set_anomalies(self._captures)
         ]
 
+    def _different(self) -> list[Capture]:
+        """The captures without copies of whole files."""
+        by_content = {capture.sha256: capture for capture in reversed(self._captures.opened)}
+        return [capture for capture in self._captures.opened if by_content[capture.sha256] is capture]
+
     def ignored(self) -> dict[str, int]:
         """How many packets were not read, by reason."""
         total: Counter[str] = Counter()
-        for capture in self._captures.opened:
+        for capture in self._different():
             total.update(capture.ignored)
         return dict(total)
 

@@ -20,7 +20,7 @@ from easpcap.pipeline import analyze
 from easpcap.report import render_json
 from easpcap.report.timeline import timeline_rows
 from tests.pipeline.captures import CAPTURES, FIXTURES, KEY, PACKET_HEADER, packets_of
-from tests.support.packets import ACK, PSH, SYN, pcap_bytes, tcp_packet
+from tests.support.packets import ACK, PSH, SYN, ethernet, pcap_bytes, pcapng_bytes, tcp_packet
 
 DEADLOCK = FIXTURES / "captures" / "renegotiation-deadlock.pcap"
 PLACES = {"inputs", "input", "input_frame"}
@@ -207,6 +207,19 @@ def test_a_copy_of_the_capture_changes_nothing(path, tmp_path):
     twice = document(path, copy)
     assert without_places(twice) == without_places(document(path))
     assert sorted(source["copies"] for source in twice["inputs"]) == [0, twice["inputs"][0]["packets"]]
+
+
+def test_a_copy_repeats_neither_packets_that_are_not_read_nor_damage_nor_key_logs(tmp_path):
+    packets = [tcp_packet(seq=1, flags=SYN), ethernet(b"not IP at all", 0x88CC), tcp_packet(seq=2), tcp_packet(seq=3)]
+    damaged = pcapng_bytes(packets, secrets=b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n")[:-9]
+    files = [tmp_path / name for name in ("a", "b")]
+    for file in files:
+        file.write_bytes(damaged)
+    once, twice = document(files[0]), document(*files)
+    assert once["summary"]["packets_ignored"]
+    assert codes(once) == ["capture-truncated"]
+    assert len(once["keys"]) == 2
+    assert without_places(twice) == without_places(once)
 
 
 @any_capture
