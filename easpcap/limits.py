@@ -118,6 +118,10 @@ MAX_CONNECTION_ANOMALIES = 100
 #: Bytes held back until it is known whether they are TLS or clear text.
 MAX_UNDECIDED_BYTES = 64
 
+#: What is held of a connection whose beginning was not captured until its messages show which end is the client.
+MAX_ROLE_BYTES = 64 * 2**10
+MAX_ROLE_EVENTS = 256
+
 #: Bytes of a connection whose beginning was not captured, in which TLS records are looked for: three of the largest.
 MAX_MIDSTREAM_BYTES = 3 * (2**14 + 2**11)
 

@@ -146,7 +146,7 @@ class Connection(Fields):
     id: int  # by first packet over all connections; before `judge`: the frame of its first packet
     client: Endpoint
     server: Endpoint
-    roles_known_by: str  # syn, syn-ack, port, first-packet
+    roles_known_by: str  # syn, syn-ack, protocol, port, first-packet
     first: Position
     last: Position
     packets: int

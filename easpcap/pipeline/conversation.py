@@ -23,6 +23,7 @@ from easpcap.http.conversation import HttpConversation
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, PRUNE_BYTES
 from easpcap.pipeline.digest import Digest
 from easpcap.pipeline.renegotiation import RenegotiationTracker
+from easpcap.pipeline.roles import Reversed
 from easpcap.pipeline.tls_detection import TlsDetector
 from easpcap.pipeline.undecrypted import UndecryptedTracker
 from easpcap.results import Fact, LocatedAnomaly, RecordRun, Renegotiation
@@ -82,6 +83,7 @@ class Conversation:
         self.digest = Digest() if digest else None
         self.undecrypted = UndecryptedTracker(tcp.locate)
         self.ended = 0  # directions that have ended
+        self.is_reversed = isinstance(tcp, Reversed)  # its events have to be turned
         self._make_session = make_session
         self._compactor = compactor
         self._detector = TlsDetector(tcp, self.http, self._read)
