@@ -200,7 +200,7 @@ class CaptureSet:
         until = self._until()
         orders = [member.order[: np.searchsorted(member.order, until, side="right")] for member in self._open]
         taken = [(member.number, rows) for member in self._open if (rows := member.take(until)) is not None]
-        files = np.repeat([number for number, _ in taken], [len(rows) for _, rows in taken])
+        files = np.repeat(np.array([number for number, _ in taken], np.int64), [len(rows) for _, rows in taken])
         batch = join([rows for _, rows in taken])
         segments = segments_of(batch)
         candidates = _candidates(batch, segments, files)
@@ -232,7 +232,7 @@ def _sorted(members: list[Member]) -> list[Member]:
 def _copy_of(rows: PacketBatch, number: int) -> Candidates:
     """What later packets are compared with; nothing points into the buffer of the rows."""
     rows = join([rows])
-    return _candidates(rows, segments_of(rows), np.full(len(rows), number))
+    return _candidates(rows, segments_of(rows), np.full(len(rows), number, np.int64))
 
 
 def _candidates(batch: PacketBatch, segments: Segments, files: NDArray[np.int64]) -> Candidates:
