@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easpcap.capture import CaptureSet, open_capture
@@ -48,6 +48,7 @@ def tap(ahead, packets=None):
 # ---------------------------------------------------------------------- the two outputs of a tap
 
 
+@settings(deadline=None)
 @given(st.integers(-3600 * SECOND, 3600 * SECOND).filter(lambda ahead: abs(ahead) > 5 * MS))
 def test_acknowledgements_give_the_difference_within_a_round_trip(ahead):
     bounds = tap(ahead)
@@ -104,6 +105,7 @@ def test_other_connections_prove_nothing():
 # ---------------------------------------------------------------------- two capture points
 
 
+@settings(deadline=None)
 @given(st.integers(-86_400 * SECOND, 86_400 * SECOND).filter(lambda ahead: abs(ahead) > 60 * MS))
 def test_copies_in_both_directions_give_the_difference_whatever_the_path_takes(ahead):
     packets = talk(pause=50 * MS)

@@ -18,7 +18,7 @@ def capture(name, begins, ends, first_frame, clock_offset=0):
 
 
 def end(*inputs, others=()):
-    """Seconds after the start until which the first connection is known to be silent; its last frame is in the first."""
+    """Seconds until which the first connection is known to be silent; its last frame is in the first capture."""
     whole = analysis(Story(0).request(100).response(200), *others, inputs=list(inputs))
     return (AnalysisIndex(whole).capture_end(whole.connections[0]) - START) / SECOND
 
