@@ -208,3 +208,20 @@ MAX_RECORD_SPANS = 262_144
 #: Connections kept after both directions ended, and for how long: a late reset may still show how they ended.
 MAX_ENDED_CONNECTIONS = 256
 ENDED_LINGER_NS = 10 * 10**9
+
+#: Captures are read together where they overlap in time. Copies of one packet in two of them are at most this far apart
+#: (two capture points; retransmission timeouts begin at 200 ms), and so many packets are remembered to compare.
+COPY_APART_NS = 100_000_000
+MAX_RECENT_PACKETS = 65_536
+
+#: Packets of the front of a capture that are compared with other captures, to find clocks that differ, and the pairs of
+#: captures, and connections of each pair, that are compared.
+MAX_HEAD_PACKETS = 256
+MAX_CLOCK_PAIRS = 1_000
+MAX_CLOCK_FLOWS = 64
+
+#: Nanoseconds between the clocks of two captures (146 years); more is damage.
+MAX_CLOCK_OFFSET_NS = 2**62
+
+#: Connections that two captures show under different addresses, and packets of a batch that are compared for this.
+MAX_TRANSLATIONS = 1_000

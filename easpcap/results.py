@@ -33,6 +33,13 @@ class InputFile(Fields):
     last_time: int | None
     truncated: bool
     first_frame: int = 1  # merged frame number of its first packet
+    clock_offset: int = 0  # ns by which its clock is ahead of the other captures'; only its own times are not corrected
+    copies: int = 0  # packets that another capture has too, which were counted once
+
+    @property
+    def last_time_corrected(self) -> int | None:
+        """``last_time`` by the clock of the other captures."""
+        return None if self.last_time is None else self.last_time - self.clock_offset
 
 
 class KeyFile(Fields):
@@ -213,6 +220,13 @@ class Remedy(NamedTuple):
     stop_gap: bool = False  # helps for a while, or at a price; the fault stays
 
 
+class InputFilter(NamedTuple):
+    """A Wireshark display filter for one capture of several."""
+
+    input: str  # path as given
+    wireshark_filter: str
+
+
 class Finding(Fields):
     """A conclusion with its evidence, what speaks against it, and what to change."""
 
@@ -226,9 +240,10 @@ class Finding(Fields):
     evidence: list[Evidence]
     against: list[str]
     remedies: list[Remedy]  # what to change, the best first
-    wireshark_filter: str
+    wireshark_filter: str  # for all captures joined into one, as `mergecap -a` does it
     related: list[int] = field(default_factory=list)  # ids of findings about the same exchange
     id: int = -1
+    input_filters: list[InputFilter] = field(default_factory=list)  # one for each capture that shows a part of it
 
 
 class Cause(Fields):

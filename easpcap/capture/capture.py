@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 PEEK_BYTES: Final = 64 * 2**10
 
 
+class Head(NamedTuple):
+    """The first packets of a capture: when they were captured, and those that carry TCP.
+
+    The times are None where the first packets have none. ``rows`` are valid until the capture is read on.
+    """
+
+    first_time: int | None
+    last_time: int | None
+    rows: PacketBatch | None
+
+
 class Capture:
     """One capture. Iterating reads it once, from front to end; the attributes are final when the iteration has ended.
 
@@ -45,10 +56,12 @@ class Capture:
         name, self._scanner = scanner_for(source.path, stream.peek())
         self.format = name + suffix
         self._window = Window(stream, source, window_bytes)
-        self._first_frame = first_frame
+        self._held: Packets | None = None
         self._read = False
         self._previous_time = 0
         self.path = source.path
+        #: the number of the first packet; may be set until the iteration begins
+        self.first_frame = first_frame
         #: packets so far, TCP or not
         self.packets = 0
         #: nanoseconds since 1970 UTC of the earliest and the latest packet; None where no packet has a time
@@ -100,6 +113,7 @@ class Capture:
             self._source.drain()
         finally:
             self._source.close()
+            self._window.buffer = bytearray()  # the attributes outlive it
 
     def __enter__(self) -> Self:
         return self
@@ -113,18 +127,18 @@ class Capture:
         """Close the file; for captures that are not iterated to their end."""
         self._source.close()
 
-    def first_packet_time(self) -> int | None:
-        """Time of the first packet that has one. Call it instead of iterating: it reads no further than that packet."""
-        for packets in self._windows():
-            known = packets.time_ns[packets.time_ns != NO_TIME]
-            if len(known):
-                return int(known[0])
-        return None
+    def peek(self) -> Head:
+        """The first packets. Iterating still yields them."""
+        held = self._held = next(self._windows(), None)
+        if held is None or not (known := held.time_ns[held.time_ns != NO_TIME]).size:
+            return Head(None, None, None)
+        rows = Decoder().decode(self._window.buffer, held, 1) if known.size == held.at.size else None
+        return Head(int(known[0]), int(known.max()), rows)
 
     def _batches(self) -> Iterator[PacketBatch]:
         for found in self._windows():
             packets = self._dated(found)
-            first_frame = self._first_frame + self.packets
+            first_frame = self.first_frame + self.packets
             self.packets += len(packets.at)
             batch = self._decoder.decode(self._window.buffer, packets, first_frame)
             if batch is not None:
@@ -135,6 +149,9 @@ class Capture:
     def _windows(self) -> Iterator[Packets]:
         """The packets of one window after the other, until nothing is left or the rest cannot be read."""
         window, scanner = self._window, self._scanner
+        held, self._held = self._held, None
+        if held is not None:
+            yield held
         while not scanner.damage:
             before = window.start
             packets = scanner.scan(window)
@@ -164,7 +181,7 @@ class Capture:
         if not damage and not left:
             return
         self.truncated = True
-        frame = max(self._first_frame, self._first_frame + self.packets - 1)
+        frame = max(self.first_frame, self.first_frame + self.packets - 1)
         code = "capture-damaged" if damage else "capture-truncated"
         self.anomalies.append((code, frame, damage or f"the last packet is cut: {left} bytes of it are left"))
 
@@ -180,12 +197,9 @@ def open_capture(
     return _open(Source(path), first_frame, window_bytes)
 
 
-def first_packet_time(path: str | os.PathLike[str]) -> int | None:
-    """Nanoseconds since 1970 UTC of the first packet, read from the front of the file; None for standard input."""
-    if path == "-":
-        return None
-    with _open(Source(path, hashed=False), 1, PEEK_BYTES) as capture:
-        return capture.first_packet_time()
+def open_head(path: str) -> Capture:
+    """Open a capture only to look at its first packets: a small window, and no hash."""
+    return _open(Source(path, hashed=False), 1, PEEK_BYTES)
 
 
 def _open(source: Source, first_frame: int, window_bytes: int) -> Capture:

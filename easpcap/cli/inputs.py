@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from easpcap.cli.messages import say
 from easpcap.errors import CaptureError, KeyFileError
 
 if TYPE_CHECKING:
@@ -16,27 +17,78 @@ if TYPE_CHECKING:
 _MAX_PASSWORD_BYTES = 64 * 1024
 
 
-def expanded(traces: Sequence[str]) -> list[str]:
-    """The captures with patterns (``*`` and ``?``) expanded, as Windows shells leave that to the program.
+def captures(traces: Sequence[str]) -> list[str]:
+    """The captures that the arguments name, with patterns and folders expanded; standard input stays as it is.
 
-    A file whose name contains ``*`` or ``?`` is taken as it is.
+    What a pattern or a folder yields and is no capture is skipped, with a warning.
 
     Raises:
-        CaptureError: no file matches a pattern.
+        CaptureError: no capture matches a pattern, or is in a folder.
     """
     paths: list[str] = []
     for trace in traces:
-        if ("*" in trace or "?" in trace) and not os.path.lexists(trace):
-            import glob
-
-            matches = sorted(glob.glob(trace))  # noqa: PTH207  # takes absolute and relative patterns alike
-            if not matches:
-                msg = f"{trace}: no file matches this pattern"
-                raise CaptureError(msg)
-            paths.extend(matches)
-        else:
+        if _is_folder(trace):
+            paths += _captures_among(_files_in(trace), f"{trace}: no capture is in this folder; name the captures")
+        elif (matches := _matches(trace)) is None:
             paths.append(trace)
+        else:
+            files = [path for path in matches if not _is_folder(path)]
+            paths += _captures_among(files, f"{trace}: no capture matches this pattern")
     return paths
+
+
+def keys(arguments: Sequence[str]) -> list[str]:
+    """The files and folders that the arguments name, with patterns expanded.
+
+    A pattern that matches nothing stays: who reads it as a file says that there is none.
+    """
+    return [path for argument in arguments for path in (_matches(argument) or [argument])]
+
+
+def _matches(argument: str) -> list[str] | None:
+    """The sorted files and folders that match a pattern; None where the argument is none, or names a file itself.
+
+    Windows shells leave patterns to the program. Folders that exist are taken as they are, whatever their names.
+    """
+    if not any(sign in argument for sign in "*?[") or os.path.lexists(argument):
+        return None
+    import glob
+
+    path = Path(argument)
+    fixed = next((folder for folder in path.parents if _is_folder(folder)), Path())
+    pattern = str(path.relative_to(fixed))
+    found = glob.glob(pattern, root_dir=fixed, recursive=True)  # noqa: PTH207  # without the folder's own signs
+    return [str(fixed / name) for name in sorted(found)]
+
+
+def _is_folder(path: str | Path) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):  # a name that is too long, a null byte in the name
+        return False
+
+
+def _files_in(folder: str) -> list[str]:
+    try:
+        return [str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()]
+    except OSError as error:
+        msg = f"{folder}: this folder cannot be read ({error.strerror or error}); check your rights"
+        raise CaptureError(msg) from error
+
+
+def _captures_among(paths: Sequence[str], otherwise: str) -> list[str]:
+    """Those of the paths that are captures; if there is none, a CaptureError that says ``otherwise``."""
+    from easpcap.capture import why_no_capture
+
+    reasons = {path: why_no_capture(path) for path in paths}
+    skipped = [reason for reason in reasons.values() if reason is not None]
+    if len(skipped) == len(paths):
+        raise CaptureError(skipped[0] if len(skipped) == 1 else otherwise)
+    if skipped:
+        left = len(skipped) - 1
+        more = f" (and {left:,} more file{'s' if left > 1 else ''})" if left else ""
+        say(f"warning: skipped {skipped[0]}{more}")
+    return [path for path, reason in reasons.items() if reason is None]
 
 
 def files_in_folders(paths: Sequence[str]) -> list[str]:

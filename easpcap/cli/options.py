@@ -37,14 +37,20 @@ class Options:
 
     traces: Annotated[
         list[str],
-        typer.Argument(metavar="TRACE...", help="Captures (pcap or pcapng, may be gzipped); - is standard input."),
+        typer.Argument(
+            metavar="TRACE...",
+            help="Captures (pcap or pcapng, may be gzipped), patterns or folders of them; - is standard input.",
+        ),
     ]
     keys: Annotated[
         list[str],
-        typer.Option("--key", "-k", metavar="FILE", help="Private key (PEM, DER or PKCS#12), or a folder. Repeatable."),
+        typer.Option(
+            "--key", "-k", metavar="FILE", help="Private key (PEM, DER, PKCS#12), pattern or folder. Repeatable."
+        ),
     ] = field(default_factory=list)
     key_logs: Annotated[
-        list[str], typer.Option("--key-log", metavar="FILE", help="NSS key log (SSLKEYLOGFILE). Repeatable.")
+        list[str],
+        typer.Option("--key-log", metavar="FILE", help="NSS key log (SSLKEYLOGFILE), or a pattern. Repeatable."),
     ] = field(default_factory=list)
     password_file: Annotated[
         str | None,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from easpcap.cli import status
-from easpcap.cli.inputs import expanded, files_in_folders, read_password
+from easpcap.cli import inputs, status
 from easpcap.cli.messages import say
 from easpcap.cli.output import check_output, write_output
 from easpcap.cli.progress import progress_bar
@@ -65,9 +65,10 @@ def write_analysis(
     ``even_without_usable_key``: write the output also if none of the key files can be used. ``shows_findings``: False
     where the output has none; they are then looked for only if the exit status depends on them.
     """
-    traces = expanded(options.traces)
-    check_output(options.output, _inputs(options, traces))
-    analysis = _analyse(options, traces, diagnosis=shows_findings or options.fail_on is not None)
+    _keep_numpy_single_threaded()
+    options = _expanded(options)
+    check_output(options.output, _inputs(options))
+    analysis = _analyse(options, diagnosis=shows_findings or options.fail_on is not None)
     outcome = status.exit_status(analysis, options)
     _report_bad_keys(analysis, outcome)
     if outcome != status.UNUSABLE or even_without_usable_key:
@@ -75,11 +76,21 @@ def write_analysis(
     return outcome
 
 
-def _inputs(options: Options, traces: list[str]) -> list[str]:
+def _expanded(options: Options) -> Options:
+    """The options with the files that patterns and folders stand for."""
+    return replace(
+        options,
+        traces=inputs.captures(options.traces),
+        keys=inputs.keys(options.keys),
+        key_logs=inputs.keys(options.key_logs),
+    )
+
+
+def _inputs(options: Options) -> list[str]:
     """Every file that is read, so that none of them is overwritten."""
-    inputs = [*traces, *options.keys, *options.key_logs]
-    inputs += [options.password_file] if options.password_file is not None else []
-    return inputs + files_in_folders([*options.keys, *options.key_logs])
+    paths = [*options.traces, *options.keys, *options.key_logs]
+    paths += [options.password_file] if options.password_file is not None else []
+    return paths + inputs.files_in_folders([*options.keys, *options.key_logs])
 
 
 def _report_bad_keys(analysis: Analysis, outcome: int) -> None:
@@ -104,15 +115,14 @@ def _tune_interpreter() -> None:
     gc.enable()
 
 
-def _analyse(options: Options, traces: list[str], *, diagnosis: bool) -> Analysis:
-    password = read_password(options.password_file)
-    _keep_numpy_single_threaded()
+def _analyse(options: Options, *, diagnosis: bool) -> Analysis:
+    password = inputs.read_password(options.password_file)
     from easpcap.pipeline import analyze
 
     _tune_interpreter()
-    with progress_bar(traces) as progress:
+    with progress_bar(options.traces) as progress:
         return analyze(
-            traces,
+            options.traces,
             keys=options.keys,
             key_logs=options.key_logs,
             password=password,

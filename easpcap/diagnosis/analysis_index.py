@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from easpcap.advice.site import Site, safe_name
 from easpcap.diagnosis.inference import hidden_renegotiations
+from easpcap.results import InputFilter
+from easpcap.stream import NANOSECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from easpcap.activesync.command import Command
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.http.exchange import Exchange
@@ -16,6 +21,13 @@ if TYPE_CHECKING:
     from easpcap.stream import Endpoint
 
 MAX_PATH_SHOWN = 60
+
+#: The longest pause between two captures that count as one: ring buffers change files at any packet, and a server may
+#: be idle. After a longer one nobody knows what happened in it, unless a connection goes on.
+MAX_PAUSE_NS = 60 * NANOSECONDS
+
+#: A capture that begins this much before the end of another follows it: packets are stored a little out of order.
+MAX_DISORDER_NS = 200_000
 
 
 class AnalysisIndex:
@@ -127,30 +139,76 @@ class AnalysisIndex:
 
     def input_of(self, frame: int) -> InputFile | None:
         """The capture that holds a frame of the merged set."""
-        holds = [file for file in self.analysis.inputs if file.first_frame <= frame]
-        return max(holds, key=lambda file: file.first_frame, default=None)
+        place = bisect_right(self._by_frame, frame, key=lambda file: file.first_frame) - 1
+        return self._by_frame[place] if place >= 0 else None
+
+    @cached_property
+    def _by_frame(self) -> list[InputFile]:
+        files = sorted(self.analysis.inputs, key=lambda file: file.first_frame)
+        return [file for file in files if file.packets] or files
 
     def capture_end(self, connection: Connection) -> int:
-        """When the capture that holds the connection's last packet ended, in ns: until then, silence is known."""
+        """When the capturing ended that shows the connection, in ns: until then, silence is known.
+
+        Captures that follow each other are one, such as the files of a ring buffer. One beside them counts where it has
+        connections of the same server.
+        """
         file = self.input_of(connection.last.frame)
-        known = file.last_time if file is not None else None
-        return max(connection.last.time_ns, known or 0)
+        end = max(connection.last.time_ns, (file.last_time_corrected if file is not None else None) or 0)
+        for begins, until, other in self._recordings:
+            if begins >= end - MAX_DISORDER_NS:
+                if begins - end > MAX_PAUSE_NS and not self._is_bridged(end, begins):
+                    break
+                end = max(end, until)
+            elif until > end and connection.server in self._servers.get(other.first_frame, ()):
+                end = until
+        return end
 
-    def display_filter(self, connection: Connection, first: int, last: int) -> str:
-        """A Wireshark display filter for frames ``first`` to ``last`` of a connection.
+    @cached_property
+    def _recordings(self) -> list[tuple[int, int, InputFile]]:
+        """When each capture begins and ends, in the order of their beginnings."""
+        found = [
+            (file.first_time - file.clock_offset, file.last_time_corrected, file)
+            for file in self.analysis.inputs
+            if file.first_time is not None and file.last_time_corrected is not None
+        ]
+        return sorted(found, key=lambda item: item[:2])
 
-        With several captures the frames are those of the input that holds the first one, and the connection is named
-        by address, since Wireshark numbers streams per file.
+    @cached_property
+    def _servers(self) -> dict[int, set[Endpoint]]:
+        """The servers of the connections that begin or end in a capture, by its first frame."""
+        found: dict[int, set[Endpoint]] = {}
+        for connection in self.analysis.connections:
+            for position in (connection.first, connection.last):
+                file = self.input_of(position.frame)
+                if file is not None:
+                    found.setdefault(file.first_frame, set()).add(connection.server)
+        return found
+
+    def _is_bridged(self, end: int, begins: int) -> bool:
+        """Whether a connection goes on after a pause between two captures."""
+        return any(c.first.time_ns <= end and c.last.time_ns >= begins for c in self.analysis.connections)
+
+    def input_filters(self, connection: Connection, frames: Sequence[int]) -> list[InputFilter]:
+        """A Wireshark display filter for each capture that holds some of these frames, which counts as that file does.
+
+        With several captures the connection is named by address, since Wireshark numbers streams per file.
         """
         if len(self.analysis.inputs) <= 1:
-            return f"tcp.stream eq {connection.id} && {_frames(first, last)}"
-        file = self.input_of(first)
-        start = file.first_frame if file else 1
-        packets = file.packets if file else last
+            return [InputFilter(file.path, display_filter(connection, frames)) for file in self.analysis.inputs]
         client = connection.client
-        family = "ipv6" if ":" in client.address else "ip"
-        frames = _frames(first - start + 1, min(last - start + 1, packets))
-        return f"{family}.addr == {client.address} && tcp.port == {client.port} && {frames}"
+        where = f"{'ipv6' if ':' in client.address else 'ip'}.addr == {client.address} && tcp.port == {client.port}"
+        found: dict[str, list[int]] = {}
+        for frame in sorted(frames):
+            file = self.input_of(frame)
+            if file is not None:
+                found.setdefault(file.path, []).append(frame - file.first_frame + 1)
+        return [InputFilter(path, f"{where} && {_frames(own)}") for path, own in found.items()]
+
+
+def display_filter(connection: Connection, frames: Sequence[int]) -> str:
+    """A Wireshark display filter for these frames of a connection, in all captures joined into one."""
+    return f"tcp.stream eq {connection.id} && {_frames(frames)}"
 
 
 def stamp(fact: Fact) -> int:
@@ -158,8 +216,8 @@ def stamp(fact: Fact) -> int:
     return fact.position.stamp
 
 
-def _frames(first: int, last: int) -> str:
-    return f"frame.number >= {first} && frame.number <= {last}"
+def _frames(frames: Sequence[int]) -> str:
+    return f"frame.number >= {min(frames)} && frame.number <= {max(frames)}"
 
 
 def _path(target: str) -> str:

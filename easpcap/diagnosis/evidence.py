@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import renegotiation_outcome as outcome
+from easpcap.diagnosis.analysis_index import display_filter
 from easpcap.results import Evidence, Finding, LogLine
 from easpcap.stream import TO_CLIENT, TO_SERVER, Position
 
@@ -220,5 +221,6 @@ def finding(  # a finding has this many parts; all but the first four by name
         evidence=[*ordered, *compared],
         against=[*against, *doubts(connection)],
         remedies=list(remedies),
-        wireshark_filter=index.display_filter(connection, min(frames), max(frames)),
+        wireshark_filter=display_filter(connection, frames),
+        input_filters=index.input_filters(connection, frames),
     )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from easpcap.capture import first_packet_time, open_capture
+from easpcap.capture import CaptureSet
 from easpcap.key_problems import KeyProblem, UnusableLines
 from easpcap.keyfiles import load_keys
 from easpcap.pipeline.analyzer import Analyzer
 from easpcap.pipeline.judge import judge
+from easpcap.pipeline.renumber import renumber
+from easpcap.pipeline.set_anomalies import set_anomalies
 from easpcap.results import InputFile, KeyFile, LocatedAnomaly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from easpcap.capture import Capture
+    from easpcap.capture.member import Member
+    from easpcap.pipeline.partial import Partial
     from easpcap.results import Analysis
 
     Progress = Callable[[int, int | None], None]
@@ -31,7 +37,7 @@ def analyze(
     diagnosis: bool = True,
     progress: Progress | None = None,
 ) -> Analysis:
-    """Analyze captures, joined in the order of their first packets.
+    """Analyze captures as one, in the order of their times.
 
     Args:
         paths: capture files; "-" is standard input.
@@ -46,86 +52,102 @@ def analyze(
         CaptureError: a capture cannot be read at all.
     """
     keyring, key_files = load_keys(keys, key_logs=key_logs, password=password)
-    analyzer = Analyzer(keyring, digest=digest)
-    reader = _Reader(analyzer, key_files, progress, _total_size(paths))
-    for path in _by_first_packet(paths):
-        reader.read(path)
+    reader = _Reader(Analyzer(keyring, digest=digest), key_files, CaptureSet(paths))
+    partial = reader.read(progress, _total_size(paths))
     return judge(
-        analyzer.finish(),
-        reader.inputs,
+        partial,
+        reader.inputs(),
         reader.keys,
-        file_anomalies=reader.anomalies,
-        packets_ignored=reader.ignored,
+        file_anomalies=reader.anomalies(),
+        packets_ignored=reader.ignored(),
         diagnosis=diagnosis,
     )
 
 
 class _Reader:
-    """Feeds captures to an analyzer one after the other, and collects the facts about the files."""
+    """Feeds a set of captures to an analyzer, and collects the facts about the files."""
 
-    def __init__(self, analyzer: Analyzer, keys: list[KeyFile], progress: Progress | None, total: int | None) -> None:
+    def __init__(self, analyzer: Analyzer, keys: list[KeyFile], captures: CaptureSet) -> None:
         self.keys = keys  # and the key logs inside the captures
-        self.inputs: list[InputFile] = []
-        self.anomalies: list[LocatedAnomaly] = []
-        self.ignored: dict[str, int] = {}
         self._analyzer = analyzer
-        self._progress = progress
-        self._total = total
-        self._next_frame = 1
-        self._bytes_before = 0
+        self._captures = captures
+        self._secrets_taken: dict[str, int] = {}
+        self._secrets_known: set[bytes] = set()  # digests: the files of a ring buffer may repeat them
 
-    def read(self, path: str) -> None:
-        capture = open_capture(path, first_frame=self._next_frame)
-        secrets = 0
-        for batch in capture:
-            secrets = self._take_secrets(capture, secrets)
+    def read(self, progress: Progress | None, total: int | None) -> Partial:
+        """Read all captures; the results have final frame numbers."""
+        captures = self._captures
+        for batch in captures:
+            self._take_secrets()
             self._analyzer.feed(batch)
-            if self._progress is not None:
-                self._progress(self._bytes_before + capture.bytes_read, self._total)
-        self._take_secrets(capture, secrets)
-        self._add_input(capture)
+            if progress is not None:
+                progress(captures.bytes_read, total)
+        self._take_secrets()
+        partial = self._analyzer.finish()
+        if captures.renumbers:
+            renumber(partial, captures.final_frame)
+        return partial
 
-    def _take_secrets(self, capture: Capture, taken: int) -> int:
-        """Add the key logs inside the capture (pcapng Decryption Secrets Blocks) from number ``taken`` on."""
-        for secret in capture.secrets[taken:]:
-            source = len(self.keys)
-            usable, unusable = self._analyzer.keyring.add_key_log(secret, source)
-            key_log = KeyFile(capture.path, "embedded-key-log", secrets=usable)
-            if unusable:
-                key_log.problem = KeyProblem("unusable-lines", lines=UnusableLines(len(unusable), *unusable[0]))
-            self.keys.append(key_log)
-        return len(capture.secrets)
+    def _take_secrets(self) -> None:
+        """Add the key logs inside the captures (pcapng Decryption Secrets Blocks) that came since the last call."""
+        for capture in self._captures.opened:
+            taken = self._secrets_taken.get(capture.path, 0)
+            for secret in capture.secrets[taken:]:
+                digest = sha256(secret).digest()
+                if digest not in self._secrets_known:
+                    self._secrets_known.add(digest)
+                    self._add_key_log(capture.path, secret)
+            self._secrets_taken[capture.path] = len(capture.secrets)
 
-    def _add_input(self, capture: Capture) -> None:
-        """Record a capture that was read to its end: its facts, its anomalies and its ignored packets."""
-        self.inputs.append(
-            InputFile(
-                path=capture.path,
-                sha256=capture.sha256,
-                format=capture.format,
-                link_types=capture.link_types,
-                packets=capture.packets,
-                first_time=capture.first_time,
-                last_time=capture.last_time,
-                truncated=capture.truncated,
-                first_frame=self._next_frame,
-            )
+    def _add_key_log(self, path: str, secret: bytes) -> None:
+        usable, unusable = self._analyzer.keyring.add_key_log(secret, len(self.keys))
+        key_log = KeyFile(path, "embedded-key-log", secrets=usable)
+        if unusable:
+            key_log.problem = KeyProblem("unusable-lines", lines=UnusableLines(len(unusable), *unusable[0]))
+        self.keys.append(key_log)
+
+    def inputs(self) -> list[InputFile]:
+        """The captures in the order of their first packets."""
+        return [self._input(*numbered) for numbered in self._captures.numbered]
+
+    def _input(self, member: Member, capture: Capture, first_frame: int) -> InputFile:
+        return InputFile(
+            path=member.path,
+            sha256=capture.sha256,
+            format=capture.format,
+            link_types=capture.link_types,
+            packets=capture.packets,
+            first_time=capture.first_time,
+            last_time=capture.last_time,
+            truncated=capture.truncated,
+            first_frame=first_frame,
+            clock_offset=member.clock_offset,
+            copies=self._captures.copies(member),
         )
-        self._next_frame += capture.packets
-        self._bytes_before += capture.bytes_read
-        self.anomalies.extend(
-            LocatedAnomaly(code, None, frame, None, detail) for code, frame, detail in capture.anomalies
-        )
-        for reason, count in capture.ignored.items():
-            self.ignored[reason] = self.ignored.get(reason, 0) + count
 
+    def anomalies(self) -> list[LocatedAnomaly]:
+        """What is odd about the files themselves."""
+        final = self._captures.final_frame
+        found = [
+            LocatedAnomaly(code, None, final(frame), None, detail)
+            for capture in self._different()
+            for code, frame, detail in capture.anomalies
+        ]
+        return found + [
+            LocatedAnomaly(code, None, frame, None, detail) for code, frame, detail in set_anomalies(self._captures)
+        ]
 
-def _by_first_packet(paths: Sequence[str]) -> list[str]:
-    """The captures in the order of their first packets; those without a packet last, ties in the given order."""
-    if len(paths) < 2:
-        return list(paths)
-    times = [(first_packet_time(path), path) for path in paths]
-    return [path for _, path in sorted(times, key=lambda item: (item[0] is None, item[0] or 0))]
+    def _different(self) -> list[Capture]:
+        """The captures without copies of whole files."""
+        by_content = {capture.sha256: capture for capture in reversed(self._captures.opened)}
+        return [capture for capture in self._captures.opened if by_content[capture.sha256] is capture]
+
+    def ignored(self) -> dict[str, int]:
+        """How many packets were not read, by reason."""
+        total: Counter[str] = Counter()
+        for capture in self._different():
+            total.update(capture.ignored)
+        return dict(total)
 
 
 def _total_size(paths: Sequence[str]) -> int | None:

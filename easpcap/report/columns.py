@@ -77,6 +77,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "wireshark_filter",
         "related",
         "remedies",
+        "inputs",
     ),
     "timeline": (
         "time",

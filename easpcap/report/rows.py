@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from easpcap.report.times import rfc3339
+from easpcap.report.citations import Citer, path_text
+from easpcap.report.times import rfc3339, seconds_text
 from easpcap.results import LogLine
 
 if TYPE_CHECKING:
@@ -34,27 +34,6 @@ Row = dict[str, Any]
 SCHEMA = "easpcap.inspect/1"
 
 
-class Citer:
-    """Finds the capture file that a frame number over all captures belongs to."""
-
-    def __init__(self, inputs: list[InputFile]) -> None:
-        sources = sorted((source for source in inputs if source.packets), key=lambda source: source.first_frame)
-        self._firsts = [source.first_frame for source in sources]
-        self._paths = [path_text(source.path) for source in sources]
-
-    def cite(self, frame: int | None) -> tuple[str | None, int | None]:
-        """(path of the capture, frame number in it) for a frame number over all captures; (None, None) if unknown."""
-        place = bisect_right(self._firsts, frame) - 1 if frame is not None else -1
-        if frame is None or place < 0:
-            return None, None
-        return self._paths[place], frame - self._firsts[place] + 1
-
-
-def path_text(path: str) -> str:
-    """A file name as valid Unicode: bytes that are not UTF-8 become backslash escapes."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def tool_row() -> Row:
     """The name and version of this program."""
     from easpcap import __version__
@@ -74,6 +53,8 @@ def input_row(source: InputFile) -> Row:
         "first_time": rfc3339(source.first_time),
         "last_time": rfc3339(source.last_time),
         "truncated": source.truncated,
+        "clock_offset_s": float(seconds_text(source.clock_offset)),
+        "copies": source.copies,
     }
 
 
@@ -240,6 +221,10 @@ def finding_row(finding: Finding, citer: Citer) -> Row:
         "against": finding.against,
         "remedy": remedy_lines(finding.remedies),
         "wireshark_filter": finding.wireshark_filter,
+        "inputs": [
+            {"input": path_text(found.input), "wireshark_filter": found.wireshark_filter}
+            for found in finding.input_filters
+        ],
         "related": finding.related,
         "remedies": [_remedy(remedy) for remedy in finding.remedies],
     }

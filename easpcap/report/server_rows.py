@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from easpcap.report.citations import path_text
 from easpcap.report.decryption_text import decryption_detail
-from easpcap.report.rows import Row, input_row, key_row, path_text
+from easpcap.report.rows import Row, input_row, key_row
 from easpcap.report.times import rfc3339
 
 if TYPE_CHECKING:

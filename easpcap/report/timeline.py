@@ -10,8 +10,8 @@ from collections import defaultdict
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from easpcap.report.citations import Citer
 from easpcap.report.fact_text import fact_text
-from easpcap.report.rows import Citer
 from easpcap.report.times import rfc3339, seconds_text
 from easpcap.stream import DIRECTION_NAMES, TO_CLIENT, TO_SERVER, Position
 
@@ -92,7 +92,7 @@ def timeline_rows(analysis: Analysis) -> Iterator[Row]:
             if frame > latest_frame:
                 latest_frame = frame
             keyed.append((latest_time, latest_frame, connection, event))
-    keyed.extend((*_end_of(source), None, _input_end(source)) for source in analysis.inputs if source.packets)
+    keyed.extend((*_end_of(source), None, _input_end(source)) for source in _ends(analysis.inputs))
     keyed.sort(key=itemgetter(0, 1))  # stable: equal keys of one connection keep their causal order
     for _, _, owner, event in keyed:
         yield writer.row(owner, event)
@@ -107,15 +107,22 @@ def _findings_by_connection(analysis: Analysis) -> dict[int, list[Finding]]:
     return found
 
 
+def _ends(inputs: list[InputFile]) -> list[InputFile]:
+    """The capture that ends last, and those that are truncated."""
+    filled = [source for source in inputs if source.packets]
+    last = max(filled, key=_end_of, default=None)
+    return [source for source in filled if source is last or source.truncated]
+
+
 def _end_of(source: InputFile) -> tuple[int, int]:
     """A sort key after every event of a capture."""
-    return (source.last_time or 0, source.first_frame + source.packets)
+    return (source.last_time_corrected or 0, source.first_frame + source.packets)
 
 
 def _input_end(source: InputFile) -> _Event:
     frame = source.first_frame + source.packets - 1
     detail = "the capture is truncated: its last packet is incomplete" if source.truncated else "the capture ends"
-    return _Event(Position(0, frame, source.last_time or 0, None), "capture-end", None, detail=detail)
+    return _Event(Position(0, frame, source.last_time_corrected or 0, None), "capture-end", None, detail=detail)
 
 
 def _connection_events(analysis: Analysis, connection: Connection, findings: list[Finding]) -> list[_Event]:
@@ -224,7 +231,7 @@ class _RowWriter:
         self._commands = analysis.commands
         self._citer = Citer(analysis.inputs)
         self._ends = {c.id: (c.id, str(c.client), str(c.server)) for c in analysis.connections}
-        times = [source.first_time for source in analysis.inputs if source.first_time is not None]
+        times = [source.first_time - source.clock_offset for source in analysis.inputs if source.first_time is not None]
         times += [connection.first.time_ns for connection in analysis.connections]
         self._start = min(times, default=0)
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easpcap.capture import first_packet_time, open_capture
+from easpcap.capture import open_capture
+from easpcap.capture.capture import open_head
 from easpcap.errors import CaptureError
 from tests.capture.rows import read, rows_of
 from tests.support.packets import START_NS, pcap_bytes, pcapng_bytes, pcapng_interface, pcapng_section, tcp_packet
@@ -186,14 +187,23 @@ def test_names_that_cannot_be_opened_are_reported(tmp_path: Path):
 def test_the_first_time_is_found_without_reading_the_rest(tmp_path: Path, data: bytes):
     path = tmp_path / "capture"
     path.write_bytes(data)
-    assert first_packet_time(path) == START_NS
+    with open_head(str(path)) as capture:
+        assert capture.peek().first_time == START_NS
 
 
 def test_a_capture_without_packets_has_no_first_time(tmp_path: Path):
     path = tmp_path / "capture"
     path.write_bytes(pcapng_section() + pcapng_interface())
-    assert first_packet_time(path) is None
-    assert first_packet_time("-") is None
+    with open_head(str(path)) as capture:
+        assert capture.peek() == (None, None, None)
+
+
+@pytest.mark.parametrize("data", [PCAP, PCAPNG, ZIPPED])
+def test_who_has_looked_at_the_first_packets_reads_them_all_the_same(data: bytes):
+    looked, other = open_capture(io.BytesIO(data)), open_capture(io.BytesIO(data))
+    assert looked.peek().first_time == START_NS
+    assert [row for batch in looked for row in rows_of(batch)] == [row for batch in other for row in rows_of(batch)]
+    assert looked.packets == other.packets
 
 
 # ---------------------------------------------------------------------- pipes that pause

@@ -73,10 +73,12 @@ def test_with_several_captures_the_filter_counts_as_their_own_file_does():
         InputFile("b.pcap", "", "pcap", [], 900, START, START, False, first_frame=501),
     ]
     finding = diagnose(analysis(story, inputs=inputs))[0][0]
-    first, last = finding.evidence[0].position.frame - 500, finding.evidence[-1].position.frame - 500
-    assert finding.wireshark_filter == (
-        f"ip.addr == 10.20.0.51 && tcp.port == 50001 && frame.number >= {first} && frame.number <= {last}"
-    )
+    first, last = finding.evidence[0].position.frame, finding.evidence[-1].position.frame
+    assert finding.wireshark_filter == f"tcp.stream eq 1 && frame.number >= {first} && frame.number <= {last}"
+    where = "ip.addr == 10.20.0.51 && tcp.port == 50001"
+    assert finding.input_filters == [
+        ("b.pcap", f"{where} && frame.number >= {first - 500} && frame.number <= {last - 500}")
+    ]
 
 
 def test_a_connection_that_began_before_the_capture_is_a_doubt():

@@ -89,3 +89,19 @@ def test_the_most_frequent_reason_for_ignoring_packets_comes_first():
     analysis = builders.quiet()
     analysis.packets_ignored = {"not IP": 2, "not TCP": 57}
     assert "ignored: 57 packets (not TCP) and 2 packets (not IP)" in report(analysis)
+
+
+def test_what_is_odd_about_the_captures_as_a_set_is_said_in_full():
+    analysis = builders.incident()
+    analysis.anomalies = [LocatedAnomaly("clock-offset", None, 1, None, f"clock {n}") for n in range(6)]
+    text = report(analysis)
+    assert "clock 0" in text
+    assert "clock 3" in text
+    assert "clock 4" not in text
+    assert "... and 2 more remarks on how the captures belong together" in text
+
+
+def test_packets_of_another_capture_are_counted_beside_the_name():
+    analysis = builders.quiet()
+    analysis.inputs[0].copies = 1_234
+    assert "packets (1,234 of them in an earlier capture too)" in report(analysis)

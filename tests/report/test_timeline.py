@@ -11,7 +11,7 @@ from easpcap.pipeline import analyze
 from easpcap.report.columns import CSV_COLUMNS
 from easpcap.report.table import render_csv
 from easpcap.report.timeline import timeline_rows
-from easpcap.results import Analysis, Fact
+from easpcap.results import Analysis, Fact, InputFile
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from tests.report import builders
 from tests.report.builders import HANDSHAKE_DONE, SERVER_HELLO, at, client_hello
@@ -173,3 +173,14 @@ def test_at_equal_times_the_frame_decides_between_connections():
     one.facts[:] = [Fact(facts.TcpOpen(), TO_SERVER, at(1, 1.0)), Fact(facts.Fin(), TO_SERVER, at(9, 1.0))]
     two.facts[:] = [Fact(facts.TcpOpen(), TO_SERVER, at(2, 1.0)), Fact(facts.Fin(), TO_SERVER, at(8, 1.0))]
     assert [row["frame"] for row in timeline_rows(Analysis([], [], [one, two], [], {}))] == [1, 2, 8, 9]
+
+
+def test_a_ring_buffer_ends_once_and_every_truncated_file_of_it_is_named():
+    analysis = builders.incident()
+    ends = [(100, True), (200, False), (300, False)]
+    analysis.inputs = [
+        InputFile(f"{n}", "", "pcap", [], 100, builders.START, builders.START + s * builders.SECOND, cut, 1 + 100 * n)
+        for n, (s, cut) in enumerate(ends)
+    ]
+    found = [row for row in timeline_rows(analysis) if row["event"] == "capture-end" and row["connection"] is None]
+    assert [(row["capture"], row["frame"]) for row in found] == [("0", 100), ("2", 300)]

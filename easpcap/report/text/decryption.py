@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from easpcap.report.citations import path_text
 from easpcap.report.decryption_text import REASON_WORDS, common_advice, decryption_detail
 from easpcap.report.escape import shown
 from easpcap.report.key_text import key_contents, key_problem
-from easpcap.report.rows import path_text
 from easpcap.report.text.layout import count, listed
 
 if TYPE_CHECKING:

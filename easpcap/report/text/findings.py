@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from easpcap.report.citations import Citer, file_name, path_text, short_names
 from easpcap.report.concern_text import concern_text
-from easpcap.report.escape import shortened, shown
-from easpcap.report.rows import Citer, path_text
+from easpcap.report.escape import shown
 from easpcap.report.text.cures import cure_lines
 from easpcap.report.text.exchanges import device_of, request_of
 from easpcap.report.text.layout import SEVERITY_STYLE, count, listed
@@ -24,7 +24,6 @@ _INDENT = 10
 _LABEL_WIDTH = 9
 _EVIDENCE_SHOWN = 8
 _DEVICES_NAMED = 3
-_NAME_WIDTH = 24
 
 NOT_EXCLUDED = (
     "This does not rule out faults outside this capture, on other connections, or inside the server application."
@@ -102,7 +101,16 @@ def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Lay
     yield from _labelled("Cause", [clearest.detail], layout)
     yield from cure_lines(clearest.remedies, layout, indent=_INDENT, label_width=_LABEL_WIDTH)
     yield from _labelled("Against", clearest.against or ["Nothing in this capture speaks against it."], layout)
-    yield from _labelled("Check", [f"Wireshark: {clearest.wireshark_filter}"], layout)
+    yield from _labelled("Check", _checks(analysis, clearest), layout)
+
+
+def _checks(analysis: Analysis, finding: Finding) -> list[str]:
+    """The display filter, or with several captures one for each that shows a part of it."""
+    if len(analysis.inputs) <= 1 or not finding.input_filters:
+        return [f"Wireshark: {finding.wireshark_filter}"]
+    names = short_names(analysis.inputs)
+    filters = [(path_text(found.input), found.wireshark_filter) for found in finding.input_filters]
+    return [f"Wireshark, {names.get(path, path)}: {words}" for path, words in filters]
 
 
 def _brief(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Layout) -> Iterator[str]:
@@ -179,26 +187,22 @@ def _evidence_lines(analysis: Analysis, finding: Finding, layout: Layout) -> Ite
 
 def _places(analysis: Analysis, evidence: list[Evidence]) -> list[str]:
     """``frame  58``, with several captures ``b.pcap frame 12``, for logs ``httperr1.log line 7``; all equally wide."""
-    citer = Citer(analysis.inputs) if len(analysis.inputs) > 1 else None
+    several = len(analysis.inputs) > 1
+    citer, names = (Citer(analysis.inputs), short_names(analysis.inputs)) if several else (None, {})
     frames = [str(item.position.frame) for item in evidence if item.position is not None]
     wide = max(map(len, frames), default=0)
-    texts = [_place(item.citation, citer, wide) for item in evidence]
+    texts = [_place(item.citation, citer, names, wide) for item in evidence]
     return [text.ljust(max(map(len, texts))) for text in texts]
 
 
-def _place(citation: Citation, citer: Citer | None, wide: int) -> str:
+def _place(citation: Citation, citer: Citer | None, names: dict[str, str], wide: int) -> str:
     """Where to look; a frame of one of several captures by its number in that file."""
     if isinstance(citation, LogLine):
-        return f"{_file_name(path_text(citation.input))} line {citation.line}"
+        return f"{file_name(path_text(citation.input))} line {citation.line}"
     if citer is None:
         return f"frame {str(citation.frame).rjust(wide)}"
     path, frame = citer.cite(citation.frame)
-    return f"{_file_name(path or '')} frame {frame}"
-
-
-def _file_name(path: str) -> str:
-    """The name without its folders, from either kind of system."""
-    return shortened(shown(path.replace("\\", "/").rpartition("/")[2]), _NAME_WIDTH)
+    return f"{names.get(path or '', '')} frame {frame}"
 
 
 def _labelled(label: str, texts: list[str], layout: Layout) -> Iterator[str]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from easpcap.advice.decryption_steps import Step, next_step
 from easpcap.advice.preflight import NOT_CAPTURED, OPENED, SECURED
+from easpcap.report.citations import path_text
 from easpcap.report.decryption_text import REASON_WORDS, decryption_detail
 from easpcap.report.escape import shortened, shown
 from easpcap.report.key_text import key_contents, key_problem
-from easpcap.report.rows import path_text
 from easpcap.report.server_rows import UNREADABLE_CERTIFICATE
 from easpcap.report.text.layout import Layout, columns, count, listed
 from easpcap.report.text.reading import input_lines, quality_lines

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from easpcap.report.citations import path_text
 from easpcap.report.escape import shown
-from easpcap.report.rows import path_text
 from easpcap.report.text.layout import count, listed
 from easpcap.report.times import lasted, span
 from easpcap.stream import TO_CLIENT, TO_SERVER
@@ -47,7 +47,9 @@ ANOMALY_WORDS = {
     "http-bad-status": "HTTP status codes that are not three digits",
     "http-unanswered": "pipelined requests beyond the limit, without a response",
 }
-_SHOWN_ELSEWHERE = frozenset({"gap", "capture-truncated"})
+#: What is odd about captures as a set is said in full.
+_ABOUT_SETS = frozenset({"clock-offset", "two-capture-points", "translated-connection"})
+_SHOWN_ELSEWHERE = frozenset({"gap", "capture-truncated", *_ABOUT_SETS})
 
 
 def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
@@ -60,7 +62,8 @@ def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
 
 
 def _input(source: InputFile) -> str:
-    parts = [source.format, *source.link_types[:3], count(source.packets, "packet")]
+    copies = f" ({source.copies:,} of them in an earlier capture too)" if source.copies else ""
+    parts = [source.format, *source.link_types[:3], count(source.packets, "packet") + copies]
     if source.first_time is not None and source.last_time is not None:
         duration = lasted(source.last_time - source.first_time)
         parts.append(f"{span(source.first_time, source.last_time)} ({duration})")
@@ -75,9 +78,8 @@ def quality_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
         nothing = "no TCP connections; easpcap reads TCP only"
         yield from layout.labelled("Capture", nothing + (f" ({ignored})" if ignored else ""))
         return
-    flaws = list(_flaws(analysis))
-    if not flaws:
-        flaws = ["complete: both directions, no gaps, no truncated packets"]
+    flaws = list(_flaws(analysis)) or ["complete: both directions, no gaps, no truncated packets"]
+    flaws += _about_sets(analysis)
     ignored = _ignored(analysis)
     if ignored:
         flaws.append(f"ignored: {ignored}")
@@ -85,6 +87,13 @@ def quality_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
     if unusual:
         flaws.append(f"unusual: {unusual}")
     yield from layout.paragraphs("Capture", flaws)
+
+
+def _about_sets(analysis: Analysis) -> Iterator[str]:
+    details = [anomaly.detail for anomaly in analysis.anomalies if anomaly.code in _ABOUT_SETS]
+    yield from (shown(detail) for detail in details[:_ANOMALIES_SHOWN])
+    if len(details) > _ANOMALIES_SHOWN:
+        yield f"... and {count(len(details) - _ANOMALIES_SHOWN, 'more remark')} on how the captures belong together"
 
 
 def _flaws(analysis: Analysis) -> Iterator[str]:
