@@ -5,6 +5,9 @@ from __future__ import annotations
 #: Bytes of capture that are decoded at a time. Larger windows give longer runs, smaller ones less memory.
 WINDOW_BYTES = 8 * 2**20
 
+#: Steps of a capture's clock that are kept.
+MAX_CLOCK_STEPS = 1000
+
 #: A captured packet may not claim more than this (pcap's own MAXIMUM_SNAPLEN is 262144; jumbo offloads reach 1 MiB).
 MAX_PACKET_BYTES = 16 * 2**20
 

@@ -36,6 +36,9 @@ class InputFile(Fields):
     clock_offset: int = 0  # ns by which its clock is ahead of the other captures'; only its own times are not corrected
     copies: int = 0  # packets that another capture has too, which were counted once
 
+    clock_steps: tuple[tuple[int, int], ...] = ()  # (packet of this capture from 1, ns) where its times go back
+    clock_end: int | None = None  # the latest time, if its times had not gone back
+
     @property
     def last_time_corrected(self) -> int | None:
         """``last_time`` by the clock of the other captures."""

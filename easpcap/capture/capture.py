@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from easpcap.capture.clock import ClockWatch
 from easpcap.capture.columns import Decoder
 from easpcap.capture.formats import scanner_for
 from easpcap.capture.gunzip import GZIP_MAGIC, Gunzip
+from easpcap.capture.interleave import in_time_order
 from easpcap.capture.layers.numbers import link_type_name
 from easpcap.capture.packets import NO_TIME
 from easpcap.capture.source import Source
@@ -59,6 +61,8 @@ class Capture:
         self._held: Packets | None = None
         self._read = False
         self._previous_time = 0
+        #: where the times of its packets go back
+        self.clock = ClockWatch()
         self.path = source.path
         #: the number of the first packet; may be set until the iteration begins
         self.first_frame = first_frame
@@ -142,7 +146,7 @@ class Capture:
             self.packets += len(packets.at)
             batch = self._decoder.decode(self._window.buffer, packets, first_frame)
             if batch is not None:
-                yield batch
+                yield in_time_order(batch)
         self._decoder.finish()
         self._note_end()
 
@@ -172,6 +176,7 @@ class Capture:
             self.first_time = earliest if self.first_time is None else min(self.first_time, earliest)
             self.last_time = latest_time if self.last_time is None else max(self.last_time, latest_time)
         self._previous_time = int(times[-1])
+        self.clock.read(times)
         return packets._replace(time_ns=times)
 
     def _note_end(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from easpcap.batch import PacketBatch
+from easpcap.capture.clock import STEP_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,15 @@ _COLUMNS = tuple(name for name in PacketBatch.__match_args__ if name not in {"bu
 def take(batch: PacketBatch, rows: slice | NDArray[Any]) -> PacketBatch:
     """Some rows of a batch, in the same buffer."""
     return batch.replaced(**{name: getattr(batch, name)[rows] for name in _COLUMNS})
+
+
+def in_time_order(batch: PacketBatch) -> PacketBatch:
+    """The rows in the order of their times; where those go back by a step of the clock, its rows stay after it."""
+    later = np.diff(batch.time_ns)
+    if not (later < 0).any():
+        return batch
+    epochs = np.concatenate([[0], np.cumsum(later < -STEP_NS)])
+    return take(batch, np.lexsort((batch.time_ns, epochs)))
 
 
 def join(batches: Sequence[PacketBatch]) -> PacketBatch:

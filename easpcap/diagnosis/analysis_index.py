@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from easpcap.diagnosis.inference import HiddenRenegotiation
     from easpcap.http.exchange import Exchange
     from easpcap.results import Analysis, Connection, Fact, InputFile, Renegotiation
-    from easpcap.stream import Endpoint
+    from easpcap.stream import Endpoint, Position
 
 MAX_PATH_SHOWN = 60
 
@@ -147,14 +147,30 @@ class AnalysisIndex:
         files = sorted(self.analysis.inputs, key=lambda file: file.first_frame)
         return [file for file in files if file.packets] or files
 
+    def set_back(self, frame: int) -> int:
+        """By how many ns the clock of a capture had been set back before a frame, since the capture began."""
+        file = self.input_of(frame)
+        if file is None or not file.clock_steps:
+            return 0
+        return sum(back for number, back in file.clock_steps if file.first_frame + number - 1 <= frame)
+
+    def steady(self, position: Position) -> int:
+        """The time of a frame in ns, if the clock of its capture had never been set back: for durations only.
+
+        What passed at a step is not known, so a duration across one is a lower bound.
+        """
+        return position.time_ns + self.set_back(position.frame)
+
     def capture_end(self, connection: Connection) -> int:
-        """When the capturing ended that shows the connection, in ns: until then, silence is known.
+        """When the capturing ended that shows the connection, in ns (see `steady`): until then, silence is known.
 
         Captures that follow each other are one, such as the files of a ring buffer. One beside them counts where it has
         connections of the same server.
         """
         file = self.input_of(connection.last.frame)
-        end = max(connection.last.time_ns, (file.last_time_corrected if file is not None else None) or 0)
+        end = max(self.steady(connection.last), (file.last_time_corrected if file is not None else None) or 0)
+        if file is not None and file.clock_steps:
+            return max(end, (file.clock_end or 0) - file.clock_offset)
         for begins, until, other in self._recordings:
             if begins >= end - MAX_DISORDER_NS:
                 if begins - end > MAX_PAUSE_NS and not self._is_bridged(end, begins):

@@ -156,7 +156,7 @@ def _closed_over_it(index: AnalysisIndex, connection: Connection, exchange: Exch
     if exchange.outcome != "abandoned-by-server" or exchange.request is None:
         return False
     end = exchange.ended or connection.last
-    return end.time_ns - exchange.request.last.time_ns < outcome.STALL_NS
+    return index.steady(end) - index.steady(exchange.request.last) < outcome.STALL_NS
 
 
 def _presented_first(index: AnalysisIndex, connection: Connection, tls: TlsSummary) -> bool | None:

@@ -39,6 +39,22 @@ def duration(nanoseconds: int) -> str:
     return f"{nanoseconds / SECOND:,.1f} s"
 
 
+def age(index: AnalysisIndex, begin: Position, end: Position) -> str:
+    """How long something took, as far as the capture shows it."""
+    passed = max(0, index.steady(end) - index.steady(begin))
+    if index.set_back(begin.frame) == index.set_back(end.frame):
+        return duration(passed)
+    return f"at least {duration(passed)} (the clock of the capture was set back meanwhile)"
+
+
+def silence(how: RenegotiationOutcome) -> str:
+    """For how long nothing moved, as far as the capture shows it."""
+    if not how.at_least:
+        return f"for {duration(how.silence_ns)}"
+    least = f"for at least {duration(how.silence_ns)}" if how.silence_ns >= SECOND else "for an unknown time"
+    return f"{least} (the clock of the capture was set back meanwhile)"
+
+
 def request_begins(index: AnalysisIndex, exchange: Exchange) -> list[Evidence]:
     """The head of the request and what it announced."""
     request = exchange.request

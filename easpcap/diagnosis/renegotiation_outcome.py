@@ -44,7 +44,7 @@ class Ending(NamedTuple):
     """What ended a connection, or a handshake on it; ``by`` is server, client, or capture."""
 
     position: Position
-    time_ns: int
+    time_ns: int  # as if no clock had been set back (AnalysisIndex.steady)
     by: str
     kind: str  # fin, rst, close-notify, alert, capture-end
 
@@ -82,7 +82,7 @@ def facts_after(index: AnalysisIndex, connection: Connection, since: int, *kinds
 def closing(index: AnalysisIndex, connection: Connection, after: Position) -> Ending:
     """The first FIN, RST or close_notify after a position, else the end of the capture."""
     for fact in facts_after(index, connection, after.stamp, *CLOSING):
-        return Ending(fact.position, fact.position.time_ns, side(fact.direction), fact.kind)
+        return Ending(fact.position, index.steady(fact.position), side(fact.direction), fact.kind)
     return Ending(connection.last, index.capture_end(connection), "capture", "capture-end")
 
 
@@ -154,10 +154,22 @@ def stall_limit(index: AnalysisIndex, connection: Connection, after: Position) -
     return STALL_NS if zero_window(index, connection, after) is None else ZERO_WINDOW_STALL_NS
 
 
-def silence(until: Ending, moves: Iterable[Position | None]) -> int:
-    """Nanoseconds between the last sign of life and the ending."""
-    times = [move.time_ns for move in moves if move is not None and move.time_ns <= until.time_ns]
-    return until.time_ns - max(times, default=until.time_ns)
+def silence(index: AnalysisIndex, until: Ending, moves: Iterable[Position | None]) -> tuple[int, bool]:
+    """Nanoseconds between the last sign of life and the ending, and whether that is only a lower bound.
+
+    It is where the clock was set back in between.
+    """
+    times = [(index.steady(move), move.frame) for move in moves if move is not None]
+    last, frame = max((item for item in times if item[0] <= until.time_ns), default=(until.time_ns, 0))
+    return until.time_ns - last, frame > 0 and index.set_back(frame) != _set_back_at(index, until)
+
+
+def _set_back_at(index: AnalysisIndex, until: Ending) -> int:
+    """By how much the clock had been set back at an ending."""
+    file = index.input_of(until.position.frame)
+    if until.by == "capture" and file is not None:
+        return sum(back for _, back in file.clock_steps)
+    return index.set_back(until.position.frame)
 
 
 def answer_may_be_missing(index: AnalysisIndex, connection: Connection, after: Position) -> bool:
@@ -181,6 +193,7 @@ class RenegotiationOutcome(NamedTuple):
     alert: SentAlert | None  # the fatal alert that ended the handshake
     refusal: Position | None  # the client's no_renegotiation
     silence_ns: int  # before the alert or the end
+    at_least: bool  # the clock was set back during it, so that it was longer
     trouble: Trouble = Trouble.NONE
 
 
@@ -229,8 +242,10 @@ def outcome_of(index: AnalysisIndex, connection: Connection, renegotiation: Rene
     end = closing(index, connection, renegotiation.position)
     alert = fatal_alert(index, connection, renegotiation)
     refused = refusal(index, connection, renegotiation)
-    until = end if alert is None else Ending(alert.position, alert.position.time_ns, side(alert.direction), "alert")
-    how = RenegotiationOutcome(end, alert, refused, silence(until, _moves(renegotiation, refused)))
+    until = (
+        end if alert is None else Ending(alert.position, index.steady(alert.position), side(alert.direction), "alert")
+    )
+    how = RenegotiationOutcome(end, alert, refused, *silence(index, until, _moves(renegotiation, refused)))
     return how._replace(trouble=_classify(index, connection, renegotiation, how))
 
 
@@ -248,7 +263,9 @@ def _classify(
     trouble = Trouble.NONE
     if _both_waited(index, connection, renegotiation, how):
         trouble |= Trouble.DEADLOCK
-    if renegotiation.by == "server" and (how.refusal is not None or _insisted(connection, renegotiation, how, trouble)):
+    if renegotiation.by == "server" and (
+        how.refusal is not None or _insisted(index, connection, renegotiation, how, trouble)
+    ):
         trouble |= Trouble.REFUSED
     if how.alert is not None and how.refusal is None and _was_under_way(renegotiation, how.alert):
         trouble |= Trouble.FAILED
@@ -266,21 +283,27 @@ def _both_waited(
         return False
     if answer_may_be_missing(index, connection, renegotiation.position):
         return False
-    return how.silence_ns >= stall_limit(index, connection, renegotiation.position)
+    if how.silence_ns >= stall_limit(index, connection, renegotiation.position):
+        return True
+    return how.at_least and zero_window(index, connection, renegotiation.position) is not None
 
 
 def _insisted(
-    connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome, trouble: Trouble
+    index: AnalysisIndex,
+    connection: Connection,
+    renegotiation: Renegotiation,
+    how: RenegotiationOutcome,
+    trouble: Trouble,
 ) -> bool:
     """Whether the client ignored the request and the server would not go on without an answer."""
     if answered(renegotiation) or connection.gaps[TO_SERVER]:  # a ClientHello may be among missing bytes
         return False
     if Trouble.DEADLOCK in trouble:
         return False
-    return (how.alert is not None and how.alert.direction == TO_CLIENT) or _server_gave_up(renegotiation, how)
+    return (how.alert is not None and how.alert.direction == TO_CLIENT) or _server_gave_up(index, renegotiation, how)
 
 
-def _server_gave_up(renegotiation: Renegotiation, how: RenegotiationOutcome) -> bool:
+def _server_gave_up(index: AnalysisIndex, renegotiation: Renegotiation, how: RenegotiationOutcome) -> bool:
     """Whether the server ended the exchange over an unanswered HelloRequest: by a 403, or by closing."""
     exchange = renegotiation.exchange
     if after_response(renegotiation):
@@ -289,7 +312,7 @@ def _server_gave_up(renegotiation: Renegotiation, how: RenegotiationOutcome) -> 
         return False
     if exchange.response is not None:
         return exchange.response.status == FORBIDDEN
-    had_time = how.end.time_ns - renegotiation.position.time_ns >= ANSWER_NS
+    had_time = how.end.time_ns - index.steady(renegotiation.position) >= ANSWER_NS
     return how.end.by == "server" and had_time and not exchange.gap_before_response
 
 
@@ -329,9 +352,9 @@ def is_hidden_deadlock(index: AnalysisIndex, connection: Connection, hidden: Hid
 def hidden_pause(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> int:
     """The longest silence in ns after the client's last data: until an alert record, or the end of the connection."""
     end = closing(index, connection, hidden.hello.first).time_ns
-    last_data = max(move.time_ns for move in (hidden.hello.last, hidden.last_client_data) if move is not None)
-    hello = hidden.client_hello.last.time_ns if hidden.client_hello else last_data
-    alerts = (run.first.time_ns for run in (hidden.client_alert, hidden.server_alert) if run is not None)
+    last_data = max(index.steady(move) for move in (hidden.hello.last, hidden.last_client_data) if move is not None)
+    hello = index.steady(hidden.client_hello.last) if hidden.client_hello else last_data
+    alerts = (index.steady(run.first) for run in (hidden.client_alert, hidden.server_alert) if run is not None)
     start = max(last_data, hello)
     moments = [start, *sorted(time for time in alerts if start < time < end), max(start, end)]
     return max(later - earlier for earlier, later in pairwise(moments))

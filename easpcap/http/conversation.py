@@ -39,8 +39,23 @@ class HttpConversation:
     """
 
     __slots__ = (
-        "_answered_early", "_choose_sink", "_connection", "_endings", "_final", "_late", "_latest", "_locate",
-        "_next_index", "_opened", "_readers", "_unanswered", "_unknown_pieces", "anomalies", "protocol", "tunnel",
+        "_answered_early",
+        "_choose_sink",
+        "_connection",
+        "_endings",
+        "_ends_in_gap",
+        "_final",
+        "_late",
+        "_latest",
+        "_locate",
+        "_next_index",
+        "_opened",
+        "_readers",
+        "_unanswered",
+        "_unknown_pieces",
+        "anomalies",
+        "protocol",
+        "tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +78,7 @@ class HttpConversation:
         self._late: list[Exchange] = []  # answered after the client had closed: judged at the end
         self._final: list[Exchange] = []  # to be returned next
         self._endings = Endings()
+        self._ends_in_gap = False  # the client's last bytes are missing, as far as is known
         self._unknown_pieces = [0, 0]  # pieces of each direction that began no message
         self._next_index = first_index
 
@@ -81,7 +97,10 @@ class HttpConversation:
                     reader.write_body(data)
                 return []
             reader.feed(offset, data)
+            if direction == TO_SERVER:
+                self._ends_in_gap = False
         elif isinstance(event, Gap):
+            self._ends_in_gap |= event.direction == TO_SERVER
             self._readers[event.direction].gap(event.offset, event.length, event.most)
         else:
             self._end(event)
@@ -107,7 +126,8 @@ class HttpConversation:
         for direction in (TO_SERVER, TO_CLIENT):
             self._close(direction, "capture-end")
         left = sorted([*self._late, *self._unanswered], key=lambda exchange: exchange.index)
-        lost = self._readers[TO_CLIENT].message_may_be_lost
+        # Where the capture lacks the client's last bytes, it may lack the response that came at the same time.
+        lost = self._readers[TO_CLIENT].message_may_be_lost or self._ends_in_gap
         for exchange in left:
             self._endings.judge(exchange, lost=lost)
         self._final += left

@@ -70,7 +70,7 @@ class Endings:
 
         Args:
             exchange: one without a complete final response, or with a late one.
-            lost: bytes towards the client are missing, so a response may be.
+            lost: bytes are missing where the response may have been.
         """
         response = exchange.response
         late = response is not None and self.is_late(response)

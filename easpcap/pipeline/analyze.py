@@ -13,7 +13,7 @@ from easpcap.keyfiles import load_keys
 from easpcap.pipeline.analyzer import Analyzer
 from easpcap.pipeline.judge import judge
 from easpcap.pipeline.renumber import renumber
-from easpcap.pipeline.set_anomalies import set_anomalies
+from easpcap.pipeline.set_anomalies import clock_step_words, set_anomalies
 from easpcap.results import InputFile, KeyFile, LocatedAnomaly
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ class _Reader:
             first_frame=first_frame,
             clock_offset=member.clock_offset,
             copies=self._captures.copies(member),
+            clock_steps=tuple(capture.clock.steps),
+            clock_end=capture.clock.end,
         )
 
     def anomalies(self) -> list[LocatedAnomaly]:
@@ -132,6 +134,11 @@ class _Reader:
             LocatedAnomaly(code, None, final(frame), None, detail)
             for capture in self._different()
             for code, frame, detail in capture.anomalies
+        ]
+        found += [
+            LocatedAnomaly("clock-step", None, first_frame + step.number - 1, None, clock_step_words(step.back_ns))
+            for _, capture, first_frame in self._captures.numbered
+            for step in capture.clock.steps
         ]
         return found + [
             LocatedAnomaly(code, None, frame, None, detail) for code, frame, detail in set_anomalies(self._captures)

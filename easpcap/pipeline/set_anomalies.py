@@ -35,6 +35,14 @@ def set_anomalies(captures: CaptureSet) -> Iterator[tuple[str, int, str]]:
         yield "translated-connection", found.second_frame, _translation(captures, found)
 
 
+def clock_step_words(back_ns: int) -> str:
+    """What it means that the times of a capture go back."""
+    return (
+        f"the times go back by {back_ns / NANOSECONDS:,.3f} s: the clock was set while capturing, or captures were "
+        "joined; how long anything took across this frame is not known"
+    )
+
+
 def _translation(captures: CaptureSet, found: Translated) -> str:
     numbered = list(captures.numbered)
     (first, _, before), (second, _, before_second) = numbered[found.first_file], numbered[found.second_file]

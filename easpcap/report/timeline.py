@@ -243,7 +243,7 @@ class _RowWriter:
         command = self._commands.get(exchange.id) if exchange is not None else None
         return {
             "time": rfc3339(time_ns),
-            "offset_s": seconds_text(time_ns - self._start),
+            "offset_s": seconds_text(time_ns - self._start) if time_ns >= self._start else None,
             "capture": self._citer.cite(frame)[0],
             "frame": frame,
             "connection": number,

@@ -71,6 +71,8 @@ def lasted(duration_ns: int) -> str:
 
 def took(duration_ns: int) -> str:
     """A duration for people, to the millisecond below ten minutes: ``0.021 s``, ``1 h 02 min``."""
+    if duration_ns < 0:  # the clock was set back in between
+        return "?"
     seconds = duration_ns / NANOSECONDS
     if seconds < 600:  # ten minutes
         return f"{seconds:.3f} s"

@@ -7,7 +7,7 @@ import pytest
 from easpcap.diagnosis import diagnose
 from easpcap.report.remedies import remedy_lines
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from tests.diagnosis.builders import Story, analysis
+from tests.diagnosis.builders import START, Story, analysis
 
 
 def rules(*stories):
@@ -386,3 +386,41 @@ def test_a_closed_connection_does_not_prove_a_missing_response_where_a_gap_may_h
 def test_a_hello_request_after_the_final_response_does_not_belong_to_that_request():
     story = Story().request(300_000).body(65_536).response(401).hello_request(65_536).client_hello().renegotiated()
     assert rules(story) == []
+
+
+# ---------------------------------------------------------------------- clocks that were set back
+
+
+def with_step(story, frame, back_ns, end=None):
+    """The analysis of one connection in a capture whose clock was set back at a frame."""
+    found = analysis(story)
+    (file,) = found.inputs
+    file.clock_steps, file.clock_end = ((frame, back_ns),), end
+    return found
+
+
+def test_a_silence_across_a_step_of_the_clock_is_not_stated():
+    story = Story().request(300_000).body(5_000).hello_request(0).zero_window().at(-3_600_000).close("server-rst")
+    found = with_step(story, story.frame, 3600 * 10**9)
+    (finding,) = [each for each in diagnose(found)[0] if each.rule == "renegotiation-deadlock"]
+    assert "for an unknown time (the clock of the capture was set back meanwhile)" in finding.detail
+
+
+def test_without_a_closed_window_an_unknown_silence_proves_nothing():
+    story = Story().request(300_000).body(5_000).hello_request(0).at(-3_600_000).close("server-rst")
+    found = with_step(story, story.frame, 3600 * 10**9)
+    assert "renegotiation-deadlock" not in {each.rule for each in diagnose(found)[0]}
+
+
+def test_what_passed_after_a_step_counts_at_least():
+    story = Story().request(300_000).body(5_000).hello_request(0).at(-3_540_000).close("server-rst")
+    found = with_step(story, story.frame, 3600 * 10**9)
+    (finding,) = [each for each in diagnose(found)[0] if each.rule == "renegotiation-deadlock"]
+    assert "for at least 60.0 s" in finding.detail
+
+
+def test_the_time_until_the_end_of_a_capture_is_counted_by_a_clock_without_steps():
+    story = Story().request(300_000).body(5_000).hello_request(0)
+    found = with_step(story, story.frame + 2, 3600 * 10**9, end=START + 90 * 10**9)
+    (finding,) = [each for each in diagnose(found)[0] if each.rule == "renegotiation-deadlock"]
+    assert "for at least 90.0 s (the clock of the capture was set back meanwhile)" in finding.detail

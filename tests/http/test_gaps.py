@@ -199,3 +199,13 @@ def test_a_request_sent_before_the_client_got_anything_does_not_prove_a_lost_res
     talk.http = HttpConversation(7, acknowledges_nothing)
     talk.say(C, get(b"/1")).lose(S, 0, 30).say(C, get(b"/2")).say(S, reply(b"second"))
     assert [(e.request.target, e.outcome) for e in talk.finish()] == [("/1", "interrupted"), ("/2", "completed")]
+
+
+def test_where_the_clients_last_bytes_are_missing_the_response_may_be_too():
+    talk = Talk().say(C, get()).lose(C, 70).sign(C, "rst").end(C, "rst").end(S, "reset-by-peer")
+    assert [exchange.outcome for exchange in talk.finish()] == ["interrupted"]
+
+
+def test_missing_bytes_that_the_client_went_on_after_hide_no_response():
+    talk = Talk().say(C, post(BODY)[:-60]).lose(C, 30).say(C, BODY[-30:]).sign(S, "fin").end(S, "fin")
+    assert [exchange.outcome for exchange in talk.finish()] == ["abandoned-by-server"]

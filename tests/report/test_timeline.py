@@ -125,10 +125,12 @@ def test_rows_name_the_capture_they_come_from():
     assert (by_frame[58], by_frame[113]) == ("a.pcap", "b.pcap")
 
 
-def test_offsets_count_from_the_first_packet_and_take_no_apostrophe():
+def test_offsets_count_from_the_first_packet_and_are_never_negative():
     analysis = builders.quiet()
     analysis.connections[0].facts[0].position = at(1, -0.25)  # a clock that ran back
-    assert ",-0.250000000," in "".join(render_csv(analysis, "timeline"))
+    rows = list(timeline_rows(analysis))
+    assert "-0.25" not in "".join(render_csv(analysis, "timeline"))
+    assert next(row["offset_s"] for row in rows if row["frame"] == 1) is None
 
 
 def test_the_incident_as_csv(golden):

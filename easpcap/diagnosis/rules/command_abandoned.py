@@ -35,7 +35,7 @@ def find(index: AnalysisIndex) -> Iterator[Finding]:
 def _finding(index: AnalysisIndex, exchange: Exchange, request: Request, command: Command, by: str) -> Finding:
     connection = index.connection(exchange)
     end = exchange.ended or connection.last
-    age = evidence.duration(max(0, end.time_ns - request.first.time_ns))
+    age = evidence.age(index, request.first, end)
     name = command.command or request.method
     lines = [*evidence.request_begins(index, exchange), *evidence.final_response(exchange)]
     if request.complete:

@@ -82,7 +82,7 @@ def _reset(index: AnalysisIndex, exchange: Exchange) -> Refusal | None:
     request, ended = exchange.request, exchange.ended
     if request is None or ended is None or exchange.ended_by != "server-rst" or exchange.gap_before_response:
         return None
-    if ended.time_ns - request.last.time_ns >= outcome.STALL_NS or _let_in(index, exchange):
+    if index.steady(ended) - index.steady(request.last) >= outcome.STALL_NS or _let_in(index, exchange):
         return None
     doubt = "A reset names no reason: the server may have failed, or something between may have cut the connection."
     return Refusal("the server reset the connection instead of answering", False, RULE, [doubt])

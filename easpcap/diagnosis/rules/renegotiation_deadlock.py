@@ -79,9 +79,8 @@ def _cures(index: AnalysisIndex, connection: Connection) -> list[Remedy]:
 
 
 def _waited(how: RenegotiationOutcome) -> str:
-    if how.end.by == "capture":
-        return f"Nothing moved for {evidence.duration(how.silence_ns)} until the capture ended."
-    return f"Nothing moved for {evidence.duration(how.silence_ns)} before the {how.end.by} gave up."
+    until = "until the capture ended" if how.end.by == "capture" else f"before the {how.end.by} gave up"
+    return f"Nothing moved {evidence.silence(how)} {until}."
 
 
 def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> Finding:

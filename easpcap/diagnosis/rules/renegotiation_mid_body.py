@@ -64,6 +64,12 @@ def _proven(index: AnalysisIndex, attempt: RequestAttempt) -> Finding:
     )
 
 
+def _after(how: RenegotiationOutcome) -> str:
+    if how.at_least:
+        return "an unknown time (its clock was set back) after"
+    return f"{evidence.duration(how.silence_ns)} after"
+
+
 def _rekeying(renegotiation: Renegotiation) -> str:
     """Nobody's certificate is concerned, so no setting for certificates can be the cure."""
     exchange = renegotiation.exchange
@@ -98,7 +104,7 @@ def _against(renegotiation: Renegotiation, how: RenegotiationOutcome) -> list[st
     if how.end.by == "capture" and exchange is not None and exchange.response is None:
         return [
             (
-                f"The capture ends {evidence.duration(how.silence_ns)} after the last sign of life: "
+                f"The capture ends {_after(how)} the last sign of life: "
                 "what followed is not known, and it may have become a deadlock."
             )
         ]

@@ -176,7 +176,8 @@ def _evidence_lines(analysis: Analysis, finding: Finding, layout: Layout) -> Ite
         evidence = [*evidence[: _EVIDENCE_SHOWN - 3], *evidence[-3:]]
     start = evidence[0].citation.time_ns
     places = _places(analysis, evidence)
-    seconds = [f"{(e.citation.time_ns - start) / NANOSECONDS:,.3f} s" for e in evidence]
+    passed = [item.citation.time_ns - start for item in evidence]
+    seconds = [f"{ns / NANOSECONDS:,.3f} s" if ns >= 0 else "?" for ns in passed]  # the clock was set back
     wide = max(map(len, seconds))
     for item, place, offset in zip(evidence, places, seconds, strict=True):
         yield from layout.labelled(

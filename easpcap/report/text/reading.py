@@ -23,6 +23,7 @@ _ANOMALIES_SHOWN = 4
 #: of their own.
 ANOMALY_WORDS = {
     "capture-damaged": "damaged capture file, read up to the damage",
+    "clock-step": "times that go back (the clock was set, or captures were joined)",
     "tcp-out-of-window": "TCP segments outside the receive window, not counted",
     "tcp-reset-ignored": "TCP resets that did not end a connection",
     "tcp-syn-ignored": "SYNs inside an open connection that opened nothing",
@@ -65,7 +66,8 @@ def _input(source: InputFile) -> str:
     copies = f" ({source.copies:,} of them in an earlier capture too)" if source.copies else ""
     parts = [source.format, *source.link_types[:3], count(source.packets, "packet") + copies]
     if source.first_time is not None and source.last_time is not None:
-        duration = lasted(source.last_time - source.first_time)
+        back = source.clock_steps
+        duration = "the clock was set back in between" if back else lasted(source.last_time - source.first_time)
         parts.append(f"{span(source.first_time, source.last_time)} ({duration})")
     parts.append(f"sha256 {source.sha256[:8]}...{source.sha256[-4:]}")
     return f"{shown(path_text(source.path))}: {', '.join(parts)}"
