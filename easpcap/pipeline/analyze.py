@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from easpcap.capture import Capture
     from easpcap.results import Analysis
+    from easpcap.tls.secrets.session_secrets import SessionSecrets
 
     Progress = Callable[[int, int | None], None]
 
@@ -29,6 +30,7 @@ def analyze(
     password: bytes | None = None,
     digest: bool = False,
     diagnosis: bool = True,
+    session_secrets: SessionSecrets | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Analyze captures, joined in the order of their first packets.
@@ -40,15 +42,16 @@ def analyze(
         password: of encrypted key files.
         digest: whether to hash the application data of each direction.
         diagnosis: False leaves out the findings, where nobody reads them.
+        session_secrets: collects the secrets of the TLS sessions that were found.
         progress: called after every batch with (bytes read, total bytes or None).
 
     Raises:
         CaptureError: a capture cannot be read at all.
     """
     keyring, key_files = load_keys(keys, key_logs=key_logs, password=password)
-    analyzer = Analyzer(keyring, digest=digest)
+    analyzer = Analyzer(keyring, digest=digest, session_secrets=session_secrets)
     reader = _Reader(analyzer, key_files, progress, _total_size(paths))
-    for path in _by_first_packet(paths):
+    for path in by_first_packet(paths):
         reader.read(path)
     return judge(
         analyzer.finish(),
@@ -120,7 +123,7 @@ class _Reader:
             self.ignored[reason] = self.ignored.get(reason, 0) + count
 
 
-def _by_first_packet(paths: Sequence[str]) -> list[str]:
+def by_first_packet(paths: Sequence[str]) -> list[str]:
     """The captures in the order of their first packets; those without a packet last, ties in the given order."""
     if len(paths) < 2:
         return list(paths)
