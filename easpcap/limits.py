@@ -157,3 +157,20 @@ MAX_RECORD_SPANS = 262_144
 #: Connections kept after both directions ended, and for how long: a late reset may still show how they ended.
 MAX_ENDED_CONNECTIONS = 256
 ENDED_LINGER_NS = 10 * 10**9
+
+#: Key log lines in one Decryption Secrets Block, and bytes of one packet: Wireshark refuses more.
+MAX_SECRETS_BLOCK_BYTES = 2**20
+MAX_TSHARK_PACKET = 256 * 2**10
+
+#: One dissected packet as tshark writes it, and one line of a followed stream.
+MAX_DISSECTED_PACKET = 64 * 2**20
+MAX_FOLLOWED_LINE = 64 * 2**20
+
+#: tshark is killed when it has neither taken nor given a byte for this long.
+TSHARK_STALL_SECONDS = 180
+
+#: Connections whose data is compared in one run of tshark, which keeps all of their data in memory.
+CONNECTIONS_A_RUN = 100
+
+#: Ports that tshark is told the protocol of.
+MAX_DECODED_PORTS = 1000
