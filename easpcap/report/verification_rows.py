@@ -38,6 +38,7 @@ CSV_COLUMNS: Final = (
 EXPLANATIONS: Final[dict[Limitation, str]] = {
     "lost-bytes": "Bytes of this connection are missing from the capture. tshark cannot decrypt the records after "
     "them, and may not find the next HTTP message.",
+    "damaged-record": "A TLS record of this connection is damaged. tshark does not decrypt what depends on it.",
     "late-segment": "A segment was captured after later bytes had been acknowledged. tshark's Follow Stream counts it "
     "as missing; easpcap puts it in its place.",
     "segmentation-offload": "Packets between these hosts have an IPv6 length of 0, because the network card was to "

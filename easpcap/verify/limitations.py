@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Limitation = Literal[
     "lost-bytes",
+    "damaged-record",
     "late-segment",
     "segmentation-offload",
     "incomplete-head",
@@ -56,6 +57,8 @@ def explain_data(connection: Connection, direction: int, own: Opinion, other: Op
             return ["post-handshake-authentication"]
         if mine.missing or (any(connection.gaps) and own.client_hellos > 1):  # the hellos of new keys are lost to it
             return ["lost-bytes"]
+        if own.damaged:
+            return ["damaged-record"]
         if not other.server_hellos and _begins_in_clear_text(connection):
             return ["tls-after-clear-text"]
     elif theirs.bytes > mine.bytes and connection.decryption.unsupported is not None:
@@ -76,6 +79,8 @@ def explain_handshakes(connection: Connection, own: Opinion, other: Opinion) -> 
         return ["segmentation-offload"]
     if any(connection.gaps):
         return ["lost-bytes"]
+    if own.damaged:
+        return ["damaged-record"]
     return ["tls-after-clear-text"] if not other.server_hellos and _begins_in_clear_text(connection) else []
 
 

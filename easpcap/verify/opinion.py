@@ -34,11 +34,15 @@ class Opinion(Fields):
     data: tuple[StreamData, StreamData] | None = None  # by direction; None: not known
     #: by direction: whether the tool cannot read some of the packets that one host sent to the other
     unread_packets: list[bool] = field(default_factory=lambda: [False, False])
+    damaged: bool = False  # a TLS record of the connection is damaged
 
 
-def own_opinion(connection: Connection) -> Opinion:
-    """What easpcap says about a connection that was analyzed with ``digest``."""
-    opinion = Opinion()
+def own_opinion(connection: Connection, *, damaged: bool = False) -> Opinion:
+    """What easpcap says about a connection that was analyzed with ``digest``.
+
+    ``damaged``: whether one of its anomalies is a damaged TLS record.
+    """
+    opinion = Opinion(damaged=damaged)
     for fact in connection.facts:
         what = fact.what
         if isinstance(what, ClientHello):

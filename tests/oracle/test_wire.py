@@ -120,3 +120,11 @@ def test_bytes_without_sense_are_no_obstacle(tmp_path):
     trace = tmp_path / "odd.pcap"
     trace.write_bytes(pcap_of(flights, port=9999))
     assert differences(verified(trace)) == {}
+
+
+def test_a_damaged_record(tmp_path):
+    script = talk(Tls13Script().handshake(), rounds=4)
+    direction, wire = script.flights[-5]
+    script.flights[-5] = (direction, wire[:-1] + bytes([wire[-1] ^ 1]))
+    found = differences(verified_script(pcap_of(script.flights), script.key_log(), tmp_path))
+    assert set(found.values()) == {("explained", "damaged-record")}

@@ -107,6 +107,15 @@ def test_authentication_after_the_handshake_closes_what_the_client_sends():
     assert data_result(TO_SERVER, ordinary, (5, 0), (3, 0)) == ("unexplained",)
 
 
+def test_a_damaged_record_may_close_the_rest_to_tshark():
+    own, other = opinion(data=((5, 0), (9, 0))), opinion(data=((3, 0), (9, 0)))
+    own.damaged = True
+    assert result("data-to-server", connection(), own, other) == ("explained", "damaged-record")
+    other.damaged = True
+    own.damaged = False
+    assert result("data-to-server", connection(), own, other) == ("unexplained",)
+
+
 def test_tls_after_clear_text_may_be_unknown_to_tshark():
     seen = connection(facts=[TlsBegin("SMTP STARTTLS")])
     assert data_result(TO_SERVER, seen, (5, 0), (0, 0), hellos=(0, 0)) == ("explained", "tls-after-clear-text")
