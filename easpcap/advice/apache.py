@@ -69,7 +69,7 @@ def raise_read_ahead(wanted: int) -> Remedy:
         shell=_CONFIGURATION,
         commands=(f"SSLRenegBufferSize {wanted}",),
         notes=(f"In bytes; {BUFFER_DEFAULT} as shipped.",),
-        verify=(_CHECKED, "The refused request is answered."),
+        verify=(_CHECKED, phrases.ANSWERED),
         undo=("Write the value from before, or remove the directive.",),
         beware=(phrases.HOLDS_MEMORY,),
     )
@@ -82,7 +82,7 @@ def raise_body_limit(wanted: int) -> Remedy:
         where="Apache",
         takes_effect=_RELOAD,
         source="https://httpd.apache.org/docs/2.4/mod/core.html#limitrequestbody",
-        verify=(_CHECKED, "The refused request is answered."),
+        verify=(_CHECKED, phrases.ANSWERED),
         undo=("Write the value from before.",),
     )
 

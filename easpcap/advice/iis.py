@@ -61,6 +61,7 @@ _KEEP_SETTINGS = (
 _SAVE_FIRST = (
     "Save what show prints before you delete. If it finds no binding, stop: netsh http show sslcert lists all bindings."
 )
+_NEGOTIATES = '"netsh http show sslcert" prints "Negotiate Client Certificate : Enabled".'
 _POWERSHELL = "In PowerShell, write appid='{GUID}' with the quotes."
 _NO_UPDATE = (
     'Where netsh has no "update sslcert" (reported for Windows Server 2012 R2), use netsh http delete sslcert and '
@@ -118,7 +119,7 @@ def _update_binding(site: Site) -> Remedy:
         shell="cmd",
         commands=_update(site, "clientcertnegotiation=enable"),
         notes=(_KEEP_SETTINGS, *_naming(site), _POWERSHELL, *(() if site.tls13 else (_NO_UPDATE,))),
-        verify=('"netsh http show sslcert" prints "Negotiate Client Certificate : Enabled".', phrases.ASKED_FIRST),
+        verify=(_NEGOTIATES, phrases.ASKED_FIRST),
         undo=("The same update command with clientcertnegotiation=disable.",),
         beware=(phrases.EVERY_CLIENT_IS_ASKED, _RECREATED),
         documented=False,
@@ -142,7 +143,7 @@ def _recreate_binding(site: Site) -> Remedy:
             f"netsh http add sslcert {binding} {_CERTIFICATE} clientcertnegotiation=enable",
         ),
         notes=(_SAVE_FIRST, _KEEP_SETTINGS, _POWERSHELL),
-        verify=('"netsh http show sslcert" prints "Negotiate Client Certificate : Enabled".', phrases.ASKED_FIRST),
+        verify=(_NEGOTIATES, phrases.ASKED_FIRST),
         undo=("The same delete and add with clientcertnegotiation=disable.",),
         beware=("HTTPS is down between the delete and the add.", phrases.EVERY_CLIENT_IS_ASKED, _RECREATED),
     )
@@ -205,7 +206,7 @@ def _server_runtime(wanted: int) -> Remedy:
         shell="cmd",
         commands=(f"{_APPCMD} set config {_SYNC_DIRECTORY} {_RUNTIME} /uploadReadAheadSize:{wanted} /commit:apphost",),
         notes=(_DIRECTORY,),
-        verify=(f"{_APPCMD} list config {_SYNC_DIRECTORY} {_RUNTIME}", "The refused request is answered."),
+        verify=(f"{_APPCMD} list config {_SYNC_DIRECTORY} {_RUNTIME}", phrases.ANSWERED),
         undo=(f"The same command with the value from before ({READ_AHEAD_DEFAULT} as shipped).",),
         beware=(_BYTES, phrases.HOLDS_MEMORY),
     )
@@ -220,7 +221,7 @@ def _metabase_read_ahead(wanted: int) -> Remedy:
         shell="cmd",
         commands=(f"{_ADSUTIL} set w3svc/1/uploadreadaheadsize {wanted}", *_RESTART_IIS6),
         notes=(_FIRST_SITE,),
-        verify=("The refused request is answered.",),
+        verify=(phrases.ANSWERED,),
         undo=(f"The same commands with the value from before ({READ_AHEAD_DEFAULT} as shipped).",),
         beware=(_BYTES, phrases.HOLDS_MEMORY, _RESTART_STOPS),
     )
@@ -240,7 +241,7 @@ def unlimited_entity() -> Remedy:
             f"{_APPCMD} set config {_SYNC_DIRECTORY} {_RUNTIME} /maxRequestEntityAllowed:{no_limit} /commit:apphost",
         ),
         notes=("If list prints no maxRequestEntityAllowed, there is no limit: change nothing.", _DIRECTORY),
-        verify=("The refused request is answered.",),
+        verify=(phrases.ANSWERED,),
         undo=("The same set command with the value that list printed before.",),
     )
 
@@ -264,7 +265,7 @@ def raise_filtering(wanted: int) -> list[Remedy]:
                 f"In bytes; {FILTERING_DEFAULT:,} as shipped. It answers larger requests with 404.13, not 413.",
                 _DIRECTORY,
             ),
-            verify=(f"{_APPCMD} list config {_SYNC_DIRECTORY} {section}", "The refused request is answered."),
+            verify=(f"{_APPCMD} list config {_SYNC_DIRECTORY} {section}", phrases.ANSWERED),
             undo=(f"The same command with the value from before ({FILTERING_DEFAULT} as shipped).",),
         )
     ]

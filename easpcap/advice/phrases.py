@@ -11,6 +11,9 @@ EVERY_CLIENT_IS_ASKED = (
 )
 ASKED_FIRST = "A new capture shows the server's CertificateRequest in the first handshake."
 
+#: For every raised limit.
+ANSWERED = "The refused request is answered."
+
 #: What switching TLS 1.3 off brings back.
 LATE_AGAIN = (
     "Without TLS 1.3 the server asks for the certificate by renegotiation again, so uploads larger than its read-ahead "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.advice import apache, iis
-from easpcap.advice.phrases import ASK_FIRST, ASKED_FIRST
+from easpcap.advice.phrases import ANSWERED, ASK_FIRST, ASKED_FIRST
 from easpcap.advice.site import is_apache, proxy_name
 from easpcap.results import Remedy
 
@@ -26,7 +26,6 @@ _SUB_STATUS = (
     "https://learn.microsoft.com/troubleshoot/developer/webapps/iis/health-diagnostic-performance/http-status-code"
 )
 _NEXT_HANDSHAKE = "for new connections"
-_ANSWERED = "The refused request is answered."
 _PRESENTED = "A new capture shows a certificate in the client's Certificate message."
 
 
@@ -115,7 +114,7 @@ def _proxy_limit(proxy: str, wanted: int) -> Remedy:
             where=proxy,
             takes_effect=effect,
             source=f"the documentation of {proxy}",
-            verify=(_ANSWERED,),
+            verify=(ANSWERED,),
             beware=(_BASE64,),
         )
     return Remedy(
@@ -126,7 +125,7 @@ def _proxy_limit(proxy: str, wanted: int) -> Remedy:
         shell="nginx-configuration",
         commands=(f"client_max_body_size {wanted // MEBIBYTE}m;",),
         notes=("The default is 1 MB.",),
-        verify=("nginx -t", _ANSWERED),
+        verify=("nginx -t", ANSWERED),
         undo=("Set the value from before (1m as shipped).",),
         beware=(_BASE64,),
     )
@@ -142,7 +141,7 @@ def _exchange_limit(wanted: int) -> Remedy:
         shell="web.config",
         commands=(f'maxRequestLength="{wanted // KIBIBYTE}"',),
         notes=("In KB; 10240 as Exchange ships it. Keep a value that is already larger.",),
-        verify=(_ANSWERED,),
+        verify=(ANSWERED,),
         undo=("Set the values from before (10240 as Exchange ships it).",),
         beware=(_BASE64,),
     )
@@ -155,7 +154,7 @@ def _gateway_limit() -> Remedy:
         takes_effect="as its documentation says",
         source="https://blogs.technet.microsoft.com/edgeaccessblog/2009/05/12/how-to-configure-active-synch-trunk-for-"
         "non-windows-mobile-phones-sending-out-large-email-attachments/",
-        verify=(_ANSWERED,),
+        verify=(ANSWERED,),
         beware=(_BASE64,),
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
+    from easpcap.http.exchange import Exchange
     from easpcap.results import Connection, Fact, Renegotiation
     from easpcap.stream import Position
 
@@ -174,6 +175,15 @@ class Attempt(NamedTuple):
     outcome: RenegotiationOutcome
 
 
+class RequestAttempt(NamedTuple):
+    """An attempt that fell into a request."""
+
+    connection: Connection
+    exchange: Exchange
+    renegotiation: Renegotiation
+    outcome: RenegotiationOutcome
+
+
 def attempts(index: AnalysisIndex, matches: Callable[[Renegotiation, RenegotiationOutcome], bool]) -> Iterator[Attempt]:
     """The first match of every exchange, and the first of a connection among those outside of exchanges."""
     for connection in index.analysis.connections:
@@ -186,6 +196,15 @@ def attempts(index: AnalysisIndex, matches: Callable[[Renegotiation, Renegotiati
             if matches(renegotiation, how):
                 seen.add(where)
                 yield Attempt(connection, renegotiation, how)
+
+
+def request_attempts(
+    index: AnalysisIndex, matches: Callable[[Renegotiation, RenegotiationOutcome], bool]
+) -> Iterator[RequestAttempt]:
+    """The first match of every exchange."""
+    for connection, renegotiation, how in attempts(index, matches):
+        if renegotiation.exchange is not None:
+            yield RequestAttempt(connection, renegotiation.exchange, renegotiation, how)
 
 
 def outcome_of(index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation) -> RenegotiationOutcome:

@@ -26,6 +26,8 @@ def decryption(tcp: TcpConnection, conversation: Conversation, keyring: KeyRing)
     losses = CaptureLosses(tcp.truncated, (tcp.gaps[0], tcp.gaps[1]), (tcp.seen[0], tcp.seen[1]))
     given = KeysGiven(keyring.has_private_keys, keyring.has_key_log)
     verdict = Decryption(*judge(tls, losses, given))
+    if verdict.status == "none" and conversation.begins_inside_record:  # part of a record is all there is
+        verdict = Decryption("opaque", "handshake-not-captured")
     if verdict.reason is not None:
         _add_parameters(verdict, tls, given)
         _add_handshake(verdict, tls, conversation)
@@ -57,10 +59,10 @@ def _thumbprint(certificate: bytes) -> str:
 
 def _add_handshake(verdict: Decryption, tls: TlsSession, conversation: Conversation) -> None:
     """Add which handshake lacks its secrets, where the connection has more than one."""
-    if verdict.reason not in _MISSING_SECRET or tls.unopened is None:
+    if verdict.reason not in _MISSING_SECRET or tls.handshake_without_keys is None:
         return
-    if tls.unopened.number > 0:
-        verdict.later_handshake = tls.unopened.number + 1
+    if tls.handshake_without_keys.number > 0:
+        verdict.later_handshake = tls.handshake_without_keys.number + 1
     else:
         verdict.hides_later_handshake = verdict.status == "opaque" and _renegotiates(conversation)
 

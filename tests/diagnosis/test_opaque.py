@@ -171,6 +171,8 @@ def test_nothing_is_inferred_on_a_decrypted_connection():
         ("SSL 3.0", "TLS_RSA_WITH_RC4_128_MD5", {20}),
         ("TLS 1.0", "TLS_RSA_WITH_RC4_128_SHA", {24}),
         ("TLS 1.2", "TLS_RSA_WITH_NULL_SHA256", {36}),
+        ("TLS 1.2", "TLS_ECDHE_RSA_WITH_ARIA_256_CBC_SHA384", {16 + 64, 16 + 16 + 48}),
+        ("TLS 1.2", "TLS_ECDHE_RSA_WITH_CAMELLIA_128_GCM_SHA256", {28}),
         ("TLS 1.3", "TLS_AES_128_GCM_SHA256", set()),
         ("TLS 1.2", "TLS_GOSTR341112_256_WITH_KUZNYECHIK_CTR_OMAC", set()),
         (None, None, set()),

@@ -13,7 +13,7 @@ from tests.verify.asking import differences, results, verified_script
 
 pytestmark = [
     pytest.mark.oracle,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark: make oracle"),
 ]
 
 

@@ -15,7 +15,7 @@ CAPTURES = sorted(FIXTURES.glob("captures/*.pcap"))
 
 pytestmark = [
     pytest.mark.oracle,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark: make oracle"),
 ]
 
 

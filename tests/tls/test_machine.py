@@ -86,9 +86,9 @@ def test_a_transcript_beyond_its_limit_is_dropped(monkeypatch):
     negotiation = Negotiation(0, renegotiation=False)
     negotiation.record(Message(1, bytes(60), 0, 0))
     negotiation.record(Message(1, bytes(40), 0, 0))
-    assert (len(negotiation.transcript), negotiation.intact) == (100, True)
+    assert (len(negotiation.transcript), negotiation.transcript_complete) == (100, True)
     negotiation.record(Message(1, bytes(1), 0, 0))
-    assert (negotiation.transcript, negotiation.intact) == (b"", False)
+    assert (negotiation.transcript, negotiation.transcript_complete) == (b"", False)
 
 
 def test_a_transcript_contains_no_hello_request():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easpcap.tls.suites.registry import DEPLOYED, REGISTERED
-from easpcap.tls.suites.suite import CIPHERS, EXPORT_KEYS, MAC_SIZES, suite
+from easpcap.tls.suites.suite import CIPHERS, EXPORT_KEYS, MAC_SIZES, suite, suite_named
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,12 @@ def test_an_unknown_value_keeps_its_number_as_name(value):
 
 def test_every_value_gives_a_suite():
     assert all(suite(value).value == value for value in range(0x10000))
+
+
+def test_a_suite_is_found_by_the_name_that_it_has():
+    for name in (REGISTERED | DEPLOYED).values():
+        assert suite_named(name).name == name
+    assert suite_named("0xc0fe") is suite_named("") is suite_named(None) is None
 
 
 def test_a_signalling_value_is_not_decryptable():

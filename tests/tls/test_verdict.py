@@ -16,6 +16,7 @@ from easpcap.tls.handshake.verdict import (
     missing_secret_reason,
     unsupported,
     version_name,
+    version_named,
 )
 from easpcap.tls.secrets.keyring import KeyRing
 from tests.support.tls_peer import record_session
@@ -193,6 +194,12 @@ def test_versions_have_names(version, name):
     assert version_name(version) == name
 
 
+@pytest.mark.parametrize("version", [None, 0x0002, 0x0300, 0x0301, 0x0302, 0x0303, 0x0304])
+def test_a_name_gives_its_version_back(version):
+    assert version_named(version_name(version)) == version
+    assert version_named("0x0399") is None
+
+
 # -- the order of the reasons ----------------------------------------------------------------------------------------
 
 
@@ -213,9 +220,9 @@ def handshake(*, version=0x0303, decryptable=True, forward_secret=False, rsa=Tru
         "unsupported": False,
         "failed": False,
         "ephemeral_key": False,
-        "keyed": True,
-        "intact": True,
-        "key_fits": False,
+        "client_key_exchange_seen": True,
+        "transcript_complete": True,
+        "certificate_matches_key": False,
     }
     return SimpleNamespace(**(values | facts))
 
@@ -233,8 +240,8 @@ REASONS = [
     ({"version": 0x0304, "draft": 17}, LOG, "unsupported-suite"),
     ({"version": 0x0304, "draft": 18}, LOG, "key-log-lacks-session"),
     ({"failed": True, "forward_secret": True}, KEYS, "key-mismatch"),
-    ({"failed": True, "key_fits": None}, KEYS, "key-mismatch"),
-    ({"failed": True, "key_fits": True}, KEYS, "mac-failure"),
+    ({"failed": True, "certificate_matches_key": None}, KEYS, "key-mismatch"),
+    ({"failed": True, "certificate_matches_key": True}, KEYS, "mac-failure"),
     ({"failed": True}, LOG, "mac-failure"),
     ({"failed": True, "abbreviated": True, "candidates": ["one"]}, KEYS, "mac-failure"),
     ({"forward_secret": True}, LOG, "forward-secrecy"),
@@ -242,9 +249,9 @@ REASONS = [
     ({"ephemeral_key": True, "rsa": False}, KEYS, "needs-key-log"),
     ({"version": 0x0304, "forward_secret": True}, KEYS, "needs-key-log"),
     ({"rsa": False}, LOG, "key-log-lacks-session"),
-    ({"key_fits": True, "keyed": False}, KEYS, "gap"),
-    ({"key_fits": True, "intact": False}, KEYS, "mac-failure"),
-    ({"key_fits": True}, KEYS, "mac-failure"),
+    ({"certificate_matches_key": True, "client_key_exchange_seen": False}, KEYS, "gap"),
+    ({"certificate_matches_key": True, "transcript_complete": False}, KEYS, "mac-failure"),
+    ({"certificate_matches_key": True}, KEYS, "mac-failure"),
     ({}, LOG, "key-log-lacks-session"),
     ({}, KeysGiven(True, True), "key-log-lacks-session"),
     ({}, KEYS, "key-mismatch"),
@@ -258,7 +265,7 @@ def test_the_first_reason_that_applies_to_a_handshake_is_given(facts, given, rea
 
 
 def test_a_lost_handshake_message_makes_the_extended_master_secret_unknown():
-    negotiation = handshake(key_fits=True, intact=False)
+    negotiation = handshake(certificate_matches_key=True, transcript_complete=False)
     negotiation.agreement.extended_master = True
     assert missing_secret_reason(negotiation, KEYS) == "gap"
 
@@ -273,7 +280,7 @@ def connection(*, opened=0, opaque=1, **facts):
         "client_hello_seen": True,
         "server_hello_seen": True,
         "version": 0x0303,
-        "unopened": handshake(),
+        "handshake_without_keys": handshake(),
     }
     return SimpleNamespace(**(values | facts))
 
@@ -293,9 +300,9 @@ VERDICTS = [
     ({"server_hello_seen": False, "gap_in_handshake": True}, LOST, "opaque", "gap"),
     ({"gap_in_handshake": True}, ONE_WAY, "opaque", "one-direction-missing"),
     ({"gap_in_handshake": True}, CUT, "opaque", "truncated-packets"),
-    ({"unopened": None}, LOST, "opaque", "gap"),
-    ({"unopened": None}, CaptureLosses(), "opaque", "mac-failure"),
-    ({"unopened": None, "gap_in_data": True}, CaptureLosses(), "opaque", "gap"),
+    ({"handshake_without_keys": None}, LOST, "opaque", "gap"),
+    ({"handshake_without_keys": None}, CaptureLosses(), "opaque", "mac-failure"),
+    ({"handshake_without_keys": None, "gap_in_data": True}, CaptureLosses(), "opaque", "gap"),
     ({}, LOST, "opaque", "key-mismatch"),
 ]
 

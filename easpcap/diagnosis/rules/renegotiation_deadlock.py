@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
-    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
-    from easpcap.http.exchange import Exchange
+    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome, RequestAttempt
     from easpcap.results import Connection, Finding, Remedy, Renegotiation
 
 RULE = ("renegotiation-deadlock", "critical")
@@ -27,9 +26,8 @@ TITLE = "The server asks for a client certificate while the upload is still runn
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation, how in outcome.attempts(index, lambda _, how: Trouble.DEADLOCK in how.trouble):
-        if renegotiation.exchange is not None:
-            yield _proven(index, connection, renegotiation.exchange, renegotiation, how)
+    for attempt in outcome.request_attempts(index, lambda _, how: Trouble.DEADLOCK in how.trouble):
+        yield _proven(index, attempt)
     for connection in index.analysis.connections:
         for hidden in index.hidden(connection):
             if outcome.is_hidden_deadlock(index, connection, hidden):
@@ -37,13 +35,8 @@ def find(index: AnalysisIndex) -> Iterator[Finding]:
                 break
 
 
-def _proven(
-    index: AnalysisIndex,
-    connection: Connection,
-    exchange: Exchange,
-    renegotiation: Renegotiation,
-    how: RenegotiationOutcome,
-) -> Finding:
+def _proven(index: AnalysisIndex, attempt: RequestAttempt) -> Finding:
+    connection, exchange, renegotiation, how = attempt
     return evidence.finding(
         index,
         RULE,

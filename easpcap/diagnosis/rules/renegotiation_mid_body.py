@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
-    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
-    from easpcap.http.exchange import Exchange
+    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome, RequestAttempt
     from easpcap.results import Connection, Finding, Renegotiation
 
 RULE = ("renegotiation-mid-body", "warning")
@@ -26,9 +25,8 @@ TITLE = "The server asks for a client certificate while the upload is still runn
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation, how in outcome.attempts(index, _fires):
-        if renegotiation.exchange is not None:
-            yield _proven(index, connection, renegotiation.exchange, renegotiation, how)
+    for attempt in outcome.request_attempts(index, _fires):
+        yield _proven(index, attempt)
     for connection in index.analysis.connections:
         fell_in = [hidden for hidden in index.hidden(connection) if hidden.mid_body]
         if fell_in and not any(outcome.is_hidden_deadlock(index, connection, hidden) for hidden in fell_in):
@@ -39,13 +37,8 @@ def _fires(renegotiation: Renegotiation, how: RenegotiationOutcome) -> bool:
     return outcome.asked_mid_body(renegotiation) and Trouble.DEADLOCK not in how.trouble
 
 
-def _proven(
-    index: AnalysisIndex,
-    connection: Connection,
-    exchange: Exchange,
-    renegotiation: Renegotiation,
-    how: RenegotiationOutcome,
-) -> Finding:
+def _proven(index: AnalysisIndex, attempt: RequestAttempt) -> Finding:
+    connection, exchange, renegotiation, how = attempt
     lines = [
         *evidence.request_begins(index, exchange),
         evidence.asked(connection, renegotiation),

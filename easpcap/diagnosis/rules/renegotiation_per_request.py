@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from easpcap.diagnosis.analysis_index import AnalysisIndex
     from easpcap.diagnosis.inference import HiddenRenegotiation
-    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome
-    from easpcap.http.exchange import Exchange
+    from easpcap.diagnosis.renegotiation_outcome import RenegotiationOutcome, RequestAttempt
     from easpcap.results import Connection, Finding, RecordRun, Renegotiation
 
 RULE = ("renegotiation-per-request", "notice")
@@ -38,9 +37,8 @@ LATE_WARNING = f"It works, but each time costs round trips, and {LIMIT}"  # no h
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
     """One finding per request, or per opaque connection."""
-    for connection, renegotiation, how in outcome.attempts(index, _fires):
-        if renegotiation.exchange is not None:
-            yield _proven(index, connection, renegotiation.exchange, renegotiation, how)
+    for attempt in outcome.request_attempts(index, _fires):
+        yield _proven(index, attempt)
     for connection in index.analysis.connections:
         for hidden in index.hidden(connection):
             if hidden.completed and hidden.certificate_flight and hidden.server_data is not None:
@@ -56,13 +54,8 @@ def _fires(renegotiation: Renegotiation, _how: RenegotiationOutcome) -> bool:
     return asked and outcome.completed(renegotiation) and not outcome.after_response(renegotiation)
 
 
-def _proven(
-    index: AnalysisIndex,
-    connection: Connection,
-    exchange: Exchange,
-    renegotiation: Renegotiation,
-    how: RenegotiationOutcome,
-) -> Finding:
+def _proven(index: AnalysisIndex, attempt: RequestAttempt) -> Finding:
+    connection, exchange, renegotiation, how = attempt
     return evidence.finding(
         index,
         RULE,

@@ -124,7 +124,7 @@ class EncryptedHandshake13:
         certificates = _certificates(message)
         if certificates:
             negotiation.certificate = certificates[0]
-            negotiation.key_fits = self._finder.has_key_for(certificates[0])
+            negotiation.certificate_matches_key = self._finder.has_key_for(certificates[0])
             self._summary.server_certificate = self._summary.server_certificate or certificates[0]
         count = None if certificates is None else len(certificates)
         return [place.seen(facts.ServerCertificate(count))]
@@ -155,7 +155,7 @@ class EncryptedHandshake13:
     def _verify(self, negotiation: Negotiation, message: Message, direction: int) -> bool | None:
         """Whether a Finished matches the transcript; None if the secret or a message is missing."""
         agreement, secret = negotiation.agreement, self._secrets[direction]
-        if agreement is None or secret is None or not negotiation.intact:
+        if agreement is None or secret is None or not negotiation.transcript_complete:
             return None
         if agreement.client_random is None or not negotiation.client_hello:
             return None

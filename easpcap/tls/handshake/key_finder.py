@@ -69,7 +69,7 @@ class KeyFinder:
         version, chosen, client_random = agreement.version, agreement.suite, agreement.client_random
         if client_random is None:
             return
-        if agreement.extended_master and not negotiation.intact:
+        if agreement.extended_master and not negotiation.transcript_complete:
             return  # RFC 7627 section 4: needs every message so far
         for premaster, source in self._premasters(negotiation, encrypted_premaster(body, version)):
             if agreement.extended_master:

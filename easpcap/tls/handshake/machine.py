@@ -85,6 +85,7 @@ class HandshakeMachine:
     def take_undecrypted_finished(self, place: Place) -> HandshakeEvents:
         """Process the first handshake record that was not decrypted: it is the Finished (RFC 5246 section 7.4.9)."""
         self._advance(cp.FINISHED, place)
+        self.negotiation.break_transcript()  # the other Finished covers this one
         return self._finish(place)
 
     def take_alert(self, level: int, description: int, place: Place) -> HandshakeEvents:
@@ -170,14 +171,14 @@ class HandshakeMachine:
         self.retrying = hello.is_retry
         self._summary.resumed = "psk" if ext.PRE_SHARED_KEY in hello.extensions else None
         if client_random is None or not self._finder.has_traffic_secret(client_random):
-            self._summary.unopened = self.negotiation
+            self._summary.handshake_without_keys = self.negotiation
 
     def _server_certificate(self, message: Message, place: Place) -> HandshakeEvents:
         self.negotiation.record(message)
         certificates = hs.parse_certificates(message.body)
         if certificates:
             self.negotiation.certificate = certificates[0]
-            self.negotiation.key_fits = self._finder.has_key_for(certificates[0])
+            self.negotiation.certificate_matches_key = self._finder.has_key_for(certificates[0])
             self._summary.server_certificate = self._summary.server_certificate or certificates[0]
         return [place.seen(facts.ServerCertificate(len(certificates)))]
 
@@ -212,7 +213,7 @@ class HandshakeMachine:
 
     def _client_key_exchange(self, message: Message, place: Place) -> HandshakeEvents:
         self.negotiation.record(message)
-        self.negotiation.keyed = True
+        self.negotiation.client_key_exchange_seen = True
         self._finder.find_by_key_exchange(self.negotiation, message.body)
         return [place.seen(facts.ClientKeyExchange())]
 

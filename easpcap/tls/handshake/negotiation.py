@@ -60,20 +60,20 @@ class Negotiation:
         "agreement",
         "candidates",
         "certificate",
+        "certificate_matches_key",
         "changed",
         "client_hello",
+        "client_key_exchange_seen",
         "ephemeral_key",
         "failed",
         "finished",
-        "intact",
-        "key_fits",
-        "keyed",
         "number",
         "origin",
         "proven",
         "renegotiation",
         "session_id",
         "ticket",
+        "transcript_complete",
         "unsupported",
         "verified",
     )
@@ -87,11 +87,11 @@ class Negotiation:
         self.ticket = b""  # issued by the server in this handshake
         self.certificate: bytes | None = None
         self.ephemeral_key = False  # a ServerKeyExchange was seen
-        self.keyed = False  # a ClientKeyExchange was seen
+        self.client_key_exchange_seen = False
         self.abbreviated = False
         self.origin: Origin | None = None  # of the session that it resumes
         self.candidates: list[Candidate] = []
-        self.key_fits: bool | None = None  # whether a given key belongs to the certificate; None: no certificate seen
+        self.certificate_matches_key: bool | None = None  # of any key given; None: no certificate was seen
         self.proven: Candidate | None = None
         self.unsupported = False  # secrets are known, but the cipher suite is not supported
         self.failed = False  # candidates were tried, and none decrypted the first record
@@ -100,7 +100,7 @@ class Negotiation:
         self.verified = [False, False]
         self._keys: dict[Candidate, tuple[EpochKeys, EpochKeys]] = {}
         self._transcript = bytearray()
-        self.intact = True  # no message is missing in the transcript
+        self.transcript_complete = True  # no message is missing in the transcript
 
     @property
     def private_key_suffices(self) -> bool:
@@ -132,17 +132,17 @@ class Negotiation:
             return
         if len(self._transcript) + len(message.raw) > MAX_TRANSCRIPT_BYTES:
             self.break_transcript()
-        elif self.intact:
+        elif self.transcript_complete:
             self._transcript += message.raw
 
     def break_transcript(self) -> None:
         """Drop the transcript, because a message is missing: no Finished or extended master secret can be computed."""
-        self.intact = False
+        self.transcript_complete = False
         self._transcript.clear()
 
     def hash_first_hello(self) -> None:
         """Replace the ClientHello in the transcript by its hash, for a HelloRetryRequest (RFC 8446 section 4.4.1)."""
-        if self.agreement is not None and self.intact:
+        if self.agreement is not None and self.transcript_complete:
             hashed = hash_state(self.agreement.suite.prf_hash, self.transcript).digest()
             self._transcript[:] = b"\xfe\0\0" + bytes([len(hashed)]) + hashed
 
@@ -154,7 +154,7 @@ class Negotiation:
     def verify(self, direction: int, contents: bytes) -> bool | None:
         """Whether a Finished matches the transcript before it; None if the secret or a message is missing."""
         agreement, proven = self.agreement, self.proven
-        if agreement is None or proven is None or not proven.master or not self.intact:
+        if agreement is None or proven is None or not proven.master or not self.transcript_complete:
             return None
         expected = verify_data(
             agreement.version, agreement.suite, proven.master, direction == TO_SERVER, self.transcript
@@ -175,8 +175,8 @@ class Negotiation:
         except UnsupportedSuite:
             self.unsupported = True
             return []
-        trusted = candidates and (self.proven or self.key_fits is not None)  # then the MAC decides, and must hold
-        if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not trusted:
+        mac_decides = candidates and (self.proven or self.certificate_matches_key is not None)
+        if agreement.suite.cipher == "NULL" and agreement.compression == NO_COMPRESSION and not mac_decides:
             found.append((Candidate(b"", None), UnverifiedNull(agreement.suite)))
         return found
 

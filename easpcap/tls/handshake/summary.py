@@ -38,5 +38,9 @@ class Summary:
         self.server_hello_seen = False
         self.gap_in_handshake = False  # bytes are missing before encryption began
         self.gap_in_data = False  # bytes are missing after encryption began
-        self.unopened: Negotiation | None = None  # the first handshake whose keys were not found
+        self.handshake_without_keys: Negotiation | None = None  # the first handshake whose keys were not found
         self.missing_secrets: list[str] = []  # TLS 1.3: labels that the key log lacks, if it has others
+
+    def note_missing_keys(self, negotiation: Negotiation) -> None:
+        """Keep the first handshake whose keys were not found."""
+        self.handshake_without_keys = self.handshake_without_keys or negotiation

@@ -60,6 +60,11 @@ def version_name(version: int | None) -> str | None:
     return None if version is None else _VERSION_NAMES.get(version, f"0x{version:04x}")
 
 
+def version_named(name: str | None) -> int | None:
+    """The protocol version of a name that version_name gave; None for any other."""
+    return next((version for version, known in _VERSION_NAMES.items() if known == name), None)
+
+
 def judge(summary: Summary, losses: CaptureLosses, given: KeysGiven) -> Verdict:
     """The status of a connection, and the first reason why not all of it was decrypted."""
     opened, unopened = any(summary.application_records), any(summary.opaque_records)
@@ -87,10 +92,10 @@ def _reason(summary: Summary, losses: CaptureLosses, given: KeysGiven, *, opened
             return "handshake-not-captured"
         if not all(losses.seen):
             return "one-direction-missing"
-        if summary.gap_in_handshake or (any(losses.gaps) and summary.unopened is None):
+        if summary.gap_in_handshake or (any(losses.gaps) and summary.handshake_without_keys is None):
             return "gap"
-    if summary.unopened is not None:
-        return missing_secret_reason(summary.unopened, given)
+    if summary.handshake_without_keys is not None:
+        return missing_secret_reason(summary.handshake_without_keys, given)
     return "gap" if lost else "mac-failure"
 
 
@@ -105,16 +110,17 @@ def missing_secret_reason(negotiation: Negotiation, given: KeysGiven) -> Reason:
     if _is_unsupported(negotiation):
         return "unsupported-suite"
     if negotiation.failed:
-        by_wrong_key = negotiation.key_fits is not True and not given.key_log and not negotiation.abbreviated
-        return "key-mismatch" if by_wrong_key else "mac-failure"
+        from_key = not given.key_log and not negotiation.abbreviated
+        return "key-mismatch" if from_key and not negotiation.certificate_matches_key else "mac-failure"
     suite, tls13 = agreement.suite, agreement.version >= TLS13
     if not tls13 and (suite.forward_secret or (suite.rsa_key_transport and negotiation.ephemeral_key)):
         return "forward-secrecy"
     if tls13 or not suite.rsa_key_transport:
         return "key-log-lacks-session" if given.key_log else "needs-key-log"
-    if negotiation.key_fits:
+    if negotiation.certificate_matches_key:
         # RFC 7627 section 4: the extended master secret depends on every message of the handshake
-        if not negotiation.keyed or (agreement.extended_master and not negotiation.intact):
+        needs_transcript = agreement.extended_master and not negotiation.transcript_complete
+        if needs_transcript or not negotiation.client_key_exchange_seen:
             return "gap"
         return "mac-failure" if given.private_keys else "no-key"
     if given.key_log:
@@ -133,7 +139,8 @@ def _is_unsupported(negotiation: Negotiation) -> bool:
 
 def unsupported(summary: Summary) -> Unsupported:
     """What cannot be decrypted on a connection whose reason is ``unsupported-suite``."""
-    agreement = summary.unopened.agreement if summary.unopened else None
+    negotiation = summary.handshake_without_keys
+    agreement = negotiation.agreement if negotiation else None
     if agreement is None:
         return Unsupported(version_name(summary.version), summary.suite.name if summary.suite else None)
     suite = agreement.suite

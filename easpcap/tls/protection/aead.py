@@ -25,11 +25,20 @@ _additional_data: Final = Struct(">QBHH").pack  # RFC 5246 section 6.2.3.3
 
 def aead_protection(cipher: str, shape: CipherShape, keys: EpochKeys) -> Protection:
     """The Protection of an AEAD suite in TLS 1.2."""
+    decrypt = decrypt_function(cipher, shape, keys.key)
+    return ExplicitNonce(decrypt, keys.iv, shape.tag) if shape.explicit else ImplicitNonce(decrypt, keys.iv)
+
+
+def decrypt_function(cipher: str, shape: CipherShape, key: bytes) -> Decrypt:
+    """The function that decrypts under an AEAD cipher, given nonce, ciphertext with its tag, and additional data.
+
+    That raises InvalidTag where the tag is wrong.
+    """
     if cipher == "CHACHA20_POLY1305":
-        return ImplicitNonce(aead.ChaCha20Poly1305(keys.key).decrypt, keys.iv)
+        return aead.ChaCha20Poly1305(key).decrypt
     if "_CCM" in cipher:
-        return ExplicitNonce(aead.AESCCM(keys.key, tag_length=shape.tag).decrypt, keys.iv, shape.tag)
-    return ExplicitNonce(aead.AESGCM(keys.key).decrypt, keys.iv, shape.tag)
+        return aead.AESCCM(key, tag_length=shape.tag).decrypt
+    return aead.AESGCM(key).decrypt
 
 
 class _Aead:

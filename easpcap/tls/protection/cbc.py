@@ -80,13 +80,13 @@ class MacThenEncrypt:
         "_buffer",
         "_cipher",
         "_decrypt_into",
-        "_holds",
         "_least",
         "_mac",
         "_mac_size",
         "_room",
         "_start",
         "_strict",
+        "_verify",
         "_view",
         "sequence",
     )
@@ -96,7 +96,7 @@ class MacThenEncrypt:
         self._cipher = cipher
         self._mac = mac
         self._mac_size = mac.size
-        self._holds = mac.holds
+        self._verify = mac.verify
         self._strict = strict_padding
         self._block = cipher.block
         self._start = PLAIN + cipher.explicit
@@ -123,7 +123,7 @@ class MacThenEncrypt:
             return None
         end -= self._mac_size
         start = self._start
-        if end < start or not self._holds(sequence, content_type, version, start, end):
+        if end < start or not self._verify(sequence, content_type, version, start, end):
             return None
         return self._view[start:end].tobytes()
 
@@ -186,7 +186,7 @@ class EncryptThenMac:
         sequence = self.sequence
         self.sequence = sequence + 1
         end = self._place(fragment)
-        if not end or not self._mac.holds(sequence, content_type, version, PLAIN, end):
+        if not end or not self._mac.verify(sequence, content_type, version, PLAIN, end):
             return None
         return self._decrypt(fragment, end)
 

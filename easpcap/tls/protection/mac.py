@@ -64,7 +64,7 @@ class RecordMac:
             self._inner, self._outer = hmac_states(_HASHES[mac], key)
             self._header, self._pack = _TLS_HEADER.size, _pack_tls
 
-    def holds(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
+    def verify(self, sequence: int, content_type: int, version: int, start: int, end: int) -> bool:
         """Whether the MAC of the buffer's [start, end) follows at ``end``; overwrites the bytes before ``start``."""
         buffer = self._buffer
         begin = start - self._header
@@ -78,14 +78,18 @@ class RecordMac:
     def find(self, sequences: range, content_type: int, version: int, start: int, end: int) -> int | None:
         """The first of ``sequences`` whose MAC of the buffer's [start, end) follows at ``end``."""
         for sequence in sequences:
-            if self.holds(sequence, content_type, version, start, end):
+            if self.verify(sequence, content_type, version, start, end):
                 return sequence
         return None
 
 
 def lost_records(sequence: int, lost_bytes: int, least_fragment: int, tries: int) -> range:
-    """The sequence numbers a record can have after ``lost_bytes`` of records that began with number ``sequence``."""
-    fewest = -(-lost_bytes // (RECORD_HEADER_SIZE + MAX_FRAGMENT))
+    """The sequence numbers a record can have after ``lost_bytes`` of records that began with number ``sequence``.
+
+    Some of the bytes may be no numbered record: a ChangeCipherSpec of TLS 1.3 (RFC 8446 section 5), or the rest of a
+    record whose header was damaged and named a smaller length.
+    """
+    fewest = max(-(-lost_bytes // (RECORD_HEADER_SIZE + MAX_FRAGMENT)) - 1, 0)
     most = lost_bytes // (RECORD_HEADER_SIZE + least_fragment)
     stop = min(most + 1, fewest + min(tries, limits.MAX_RESYNC_TRIES))
     return range(sequence + fewest, sequence + stop)

@@ -76,7 +76,7 @@ class NullCipher:
         sequence = self.sequence
         self.sequence = sequence + 1
         end = self._place(fragment)
-        if end < PLAIN or not self._mac.holds(sequence, content_type, version, PLAIN, end):
+        if end < PLAIN or not self._mac.verify(sequence, content_type, version, PLAIN, end):
             return None
         content = self._view[PLAIN:end].tobytes()
         if self._doubtful and not sequence and content_type == HANDSHAKE and not may_begin_epoch(HANDSHAKE, content):
@@ -132,7 +132,7 @@ class StreamCipher:
             return None
         self._keystream.decrypt_into(fragment, self._room)
         end = PLAIN + size - self._mac.size
-        if end < PLAIN or not self._mac.holds(sequence, content_type, version, PLAIN, end):
+        if end < PLAIN or not self._mac.verify(sequence, content_type, version, PLAIN, end):
             return None
         return self._view[PLAIN:end].tobytes()
 
@@ -160,7 +160,7 @@ class StreamCipher:
         for sequence in sequences:
             at = after_gap - RECORD_HEADER_SIZE * (sequence - self.sequence) - first
             self._room[:size] = _xor(fragment, keystream[at : at + size])
-            if self._mac.holds(sequence, content_type, version, PLAIN, end):
+            if self._mac.verify(sequence, content_type, version, PLAIN, end):
                 self.sequence = sequence + 1
                 self._keystream.position = first + at + size
                 return self._view[PLAIN:end].tobytes()

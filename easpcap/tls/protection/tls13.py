@@ -6,20 +6,16 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import aead
 
 from easpcap.tls.codepoints import APPLICATION_DATA, MAX_FRAGMENT
+from easpcap.tls.protection.aead import decrypt_function
 from easpcap.tls.protection.mac import lost_records
 from easpcap.tls.secrets.schedule13 import traffic_keys
 from easpcap.tls.suites.suite import CIPHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from easpcap.tls.secrets.schedule import EpochKeys
+    from easpcap.tls.protection.aead import Decrypt
     from easpcap.tls.suites.suite import CipherSuite
-
-    Decrypt = Callable[[bytes, bytes | memoryview, bytes | None], bytes]
 
 _additional_data: Final = Struct(">BHH").pack  # the record's header (RFC 8446 section 5.2)
 _FIRST_WITH_HEADER: Final = 25  # the first draft whose tag covers it
@@ -28,17 +24,10 @@ _NO_DATA: Final = b""
 
 def tls13_protection(suite: CipherSuite, secret: bytes, draft: int = 0) -> Tls13Protection:
     """The Protection for a traffic secret. The suite's cipher must be an AEAD in CIPHERS."""
-    keys = traffic_keys(suite, secret, draft)
+    keys, shape = traffic_keys(suite, secret, draft), CIPHERS[suite.cipher]
     covered = not 0 < draft < _FIRST_WITH_HEADER
-    return Tls13Protection(_decrypt(suite, keys), keys.iv, CIPHERS[suite.cipher].tag, header_covered=covered)
-
-
-def _decrypt(suite: CipherSuite, keys: EpochKeys) -> Decrypt:
-    if suite.cipher == "CHACHA20_POLY1305":
-        return aead.ChaCha20Poly1305(keys.key).decrypt
-    if "_CCM" in suite.cipher:
-        return aead.AESCCM(keys.key, tag_length=CIPHERS[suite.cipher].tag).decrypt
-    return aead.AESGCM(keys.key).decrypt
+    decrypt = decrypt_function(suite.cipher, shape, keys.key)
+    return Tls13Protection(decrypt, keys.iv, shape.tag, header_covered=covered)
 
 
 class Tls13Protection:

@@ -100,7 +100,7 @@ class Tls13Keys:
         """The ServerHello chose TLS 1.3: both directions come under handshake keys, the client's after early data."""
         agreement = self._agreement = negotiation.agreement
         if agreement is None or agreement.client_random is None or not is_supported(agreement):
-            self._output.unopened = self._output.unopened or negotiation
+            self._output.note_missing_keys(negotiation)
             self.abandon()
             return
         client, server = (known_epochs(self._finder, agreement, direction) for direction in (TO_SERVER, TO_CLIENT))
@@ -114,7 +114,7 @@ class Tls13Keys:
                 self._begin_direction(reader, known)
             else:
                 self._output.missing_secrets += [epoch.label for epoch in known]
-                self._output.unopened = self._output.unopened or negotiation
+                self._output.note_missing_keys(negotiation)
                 self._leave(reader)
 
     def _begin_direction(self, reader: Direction, known: list[Epoch]) -> None:
@@ -253,8 +253,8 @@ class Tls13Keys:
             reader.open_with(epoch.protection)
 
     def _note_source(self, epoch: Epoch) -> None:
-        """The keys of an epoch opened a record."""
-        if epoch.source is not None:
+        """Note where the keys of an epoch came from, if they have opened a record."""
+        if epoch.source is not None and epoch.protection is not None and epoch.protection.begun:
             self._output.key_sources.add(epoch.source)
 
     def _advance(self, reader: Direction, stage: int) -> None:
@@ -293,7 +293,7 @@ class Tls13Keys:
 
     def _lack(self, label: str) -> None:
         self._output.missing_secrets.append(label)
-        self._output.unopened = self._output.unopened or self._output.machine.negotiation
+        self._output.note_missing_keys(self._output.machine.negotiation)
 
     # -- early data ----------------------------------------------------------------------------------------------------
 
@@ -325,7 +325,10 @@ class Tls13Keys:
 
     def end(self, reader: Direction) -> None:
         """A direction ends: early data that nobody answered was sent all the same."""
-        if reader.direction == TO_SERVER and self._epochs[TO_SERVER].held:
+        state = self._epochs[reader.direction]
+        if state.epochs:
+            self._note_source(state.epochs[0])
+        if reader.direction == TO_SERVER and state.held:
             self._release_early_data()
         if reader.keys is self and reader.mode is Mode.PROTECTED and reader.lost is not None:
             self._output.opaque_records[reader.direction] |= 1  # what follows was never read

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.tls.codepoints import RECORD_HEADER_SIZE, SSL3, TLS11
-from easpcap.tls.suites.suite import CIPHERS, MAC_SIZES
+from easpcap.tls.codepoints import RECORD_HEADER_SIZE, TLS11
+from easpcap.tls.suites.record_layout import record_layout
 
 if TYPE_CHECKING:
     from easpcap.tls.handshake.negotiation import Agreement
@@ -18,19 +18,14 @@ def unproven_chaining(agreement: Agreement | None) -> bool:
     """
     if agreement is None or not agreement.encrypt_then_mac or agreement.version >= TLS11:
         return False
-    shape = CIPHERS.get(agreement.suite.cipher)
-    return shape is not None and shape.kind == "block"
+    layout = record_layout(agreement.version, agreement.suite)
+    return layout is not None and layout.block > 0
 
 
 def plain_bounds(agreement: Agreement | None, lost_bytes: int, records: int) -> tuple[int, int]:
     """The least and the most application bytes in ``records`` whole records of ``lost_bytes`` bytes."""
-    shape = CIPHERS.get(agreement.suite.cipher) if agreement else None
-    if agreement is None or shape is None or records <= 0 or agreement.compression:
+    layout = record_layout(agreement.version, agreement.suite) if agreement else None
+    if agreement is None or layout is None or records <= 0 or agreement.compression:
         return 0, max(lost_bytes, 0)
-    mac = MAC_SIZES[agreement.suite.mac]
-    least = most = RECORD_HEADER_SIZE + mac + shape.explicit + shape.tag
-    if shape.kind == "block":
-        explicit = shape.fixed_iv if agreement.version >= TLS11 else 0
-        # RFC 5246 section 6.2.3.2: 1 to 256 bytes of padding with its length byte; SSL 3.0: at most a block
-        least, most = least + explicit + 1, most + explicit + (shape.fixed_iv if agreement.version == SSL3 else 256)
+    least, most = (RECORD_HEADER_SIZE + overhead for overhead in layout.overhead())
     return max(lost_bytes - records * most, 0), max(lost_bytes - records * least, 0)

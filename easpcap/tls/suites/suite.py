@@ -136,6 +136,17 @@ def suite(value: int) -> CipherSuite:
     return CipherSuite(value, name, key_exchange, cipher, mac, prf_hash)
 
 
+def suite_named(name: str | None) -> CipherSuite | None:
+    """The cipher suite of an IANA name; None for a name that no suite has."""
+    value = _values().get(name) if name else None
+    return None if value is None else suite(value)
+
+
+@cache
+def _values() -> dict[str, int]:
+    return {name: value for value, name in (DEPLOYED | REGISTERED).items()}
+
+
 def _cipher_and_hash(rest: str) -> tuple[str, str]:
     """Cipher and hash from the part after WITH. CCM suites of RFC 6655 name no hash; theirs is SHA-256."""
     for name in _HASHES:
