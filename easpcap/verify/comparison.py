@@ -54,7 +54,7 @@ def compare(connection: Connection, own: Opinion, other: Opinion) -> Iterator[Co
 def _compared(aspect: Aspect, connection: Connection, own: Opinion, other: Opinion, *, agree: bool) -> Comparison:
     if agree:
         return Comparison(connection, aspect, own, other, "agreed", [])
-    found = _explain(aspect, connection, own, other)
+    found = _explain(aspect, connection, own, other) or limitations.explain_segments(own, other)
     return Comparison(connection, aspect, own, other, "explained" if found else "unexplained", found)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from easpcap.fields import Fields, field
 from easpcap.http.head import parse_request_line
-from easpcap.limits import MAX_DISSECTED_PACKET
+from easpcap.limits import MAX_DISSECTED_PACKET, MAX_PADDING_BYTES
 from easpcap.tls.codepoints import CLIENT_HELLO, HELLO_REQUEST, SERVER_HELLO
 from easpcap.verify.opinion import Opinion, version_text
 from easpcap.verify.tshark import SecondOpinionError
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 #: IPv6 packets without a length, as segmentation offload leaves them: tshark does not read what is in them.
 _WITHOUT_LENGTH: Final = "ipv6.plen == 0 && ipv6.nxt == 6"
-FILTER: Final = f"tls.handshake.type <= 2 || http.request || http.response || ({_WITHOUT_LENGTH})"
+#: Segments that may hold only padding which the IP length counts.
+_SHORT: Final = f"tcp.len > 0 && tcp.len <= {MAX_PADDING_BYTES} && tcp.flags.push == 0"
+FILTER: Final = f"tls.handshake.type <= 2 || http.request || http.response || ({_WITHOUT_LENGTH}) || ({_SHORT})"
 
 #: What makes tshark right, wherever its own defaults are.
 PREFERENCES: Final = {
@@ -101,12 +103,22 @@ def _read_packet(layers: Iterable[Any], dissection: Dissection) -> None:
     for layer in layers:
         if layer.layer_name == "tcp" and layer.get_field("stream") is not None:
             opinion = dissection.opinions.setdefault(int(layer.get_field("stream")), Opinion())
+            opinion.padding = opinion.padding or _is_padding(layer)
         elif layer.layer_name == "ipv6" and layer.get_field("plen") is not None and int(layer.get_field("plen")) == 0:
             dissection.unread.add((str(layer.get_field("src")), str(layer.get_field("dst"))))
         elif opinion is not None and layer.layer_name == "tls":
             _read_tls(layer, opinion)
         elif opinion is not None and layer.layer_name == "http":
             _read_http(layer, opinion)
+
+
+def _is_padding(layer: Any) -> bool:  # noqa: ANN401  # pyshark has no types
+    """Whether a segment holds a few zeros and was not sent with PSH."""
+    payload = layer.get_field("payload")
+    if payload is None or str(layer.get_field("flags_push")) not in {"0", "False"}:
+        return False
+    data = bytes.fromhex(payload.raw_value or "")
+    return 0 < len(data) <= MAX_PADDING_BYTES and not any(data)
 
 
 def _read_tls(layer: Any, opinion: Opinion) -> None:  # noqa: ANN401  # pyshark has no types

@@ -21,6 +21,8 @@ Limitation = Literal[
     "lost-bytes",
     "damaged-record",
     "late-segment",
+    "ignored-segment",
+    "padding",
     "segmentation-offload",
     "incomplete-head",
     "blank-in-target",
@@ -29,6 +31,10 @@ Limitation = Literal[
     "tls-after-clear-text",
     "unsupported-suite",
 ]
+
+#: The anomalies that say a TLS record is damaged, and that a segment did not count.
+DAMAGED_RECORDS: Final = frozenset({"tls-bad-mac", "tls-bad-record", "tls-broken-message"})
+IGNORED_SEGMENTS: Final = frozenset({"tcp-out-of-window", "tcp-reset-ignored", "tcp-syn-ignored"})
 
 _BLANK: Final = "%20"
 
@@ -40,6 +46,13 @@ _KNOWN_METHODS: Final = frozenset({
     "REPORT", "RPC_CONNECT", "RPC_IN_DATA", "RPC_OUT_DATA", "SEARCH", "SOURCE", "SSTP_DUPLEX_POST", "TRACE",
     "UNCHECKOUT", "UNLOCK", "UPDATE", "VERSION-CONTROL",
 })  # fmt: skip
+
+
+def explain_segments(own: Opinion, other: Opinion) -> list[Limitation]:
+    """Why tshark may see anything else on a connection: it counts segments that the receiver ignored."""
+    if own.anomalies & IGNORED_SEGMENTS:
+        return ["ignored-segment"]
+    return ["padding"] if other.padding else []
 
 
 def explain_data(connection: Connection, direction: int, own: Opinion, other: Opinion) -> list[Limitation]:
@@ -57,7 +70,7 @@ def explain_data(connection: Connection, direction: int, own: Opinion, other: Op
             return ["post-handshake-authentication"]
         if mine.missing or (any(connection.gaps) and own.client_hellos > 1):  # the hellos of new keys are lost to it
             return ["lost-bytes"]
-        if own.damaged:
+        if own.anomalies & DAMAGED_RECORDS:
             return ["damaged-record"]
         if not other.server_hellos and _begins_in_clear_text(connection):
             return ["tls-after-clear-text"]
@@ -79,7 +92,7 @@ def explain_handshakes(connection: Connection, own: Opinion, other: Opinion) -> 
         return ["segmentation-offload"]
     if any(connection.gaps):
         return ["lost-bytes"]
-    if own.damaged:
+    if own.anomalies & DAMAGED_RECORDS:
         return ["damaged-record"]
     return ["tls-after-clear-text"] if not other.server_hellos and _begins_in_clear_text(connection) else []
 

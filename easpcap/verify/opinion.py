@@ -34,15 +34,14 @@ class Opinion(Fields):
     data: tuple[StreamData, StreamData] | None = None  # by direction; None: not known
     #: by direction: whether the tool cannot read some of the packets that one host sent to the other
     unread_packets: list[bool] = field(default_factory=lambda: [False, False])
-    damaged: bool = False  # a TLS record of the connection is damaged
+    padding: bool = False  # segments hold a few zeros, which may be padding
+    #: codes of the anomalies of the connection; easpcap's opinion only
+    anomalies: frozenset[str] = frozenset()
 
 
-def own_opinion(connection: Connection, *, damaged: bool = False) -> Opinion:
-    """What easpcap says about a connection that was analyzed with ``digest``.
-
-    ``damaged``: whether one of its anomalies is a damaged TLS record.
-    """
-    opinion = Opinion(damaged=damaged)
+def own_opinion(connection: Connection, anomalies: frozenset[str] = frozenset()) -> Opinion:
+    """What easpcap says about a connection that was analyzed with ``digest``; ``anomalies`` are its codes."""
+    opinion = Opinion(anomalies=anomalies)
     for fact in connection.facts:
         what = fact.what
         if isinstance(what, ClientHello):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from easpcap.fields import Fields
 from easpcap.limits import CONNECTIONS_A_RUN
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from easpcap.tls.secrets.session_secrets import SessionSecrets
     from easpcap.verify.opinion import StreamData
     from easpcap.verify.tshark import Tshark
-
-#: The anomalies that say a TLS record is damaged.
-DAMAGED_RECORDS: Final = frozenset({"tls-bad-mac", "tls-bad-record", "tls-broken-message"})
 
 
 class Verification(Fields):
@@ -50,8 +47,10 @@ def verify(analysis: Analysis, paths: Sequence[str], secrets: SessionSecrets, ts
     """
     replay = Replay(by_first_packet(paths), secrets, [source.sha256 for source in analysis.inputs])
     asked = _Asked(tshark, replay, protocol_arguments(analysis.connections))
-    damaged = {anomaly.connection for anomaly in analysis.anomalies if anomaly.code in DAMAGED_RECORDS}
-    own = {each.id: own_opinion(each, damaged=each.id in damaged) for each in analysis.connections}
+    codes: dict[int | None, set[str]] = {}
+    for anomaly in analysis.anomalies:
+        codes.setdefault(anomaly.connection, set()).add(anomaly.code)
+    own = {each.id: own_opinion(each, frozenset(codes.get(each.id, ()))) for each in analysis.connections}
     others = asked.messages(analysis.connections, own)
     data = asked.data(analysis.connections)
     comparisons: list[Comparison] = []

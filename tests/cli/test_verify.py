@@ -67,8 +67,8 @@ class TestWithTshark:
     def test_a_difference_that_nothing_explains_is_status_one(self, easpcap_main, monkeypatch):
         own = second_opinion.own_opinion
 
-        def mistaken(connection, **options):
-            opinion = own(connection, **options)
+        def mistaken(connection, anomalies):
+            opinion = own(connection, anomalies)
             opinion.statuses[599] += 1
             return opinion
 

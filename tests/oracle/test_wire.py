@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
-from tests.support.packets import pcap_bytes
+from tests.support.packets import ACK, pcap_bytes, tcp_packet
 from tests.support.tls13_script import Tls13Script
 from tests.support.tls_script import TlsScript
 from tests.support.wire_of import packets_of, pcap_of
@@ -120,6 +120,18 @@ def test_bytes_without_sense_are_no_obstacle(tmp_path):
     trace = tmp_path / "odd.pcap"
     trace.write_bytes(pcap_of(flights, port=9999))
     assert differences(verified(trace)) == {}
+
+
+def test_padding_that_the_ip_length_counts(tmp_path):
+    first, second = GET % 1, GET % 2
+    packets = packets_of([(TO_SERVER, first), (TO_CLIENT, OK), (TO_SERVER, second), (TO_CLIENT, OK)])
+    ends = {"seq": 1001 + len(first), "ack": 70_001 + len(OK), "flags": ACK}
+    packets.insert(5, tcp_packet("10.0.0.1", "10.0.0.2", 50000, 443, payload=bytes(6), **ends))
+    trace = tmp_path / "padded.pcap"
+    trace.write_bytes(pcap_bytes(packets))
+    found = differences(verified(trace))
+    assert found[0, "data-to-server"] == ("explained", "padding")
+    assert {result for result, *_ in found.values()} == {"explained"}
 
 
 def test_a_damaged_record(tmp_path):

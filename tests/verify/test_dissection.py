@@ -100,6 +100,22 @@ def test_ipv6_packets_without_a_length_are_noted_with_their_hosts():
     assert found.unread == {("2001:db8::1", "2001:db8::2")}
 
 
+@pytest.mark.parametrize(
+    ("payload", "push", "padding"),
+    [
+        ("0000", "0", True),
+        ("000000000000", "0", True),
+        ("0001", "0", False),
+        ("0000", "1", False),
+        ("00" * 7, "0", False),
+    ],
+)
+def test_a_few_zeros_without_push_may_be_padding(payload, push, padding):
+    fields = field("tcp.flags.push", push) + field("tcp.payload", "shown", payload)
+    text = packet(0).replace('<field name="tcp.stream"', f'{fields}<field name="tcp.stream"')
+    assert read(text).opinions[0].padding is padding
+
+
 def test_characters_that_xml_forbids_are_no_obstacle():
     assert read(packet(0, request("GET", "/"), layer("http", field("x", "\x01\x02")))).opinions[0].requests
 

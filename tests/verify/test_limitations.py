@@ -109,11 +109,9 @@ def test_authentication_after_the_handshake_closes_what_the_client_sends():
 
 def test_a_damaged_record_may_close_the_rest_to_tshark():
     own, other = opinion(data=((5, 0), (9, 0))), opinion(data=((3, 0), (9, 0)))
-    own.damaged = True
+    own.anomalies = frozenset({"tls-bad-mac"})
     assert result("data-to-server", connection(), own, other) == ("explained", "damaged-record")
-    other.damaged = True
-    own.damaged = False
-    assert result("data-to-server", connection(), own, other) == ("unexplained",)
+    assert result("data-to-server", connection(), other, own) == ("unexplained",)
 
 
 def test_tls_after_clear_text_may_be_unknown_to_tshark():
@@ -134,6 +132,21 @@ def test_a_segment_that_came_late_counts_as_missing_for_tshark():
     assert data_result(TO_SERVER, clear, (11, 0), (8, 3)) == ("explained", "late-segment")
     assert data_result(TO_SERVER, clear, (11, 0), (8, 2)) == ("unexplained",)
     assert data_result(TO_SERVER, clear, (8, 3), (11, 0)) == ("unexplained",)
+
+
+@pytest.mark.parametrize("code", ["tcp-out-of-window", "tcp-reset-ignored", "tcp-syn-ignored"])
+def test_a_segment_that_the_receiver_ignored_explains_more_and_less(code):
+    own, other = opinion(data=((5, 0), (9, 0))), opinion(data=((8, 0), (3, 0)))
+    own.anomalies = frozenset({code})
+    for aspect in ("data-to-server", "data-to-client"):
+        assert result(aspect, connection(tls=None), own, other) == ("explained", "ignored-segment")
+
+
+def test_zeros_that_tshark_takes_for_data():
+    own, other = opinion(data=((5, 0), (9, 0))), opinion(data=((7, 0), (9, 0)))
+    assert result("data-to-server", connection(tls=None), own, other) == ("unexplained",)
+    other.padding = True
+    assert result("data-to-server", connection(tls=None), own, other) == ("explained", "padding")
 
 
 def test_packets_without_a_length_are_not_read_by_tshark():
