@@ -41,8 +41,8 @@ EXPLANATIONS: Final[dict[Limitation, str]] = {
     "damaged-record": "A TLS record of this connection is damaged. tshark does not decrypt what depends on it.",
     "late-segment": "A segment was captured after later bytes had been acknowledged. tshark's Follow Stream counts it "
     "as missing; easpcap puts it in its place.",
-    "ignored-segment": "The receiver ignored a segment of this connection (inspect names it among the anomalies). tshark "
-    "counts its data, or lets another connection begin with it.",
+    "ignored-segment": "The receiver ignored a segment of this connection (inspect names it among the anomalies). "
+    "tshark counts its data, or lets another connection begin with it.",
     "padding": "Segments of a few zeros are padding that the IP length counts. tshark takes them for data.",
     "segmentation-offload": "Packets between these hosts have an IPv6 length of 0, because the network card was to "
     "divide them. tshark does not read them; easpcap takes their captured length.",
