@@ -228,3 +228,20 @@ MAX_CLOCK_OFFSET_NS = 2**62
 
 #: Connections that two captures show under different addresses, and packets of a batch that are compared for this.
 MAX_TRANSLATIONS = 1_000
+
+#: Key log lines in one Decryption Secrets Block, and bytes of one packet: Wireshark refuses more.
+MAX_SECRETS_BLOCK_BYTES = 2**20
+MAX_TSHARK_PACKET = 256 * 2**10
+
+#: One dissected packet as tshark writes it, and one line of a followed stream.
+MAX_DISSECTED_PACKET = 64 * 2**20
+MAX_FOLLOWED_LINE = 64 * 2**20
+
+#: tshark is killed when it has neither taken nor given a byte for this long.
+TSHARK_STALL_SECONDS = 180
+
+#: Connections whose data is compared in one run of tshark, which keeps all of their data in memory.
+CONNECTIONS_A_RUN = 100
+
+#: Ports that tshark is told the protocol of.
+MAX_DECODED_PORTS = 1000

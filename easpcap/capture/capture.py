@@ -107,11 +107,27 @@ class Capture:
         """Bytes of the stored file read so far."""
         return self._source.bytes_read
 
-    def __iter__(self) -> Iterator[PacketBatch]:
+    def packets_as_captured(self) -> Iterator[tuple[bytes | bytearray, Packets]]:
+        """Every packet, TCP or not, with its link-layer header. Call it instead of iterating.
+
+        Yields (buffer, packets), of which the buffer is valid until the next pair is read.
+        """
+        self._begin()
+        try:
+            for found in self._windows():
+                yield self._window.buffer, self._dated(found)
+            self._source.drain()
+        finally:
+            self._source.close()
+
+    def _begin(self) -> None:
         if self._read:
             msg = "a Capture is read once; open it again"
             raise RuntimeError(msg)
         self._read = True
+
+    def __iter__(self) -> Iterator[PacketBatch]:
+        self._begin()
         try:
             yield from self._batches()
             self._source.drain()

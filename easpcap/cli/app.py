@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from easpcap.cli.command import Command
     from easpcap.cli.options import Options
 
-_COMMANDS = ("inspect", "keys", "timeline", "connections", "exchanges", "findings")
+_COMMANDS = ("inspect", "keys", "timeline", "connections", "exchanges", "findings", "verify")
 
 _HELP = """Read captures of Exchange ActiveSync over TLS with the server's key, and say why mail is not sent.
 
 Data goes to standard output, everything else to standard error. Exit status: 0 done; 1 there is a finding at or
-above --fail-on; 2 wrong usage, unreadable input, or none of the key files can be used; 3 keys were given, but
-nothing could be decrypted.
+above --fail-on, or a difference that verify cannot explain; 2 wrong usage, unreadable input, or none of the key files
+can be used; 3 keys were given, but nothing could be decrypted.
 """
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from easpcap.cli.options import Options
     from easpcap.results import Analysis
+    from easpcap.tls.secrets.session_secrets import SessionSecrets
 
 #: Most objects live until the end, so frequent collections would find nothing.
 _OBJECTS_BETWEEN_COLLECTIONS = 500_000
@@ -59,16 +60,19 @@ def write_analysis(
     *,
     even_without_usable_key: bool = False,
     shows_findings: bool = True,
+    session_secrets: SessionSecrets | None = None,
 ) -> int:
     """Analyse the captures of ``options``, write what ``render`` yields, and return the exit status.
 
     ``even_without_usable_key``: write the output also if none of the key files can be used. ``shows_findings``: False
-    where the output has none; they are then looked for only if the exit status depends on them.
+    where the output has none; they are then looked for only if the exit status depends on them. ``session_secrets``:
+    collects the secrets of the TLS sessions.
     """
     _keep_numpy_single_threaded()
     options = _expanded(options)
     check_output(options.output, _inputs(options))
-    analysis = _analyse(options, diagnosis=shows_findings or options.fail_on is not None)
+    diagnosis = shows_findings or options.fail_on is not None
+    analysis = _analyse(options, diagnosis=diagnosis, session_secrets=session_secrets)
     outcome = status.exit_status(analysis, options)
     _report_bad_keys(analysis, outcome)
     if outcome != status.UNUSABLE or even_without_usable_key:
@@ -115,7 +119,7 @@ def _tune_interpreter() -> None:
     gc.enable()
 
 
-def _analyse(options: Options, *, diagnosis: bool) -> Analysis:
+def _analyse(options: Options, *, diagnosis: bool, session_secrets: SessionSecrets | None) -> Analysis:
     password = inputs.read_password(options.password_file)
     from easpcap.pipeline import analyze
 
@@ -128,5 +132,6 @@ def _analyse(options: Options, *, diagnosis: bool) -> Analysis:
             password=password,
             digest=options.digest,
             diagnosis=diagnosis,
+            session_secrets=session_secrets,
             progress=progress,
         )

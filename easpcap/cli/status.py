@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from easpcap.results import Analysis, KeyFile
 
 DONE = 0
-FOUND = 1  # a finding at or above --fail-on
+FOUND = 1  # a finding at or above --fail-on, or a difference that verify cannot explain
 UNUSABLE = 2  # wrong usage, unreadable input, none of the key files usable, or an internal error
 NOTHING_DECRYPTED = 3  # keys were given, application data was encrypted, and none was decrypted
 INTERRUPTED = 130  # by Ctrl-C: 128 + SIGINT, as shells report it

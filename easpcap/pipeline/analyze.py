@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from easpcap.capture.member import Member
     from easpcap.pipeline.partial import Partial
     from easpcap.results import Analysis
+    from easpcap.tls.secrets.session_secrets import SessionSecrets
 
     Progress = Callable[[int, int | None], None]
 
@@ -35,6 +36,7 @@ def analyze(
     password: bytes | None = None,
     digest: bool = False,
     diagnosis: bool = True,
+    session_secrets: SessionSecrets | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Analyze captures as one, in the order of their times.
@@ -46,13 +48,15 @@ def analyze(
         password: of encrypted key files.
         digest: whether to hash the application data of each direction.
         diagnosis: False leaves out the findings, where nobody reads them.
+        session_secrets: collects the secrets of the TLS sessions that were found.
         progress: called after every batch with (bytes read, total bytes or None).
 
     Raises:
         CaptureError: a capture cannot be read at all.
     """
     keyring, key_files = load_keys(keys, key_logs=key_logs, password=password)
-    reader = _Reader(Analyzer(keyring, digest=digest), key_files, CaptureSet(paths))
+    analyzer = Analyzer(keyring, digest=digest, session_secrets=session_secrets)
+    reader = _Reader(analyzer, key_files, CaptureSet(paths))
     partial = reader.read(progress, _total_size(paths))
     return judge(
         partial,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from easpcap.results import Connection
     from easpcap.tcp.assembler import Event, TcpConnection
     from easpcap.tls.secrets.keyring import KeyRing
+    from easpcap.tls.secrets.session_secrets import SessionSecrets
 
 _BOTH = 2  # directions
 _CLOSED = object()  # in place of the conversation of a connection whose result is ready
@@ -36,10 +37,19 @@ class Analyzer:
         keyring: the secrets to decrypt with.
         digest: whether to hash the application data of each direction.
         columnar: False reads every segment by the reference reassembler (for tests).
+        session_secrets: collects the secrets of the TLS sessions that were found.
     """
 
-    def __init__(self, keyring: KeyRing, *, digest: bool = False, columnar: bool = True) -> None:
+    def __init__(
+        self,
+        keyring: KeyRing,
+        *,
+        digest: bool = False,
+        columnar: bool = True,
+        session_secrets: SessionSecrets | None = None,
+    ) -> None:
         self.keyring = keyring
+        self._session_secrets = session_secrets
         self._digest = digest
         self._assembler = Assembler(columnar=columnar)
         self._sessions = SessionCache()
@@ -110,7 +120,7 @@ class Analyzer:
 
     def _conversation(self, tcp: TcpConnection) -> Conversation:
         def make_session(starts: tuple[int, int]) -> TlsSession:
-            return TlsSession(self.keyring, self._sessions, tcp.server, starts)
+            return TlsSession(self.keyring, self._sessions, tcp.server, starts, self._session_secrets)
 
         return Conversation(tcp, make_session, self._compactor, digest=self._digest)
 

@@ -23,6 +23,7 @@ SECTION_TYPES = {
     "anomalies": "anomaly",
     "timeline": "entry",
     "servers": "server",
+    "comparisons": "comparison",
 }
 INSPECT_SECTIONS = ("inputs", "keys", "connections", "exchanges", "findings", "anomalies")
 

@@ -1,15 +1,15 @@
-"""A second opinion on what no library supports any more: tshark decrypts the same records with the same key log."""
+"""A second opinion on what no library supports any more: tshark decrypts the same records with the same secrets."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import pytest
 
 from easpcap.stream import TO_CLIENT, TO_SERVER
 from tests.support.tls_script import TlsScript
 from tests.support.wire_of import pcap_of
+from tests.verify.asking import differences, results, verified_script
 
 pytestmark = [
     pytest.mark.oracle,
@@ -23,9 +23,7 @@ def test_tshark_decrypts_what_our_key_schedule_encrypted(version, value, tmp_pat
     script = TlsScript(version, value).full()
     for direction, data in ((TO_SERVER, b"to the server"), (TO_SERVER, b"again"), (TO_CLIENT, b"to the client")):
         script.data(direction, data)
-    capture, log = tmp_path / "old.pcap", tmp_path / "keys.log"
-    capture.write_bytes(pcap_of(script.flights))
-    log.write_text(script.key_log)
-    command = ["tshark", "-r", str(capture), "-o", f"tls.keylog_file:{log}", "-q", "-z", "follow,tls,raw,0"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert all(data.hex() in said for data in (b"to the server", b"again", b"to the client"))
+    verification = verified_script(pcap_of(script.flights), script.key_log, tmp_path)
+    assert differences(verification) == {}
+    assert [each.other.data[0].bytes for each in verification.comparisons][-1] == len(b"to the serveragain")
+    assert (0, "data-to-client") in results(verification)

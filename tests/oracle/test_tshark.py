@@ -1,22 +1,17 @@
-"""A second opinion: what tshark makes of the fixtures, read through pyshark, is what easpcap makes of them."""
+"""A second opinion: what tshark makes of the fixtures is what easpcap makes of them, in every aspect."""
 
 from __future__ import annotations
 
 import shutil
-import warnings
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from easpcap.pipeline import analyze
+from tests.verify.asking import differences, results, verified
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 KEY = FIXTURES / "keys" / "server.pem"
-
-#: Captures in which tshark sees less than there is: it drops the bytes after the end of a request.
-BEYOND_TSHARK = {"ecdhe-opaque"}
-CAPTURES = [path for path in sorted(FIXTURES.glob("captures/*.pcap")) if path.stem not in BEYOND_TSHARK]
+CAPTURES = sorted(FIXTURES.glob("captures/*.pcap"))
 
 pytestmark = [
     pytest.mark.oracle,
@@ -24,49 +19,24 @@ pytestmark = [
 ]
 
 
-def tshark_says(path):
-    """(requests, statuses, HelloRequests) with their streams and frames."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pyshark's event loop is older than our Python
-        import pyshark
-
-        capture = pyshark.FileCapture(
-            str(path),
-            display_filter="http.request || http.response || tls.handshake.type == 0",
-            override_prefs={"http.desegment_body": "FALSE", "tcp.reassemble_out_of_order": "TRUE"},
-            custom_parameters=["-o", f'uat:rsa_keys:"{KEY}",""', "-n"],
-        )
-        requests, statuses, hello_requests = Counter(), Counter(), Counter()
-        try:
-            for packet in capture:
-                stream, frame = int(packet.tcp.stream), int(packet.number)
-                for layer in packet.layers:
-                    if layer.layer_name == "http" and hasattr(layer, "request_method"):
-                        requests[stream, str(layer.request_method), str(layer.request_uri)] += 1
-                    elif layer.layer_name == "http" and hasattr(layer, "response_code"):
-                        statuses[stream, int(layer.response_code)] += 1
-                    elif layer.layer_name == "tls" and "0" in all_values(layer, "handshake_type"):
-                        hello_requests[stream, frame] += 1
-        finally:
-            capture.close()
-    return requests, statuses, hello_requests
-
-
-def all_values(layer, name):
-    field = getattr(layer, name, None)
-    return [] if field is None else [f.show for f in field.all_fields]
-
-
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
-def test_requests_statuses_and_hello_requests_are_those_of_tshark(path):
-    requests, statuses, hello_requests = tshark_says(path)
-    analysis = analyze([str(path)], keys=[str(KEY)])
-    seen = [(e.connection, e) for e in analysis.exchanges]
-    ours = Counter((stream, e.request.method, e.request.target) for stream, e in seen if e.request)
-    assert ours == requests
-    answered = Counter((stream, e.response.status) for stream, e in seen if e.response)
-    answered += Counter((stream, interim.status) for stream, e in seen for interim in e.interim)
-    assert answered == statuses
-    facts = [(c.id, fact) for c in analysis.connections for fact in c.facts]
-    asked = Counter((stream, fact.position.frame) for stream, fact in facts if fact.kind == "hello-request")
-    assert asked == hello_requests
+def test_both_agree_on_every_fixture(path):
+    log = path.with_suffix(".keys")
+    verification = verified(path, keys=[KEY], key_logs=[log] if log.exists() else [])
+    assert differences(verification) == {}
+    compared = {aspect for _, aspect in results(verification)}
+    assert {"requests", "data-to-server"} <= compared
+    assert path.stem == "plain-http" or {"handshakes", "cipher-suites"} <= compared
+
+
+def test_several_captures_are_numbered_as_one():
+    paths = [FIXTURES / "captures" / f"{name}.pcap" for name in ("resumption-ticket", "plain-http", "apache-413")]
+    verification = verified(*paths, keys=[KEY])
+    assert differences(verification) == {}
+    assert verification.connections == len({number for number, _ in results(verification)}) > 3
+
+
+def test_without_a_key_both_see_the_handshake_and_no_data():
+    verification = verified(FIXTURES / "captures" / "apache-413.pcap")
+    assert differences(verification) == {}
+    assert {aspect for _, aspect in results(verification)} == {"handshakes", "cipher-suites"}

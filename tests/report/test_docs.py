@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from easpcap.advice.decryption_steps import STEPS
 from easpcap.cli import status
-from easpcap.report import server_rows, timeline
+from easpcap.report import server_rows, timeline, verification_rows
 from easpcap.report.columns import CSV_COLUMNS
+from easpcap.verify.limitations import Limitation
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "output.md").read_text()
@@ -38,9 +40,10 @@ def test_every_value_of_an_enumeration_is_named():
     assert values <= NAMED
 
 
-@pytest.mark.parametrize("section", [*CSV_COLUMNS, "keys"])
-def test_every_column_is_named(section):
-    columns = CSV_COLUMNS.get(section, server_rows.CSV_COLUMNS)
+@pytest.mark.parametrize(
+    "columns", [*CSV_COLUMNS.values(), server_rows.CSV_COLUMNS, verification_rows.CSV_COLUMNS], ids=lambda c: c[0]
+)
+def test_every_column_is_named(columns):
     assert {name for column in columns for name in column.split(".")} <= NAMED
 
 
@@ -59,6 +62,13 @@ def test_every_reason_of_a_verdict_has_its_row_in_the_guide_to_keys():
     guide = (ROOT / "docs" / "keys.md").read_text()
     for reason in STEPS:
         assert f"\n| `{reason}` | " in guide
+
+
+def test_every_limitation_of_tshark_has_its_row_in_the_guide():
+    guide = (ROOT / "docs" / "verify.md").read_text()
+    assert set(verification_rows.EXPLANATIONS) == set(get_args(Limitation))
+    for limitation in verification_rows.EXPLANATIONS:
+        assert f"\n| `{limitation}` | " in guide
 
 
 def test_every_exit_status_is_named():

@@ -8,7 +8,7 @@ from easpcap.tls.codepoints import TLS13
 from easpcap.tls.handshake.messages import encrypted_premaster
 from easpcap.tls.handshake.negotiation import Candidate
 from easpcap.tls.handshake.verdict import KeysGiven, missing_secret_reason
-from easpcap.tls.secrets.key_log import secret_of_size
+from easpcap.tls.secrets.key_log import MASTER, secret_of_size
 from easpcap.tls.secrets.schedule import extended_master_secret, master_secret
 from easpcap.tls.secrets.session_cache import Origin
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from easpcap.tls.handshake.negotiation import Negotiation
     from easpcap.tls.secrets.keyring import KeyRing
     from easpcap.tls.secrets.session_cache import SessionCache
+    from easpcap.tls.secrets.session_secrets import SessionSecrets
 
 #: Labels of the secrets that decrypt a TLS 1.3 connection (RFC 9850), except its early data.
 TRAFFIC_SECRETS: Final = (
@@ -29,14 +30,20 @@ TRAFFIC_SECRETS: Final = (
 
 
 class KeyFinder:
-    """Searches the given keys, and the sessions seen on all connections, for the secrets of one connection."""
+    """Searches the given keys, and the sessions seen on all connections, for the secrets of one connection.
 
-    __slots__ = ("_cache", "_keyring", "_server")
+    ``collector`` is given the secrets that were found, where somebody wants them.
+    """
 
-    def __init__(self, keyring: KeyRing, cache: SessionCache, server: Hashable) -> None:
+    __slots__ = ("_cache", "_collector", "_keyring", "_server")
+
+    def __init__(
+        self, keyring: KeyRing, cache: SessionCache, server: Hashable, collector: SessionSecrets | None = None
+    ) -> None:
         self._keyring = keyring
         self._cache = cache
         self._server = server
+        self._collector = collector
 
     def has_key_for(self, certificate: bytes) -> bool:
         """Whether one of the given private keys belongs to this certificate (DER)."""
@@ -51,7 +58,15 @@ class KeyFinder:
         logged = [
             (secret_of_size(secret, size), source) for secret, source in self._keyring.secrets(client_random, label)
         ]
-        return list(dict.fromkeys((secret, source) for secret, source in logged if secret is not None))
+        found = list(dict.fromkeys((secret, source) for secret, source in logged if secret is not None))
+        if found:
+            self.collect(label, client_random, found[0][0], proven=False)
+        return found
+
+    def collect(self, label: str, client_random: bytes, secret: bytes, *, proven: bool) -> None:
+        """Give a TLS 1.3 secret to the collector; ``proven``: it has opened a record."""
+        if self._collector is not None:
+            self._collector.add(label, client_random, secret, proven=proven)
 
     def find_by_key_exchange(self, negotiation: Negotiation, body: bytes) -> None:
         """Add the candidates that a ClientKeyExchange gives; the transcript must already contain the message."""
@@ -118,6 +133,7 @@ class KeyFinder:
     def remember(self, negotiation: Negotiation) -> None:
         """Store the session for connections that resume it: its master secret, or the reason why it is unknown."""
         proven = negotiation.proven
+        self._collect(negotiation)
         if proven is not None and proven.master:
             origin = Origin(proven.master, proven.source, None)
         else:
@@ -127,3 +143,12 @@ class KeyFinder:
         if negotiation.session_id and not (negotiation.abbreviated and origin.master is None):
             self._cache.store_id(self._server, negotiation.session_id, origin)
         self._cache.store_ticket(negotiation.ticket, origin)
+
+    def _collect(self, negotiation: Negotiation) -> None:
+        """Give the master secret to the collector: the proven one, else the likeliest candidate."""
+        agreement, proven = negotiation.agreement, negotiation.proven
+        if self._collector is None or agreement is None or agreement.client_random is None:
+            return
+        for candidate in [proven] if proven is not None else negotiation.candidates[:1]:
+            if candidate.master:  # empty where the suite does not encrypt
+                self._collector.add(MASTER, agreement.client_random, candidate.master, proven=proven is not None)

@@ -259,6 +259,9 @@ class Tls13Keys:
         """Note where the keys of an epoch came from, if they have opened a record."""
         if epoch.source is not None and epoch.protection is not None and epoch.protection.begun:
             self._output.key_sources.add(epoch.source)
+            agreement = self._agreement
+            if agreement is not None and agreement.client_random is not None:
+                self._finder.collect(epoch.label, agreement.client_random, epoch.secret, proven=True)
 
     def _advance(self, reader: Direction, stage: int) -> None:
         """A message ends the present epoch."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.reader import Lost
     from easpcap.tls.secrets.keyring import KeyRing
+    from easpcap.tls.secrets.session_secrets import SessionSecrets
     from easpcap.tls.session.direction import Content
     from easpcap.tls.session.keys13 import Tls13Keys
 
@@ -36,13 +37,21 @@ class TlsSession(SessionOutput):
 
     ``cache`` is shared by all connections; ``server`` is the endpoint that session ids belong to; ``at`` are the TCP
     stream offsets at which TLS begins. The summary's fields are valid at any time. Records outline what no key opens.
+    ``collector`` is given the secrets that were found, where somebody wants them.
 
     This is the record loop, the same for all versions. What differs between them is in the keys (see EpochKeys).
     """
 
-    def __init__(self, keyring: KeyRing, cache: SessionCache, server: Hashable, at: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self,
+        keyring: KeyRing,
+        cache: SessionCache,
+        server: Hashable,
+        at: tuple[int, int] = (0, 0),
+        collector: SessionSecrets | None = None,
+    ) -> None:
         super().__init__()
-        self._finder = KeyFinder(keyring, cache, server)
+        self._finder = KeyFinder(keyring, cache, server, collector)
         self.machine = HandshakeMachine(self._finder, self)
         keys = self._keys12 = Tls12Keys(self, self._finder)
         self._directions = (
