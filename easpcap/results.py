@@ -26,13 +26,15 @@ class InputFile(Fields):
 
     path: str
     sha256: str
-    format: str  # pcap, pcapng; with "+gzip" where compressed
+    format: str  # pcap, pcapng, snoop, netmon, or tshark, which converted it; with "+gzip" where compressed
     link_types: list[str]
     packets: int
     first_time: int | None
     last_time: int | None
     truncated: bool
     first_frame: int = 1  # merged frame number of its first packet
+    damaged_places: int = 0  # where it could not be read although it goes on, or its compression is damaged
+    unread_bytes: int = 0  # skipped or left unread at those places, as far as they can be counted
 
 
 class KeyFile(Fields):

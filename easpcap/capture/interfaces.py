@@ -82,6 +82,16 @@ class Interfaces:
             self._base = 0
             self._columns = None
 
+    def mark(self) -> tuple[int, int]:
+        """A state to which `rewind` returns."""
+        return len(self._table), self._base
+
+    def rewind(self, mark: tuple[int, int]) -> None:
+        """Drop the interfaces that were added after ``mark``."""
+        size, self._base = mark
+        del self._table[size:]
+        self._columns = None
+
     def rows(self, numbers: NDArray[np.int64], bases: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
         """Table rows of ``numbers`` in sections whose interfaces are at ``bases`` up to ``ends``."""
         rows = bases + numbers

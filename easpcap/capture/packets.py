@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from easpcap.capture.resync import Layout
     from easpcap.capture.window import Window
 
 #: The most packets in one batch: its columns must not need more memory than the window that they describe.
@@ -31,18 +32,25 @@ class Packets(NamedTuple):
 
 
 class Scanner(Protocol):
-    """Finds the packets of one capture format in a window. A damaged file sets ``damage``; nothing is raised.
+    """Finds the packets of one capture format in a window. Nothing is raised.
 
     ``link_types`` are the LINKTYPE_ values of the interfaces so far, in order of appearance, ``secrets`` the key logs
-    so far. ``damage`` says why scanning stopped for good, and is empty while it goes on.
+    so far. ``stuck`` says why no record begins at the window's start, and is empty while scanning goes on.
     """
 
     link_types: list[int]
     secrets: list[bytes]
-    damage: str
+    stuck: str
+
+    @property
+    def layout(self) -> Layout:
+        """What a record looks like, to find one in a damaged file."""
 
     def scan(self, window: Window) -> Packets:
         """The next whole packets, at most BATCH_PACKETS; none where more bytes are needed. Moves ``window.start``."""
+
+    def resume(self) -> None:
+        """Go on with the record at the window's start, after `stuck`."""
 
 
 def count_lost(ignored: Counter[str], reason: str, kept: NDArray[np.bool_]) -> bool:

@@ -109,6 +109,8 @@ class _Reader:
                 last_time=capture.last_time,
                 truncated=capture.truncated,
                 first_frame=self._next_frame,
+                damaged_places=capture.damaged_places,
+                unread_bytes=capture.unread_bytes,
             )
         )
         self._next_frame += capture.packets

@@ -80,11 +80,12 @@ def test_a_capture_without_packets_is_a_capture():
     assert (capture.packets, capture.first_time, capture.last_time, capture.truncated) == (0, None, None, False)
 
 
-def test_an_impossible_packet_length_ends_the_reading_and_is_reported():
+def test_an_impossible_packet_length_with_nothing_after_it_ends_the_reading():
     data = pcap_bytes([HELLO, HELLO]) + struct.pack("<IIII", 1, 1, 0x7FFFFFFF, 60) + bytes(100)
     capture, rows = read(data)
     assert (len(rows), capture.packets, capture.truncated) == (2, 2, True)
-    assert capture.anomalies == [("capture-damaged", 2, "a packet claims 2147483647 bytes")]
+    assert capture.anomalies == [("capture-damaged", 2, "the remaining 116 bytes cannot be read")]
+    assert (capture.damaged_places, capture.unread_bytes) == (1, 116)
     assert capture.bytes_read == len(data)
 
 
@@ -95,7 +96,7 @@ def test_a_packet_greater_than_the_window_is_read_whole():
 
 
 def test_a_large_window_is_read_in_batches_without_losing_a_packet(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("easpcap.capture.pcap.BATCH_PACKETS", 100)
+    monkeypatch.setattr("easpcap.capture.records.BATCH_PACKETS", 100)
     packets = [tcp_packet(seq=number, payload=b"x" * 1400) for number in range(1000)]
     _, rows = read(pcap_bytes(packets), window_bytes=2**22)
     assert [row.seq for row in rows] == list(range(1000))

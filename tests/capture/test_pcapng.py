@@ -162,8 +162,26 @@ def test_a_captured_length_beyond_its_block_is_limited_to_the_block():
         struct.pack("<II", 0x0A0D0D0A, 28) + bytes(40),
     ],
 )
-def test_a_damaged_block_ends_the_reading_and_is_reported(damaged: bytes):
-    capture, rows = read(pcapng_bytes([HELLO, HELLO]) + damaged + pcapng_packet(1, HELLO))
+def test_a_damaged_block_is_skipped_and_reported(damaged: bytes):
+    for window in (1, 64, 2**16):
+        data = pcapng_bytes([HELLO, HELLO]) + damaged + pcapng_packet(1, HELLO)
+        capture, rows = read(data, window_bytes=window)
+        assert [(row.frame, row.payload) for row in rows] == [(1, b"hello"), (2, b"hello"), (3, b"hello")]
+        detail = f"{len(damaged)} bytes that are no packets were skipped"
+        assert capture.anomalies == [("capture-damaged", 2, detail)]
+        assert (capture.damaged_places, capture.unread_bytes, capture.truncated) == (1, len(damaged), False)
+
+
+def test_a_damaged_block_with_nothing_after_it_ends_the_reading():
+    capture, rows = read(pcapng_bytes([HELLO, HELLO]) + pcapng_packet(1, HELLO)[:-4] + b"\0\0\0\1")
     assert [row.frame for row in rows] == [1, 2]
-    assert capture.truncated
-    assert [(code, frame) for code, frame, _ in capture.anomalies] == [("capture-damaged", 2)]
+    assert (capture.truncated, capture.unread_bytes) == (True, len(pcapng_packet(1, HELLO)))
+
+
+def test_a_section_after_a_damaged_block_is_read_once():
+    damaged = pcapng_packet(1, HELLO)[:-4] + b"\0\0\0\1"
+    later = pcapng_bytes([HELLO], order=">", secrets=b"second")
+    capture, rows = read(pcapng_bytes([HELLO], secrets=b"first") + damaged + later)
+    assert [row.frame for row in rows] == [1, 2]
+    assert capture.secrets == [b"first", b"second"]
+    assert capture.link_types == ["Ethernet"]
