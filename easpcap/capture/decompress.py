@@ -40,7 +40,7 @@ class Decompressor(Protocol):
         """Whether more compressed bytes are necessary to go on."""
 
     @property
-    def unused_data(self) -> bytes:
+    def unused_data(self) -> bytes | None:
         """The bytes after the member."""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
@@ -48,13 +48,14 @@ class Decompressor(Protocol):
 
 
 class Codec(NamedTuple):
-    """One compression: its name, the magics with which a member may begin, its decompressor, and its errors.
+    """One compression: its name, the magics with which a file may begin, and those with which a later member may.
 
     ``load`` returns the class of the decompressor and the exceptions with which it reports damage.
     """
 
     name: str
     magics: tuple[bytes, ...]
+    member_magics: tuple[bytes, ...]
     load: Callable[[], tuple[Callable[[], Decompressor], tuple[type[Exception], ...]]]
 
 
@@ -127,14 +128,15 @@ def _module(name: str, codec: str) -> ModuleType:
         raise CaptureError(msg) from error
 
 
+GZIP, ZSTD, LZ4, XZ, BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\xfd7zXZ\0", b"BZh"
 #: A frame that zstd and lz4 decoders skip.
 SKIPPABLE: Final = tuple(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
 CODECS: Final = (
-    Codec("gzip", (b"\x1f\x8b",), _load_gzip),
-    Codec("zstd", (b"\x28\xb5\x2f\xfd", *SKIPPABLE), _load_zstd),
-    Codec("lz4", (b"\x04\x22\x4d\x18",), _load_lz4),
-    Codec("xz", (b"\xfd7zXZ\0",), _load_xz),
-    Codec("bzip2", (b"BZh",), _load_bzip2),
+    Codec("gzip", (GZIP,), (GZIP,), _load_gzip),
+    Codec("zstd", (ZSTD, *SKIPPABLE), (ZSTD, *SKIPPABLE), _load_zstd),
+    Codec("lz4", (LZ4,), (LZ4, *SKIPPABLE), _load_lz4),
+    Codec("xz", (XZ,), (XZ,), _load_xz),
+    Codec("bzip2", (BZIP2,), (BZIP2,), _load_bzip2),
 )
 
 
@@ -224,16 +226,16 @@ class Decompressed:
             self._end(f"the {self._codec.name} data is damaged ({error})")
             return b""
         if decompressor.eof:
-            self._input, self._decompressor = decompressor.unused_data, None
-        else:
-            self._needs_input = decompressor.needs_input
+            self._input, self._decompressor = decompressor.unused_data or b"", None
+        else:  # lz4 also asks for input where it has more output than was requested
+            self._needs_input = decompressor.needs_input and len(piece) < size
         self._check_expansion(len(piece))
         return piece
 
     def _begin_member(self) -> None:
         if len(self._input) < MEMBER_MAGIC_BYTES and not self._exhausted:
             self._needs_input = True
-        elif any(magic.startswith(self._input[: len(magic)]) for magic in self._codec.magics if self._input):
+        elif any(magic.startswith(self._input[: len(magic)]) for magic in self._codec.member_magics if self._input):
             self._decompressor = self._begin()
         else:  # zeros pad the data to a tape's block size; other trailing bytes are damage
             name = self._codec.name

@@ -32,7 +32,9 @@ def recover(window: Window, scanner: Scanner) -> Generator[Packets, None, Recove
     """Find where to go on; yields the packet before the place where ``scanner`` is stuck, if that packet is whole."""
     if not isinstance(scanner, RecordScanner):
         another = _capture_at(window, 0)
-        return _switch(scanner, another) if another else _search_onward(window, scanner)
+        if another and not isinstance(another[1], PcapngScanner):  # a section is damaged where a scanner is stuck at it
+            return _switch(scanner, another)
+        return _search_onward(window, scanner)
     another = _capture_at(window, scanner.held_bytes)
     if not another:
         if _is_only_unusual(window, scanner):

@@ -89,6 +89,8 @@ class TsharkStream:
 
     def read_into(self, view: memoryview) -> int:
         """See `Stream`."""
+        if self._done.is_set():
+            return 0
         with self._wait_for_output():
             size = self._output.read_into(view)
         if not size:
@@ -130,8 +132,8 @@ class TsharkStream:
 
     def _end(self) -> None:
         """Wait until tshark has ended and its messages are read."""
-        self._process.wait()
         self._done.set()
+        self._process.wait()
         for thread in self._threads:
             thread.join(JOIN_S)  # a pipe that never ends may still hold the one that reads it
         for file in (self._process.stdout, self._process.stderr):
