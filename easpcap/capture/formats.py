@@ -58,6 +58,8 @@ FORMATS: Final = (
     ),
     Format("snoop", SnoopScanner.open, SnoopScanner.open, rb"snoop\0\0\0\0\0\0\x02"),
 )
+#: A shorter file is no capture of any format.
+LEAST_CAPTURE_BYTES: Final = 24
 _CAPTURE: Final = re.compile(b"|".join(b"(?:" + form.begins + b")" for form in FORMATS), re.DOTALL)
 #: Formats whose stream is converted to pcapng: the first bytes, the name, and the converter.
 CONVERTERS: Final = ((tuple(netmon.MAGICS), "netmon", netmon.NetmonStream),)
@@ -139,7 +141,7 @@ def _through_tshark(source: Source, stream: Stream, suffix: str, head: bytes) ->
     from easpcap.capture.tshark import HOW_TO_INSTALL, TsharkStream, find_tshark
 
     what = only_wireshark(head)
-    tshark = find_tshark()
+    tshark = find_tshark() if len(head) >= LEAST_CAPTURE_BYTES else None
     if tshark is None:
         reason = f"this is {what}, which is read through tshark; {HOW_TO_INSTALL}" if what else _unknown(head)
         msg = f"{source.path}: {reason}"

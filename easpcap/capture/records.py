@@ -84,30 +84,38 @@ class RecordLayout:
         seconds = gather(buffer, at + place, self._word).astype(np.int64)
         if before is not None:
             return np.abs(seconds - gather(buffer, before + place, self._word).astype(np.int64)) <= DAY_S
+        if self._lenient:
+            return np.ones(len(at), np.bool_)
         if self.seconds is not None:
             return np.abs(seconds - self.seconds) <= NEAR_S
         return seconds > 0
 
     def _plausible(self, fields: NDArray[np.void]) -> NDArray[np.bool_]:
         captured, original = fields["captured"], fields["original"]
-        likely = captured <= MAX_LIKELY_PACKET_BYTES
+        likely = ~impossible_fields(fields, self._record)
+        likely &= captured <= MAX_LIKELY_PACKET_BYTES
         if self._lenient:
             likely &= (fields["seconds"] | fields["fraction"] | captured | original) > 0  # a file filled up with zeros
         else:
-            likely &= original <= MAX_LIKELY_PACKET_BYTES
-            likely &= ~odd_fields(fields, self._record)
-        return np.asarray(likely)
+            likely &= (original <= MAX_LIKELY_PACKET_BYTES) & ~odd_fields(fields, self._record)
+        return likely
+
+
+def impossible_fields(fields: NDArray[np.void], record: RecordFormat) -> NDArray[np.bool_]:
+    """Whether a header leads nowhere: a packet that is too great, or a record that does not contain its packet."""
+    impossible = fields["captured"] > MAX_PACKET_BYTES
+    if "size" in record.fields:  # snoop: the length of the whole record, rounded up
+        padding = fields["size"].astype(np.int64) - fields["captured"] - record.header_bytes
+        impossible |= (padding < 0) | (padding > MOST_PADDING)
+    return np.asarray(impossible)
 
 
 def odd_fields(fields: NDArray[np.void], record: RecordFormat) -> NDArray[np.bool_]:
     """Whether the fields of headers contradict each other, or the packet is empty."""
-    odd = fields["captured"] > fields["original"]
+    odd = (fields["captured"] > fields["original"]) | (fields["original"] > MAX_PACKET_BYTES)
     odd |= fields["captured"] == 0
     odd |= fields["fraction"] >= SECOND // record.fraction_ns
-    if "size" in record.fields:  # snoop: the length of the whole record, rounded up
-        padding = fields["size"].astype(np.int64) - fields["captured"] - record.header_bytes
-        odd |= (padding < 0) | (padding > MOST_PADDING)
-    return odd
+    return np.asarray(odd)
 
 
 class RecordScanner:
@@ -157,7 +165,7 @@ class RecordScanner:
         window.start = int(examined[used]) if used < len(examined) else after
         self._accepted_at -= window.start - begin
         if used:
-            self._layout.seconds = self.lenient_layout.seconds = int(fields["seconds"][used - 1])
+            self._layout.seconds = int(fields["seconds"][used - 1])
         return self._packets(heads[:used], fields[:used])
 
     def no_packets(self) -> Packets:
@@ -197,13 +205,19 @@ class RecordScanner:
 
     def _first_odd(self, examined: Offsets, fields: NDArray[np.void], begin: int) -> int | None:
         """Index of the first record that cannot be one, or that is unusual and not yet accepted."""
-        odd = fields["captured"] > MAX_PACKET_BYTES
+        odd = impossible_fields(fields, self._record)
         if self._accepted < MAX_CHECKED_RECORDS:
-            odd |= odd_fields(fields, self._record)
+            odd |= odd_fields(fields, self._record) | self._far_in_time(fields)
         if not odd.any():
             return None
-        odd &= examined != begin + self._accepted_at
+        odd &= examined > begin + self._accepted_at
         return int(odd.argmax()) if odd.any() else None
+
+    def _far_in_time(self, fields: NDArray[np.void]) -> NDArray[np.bool_]:
+        """Whether records are much older or younger than the ones before them."""
+        seconds = fields["seconds"].astype(np.int64)
+        first = seconds[:1] if self._layout.seconds is None else [self._layout.seconds]
+        return np.abs(np.diff(seconds, prepend=first)) > NEAR_S
 
     def _packets(self, heads: Offsets, fields: NDArray[np.void]) -> Packets:
         times = fields["seconds"].astype(np.int64) * SECOND

@@ -76,7 +76,7 @@ def _is_only_unusual(window: Window, scanner: RecordScanner) -> bool:
     while True:
         place = np.array([window.start + scanner.held_bytes])
         found = prove(scanner.lenient_layout, window, place)
-        if found.final or not window.refill():
+        if found.final or not _more(window):
             return found.final and found.place is not None
 
 
@@ -85,7 +85,7 @@ def _search_in_held(window: Window, scanner: RecordScanner) -> int | None:
     while scanner.held_bytes:
         start = window.start
         found = _earliest(window, scanner, start + 1, start + scanner.held_bytes)
-        if found.final or not window.refill():
+        if found.final or not _more(window):
             return found.place - start if found.final and found.place is not None else None
     return None
 
@@ -111,7 +111,7 @@ def _search_onward(window: Window, scanner: Scanner) -> Recovered:
         window.start = keep_from
         if window.ended:
             return Recovered(None, f"the remaining {skipped:,} bytes cannot be read", skipped)
-        first = window.start if window.refill() or window.ended else window.start + 1
+        first = window.start if _more(window) else window.start + 1
 
 
 def _go_on(window: Window, scanner: Scanner, distance: int, skipped: int = 0) -> Recovered:
@@ -128,6 +128,11 @@ def _go_on(window: Window, scanner: Scanner, distance: int, skipped: int = 0) ->
 
 #: Damage that cost no bytes.
 WRONG_LENGTH = "the stored length of a packet is wrong; its length on the wire was used"
+
+
+def _more(window: Window) -> bool:
+    """Read on; False where the window is full. At the end of the file everything can be judged."""
+    return window.refill() or window.ended
 
 
 def _earliest(window: Window, scanner: Scanner, first: int, stop: int) -> Search:
