@@ -64,8 +64,7 @@ def test_a_compressed_capture_that_is_cut_at_any_byte_gives_what_comes_before(co
     for cut in range(1, len(data)):
         try:
             capture, rows = read(data[:cut])
-        except CaptureError as error:  # not even the first bytes of the capture are there
-            assert "\n" not in str(error)
+        except CaptureError:  # not even the first bytes of the capture are there
             continue
         assert rows == whole[: len(rows)]
         assert capture.truncated

@@ -105,12 +105,7 @@ def test_cut_at_any_byte_it_gives_whole_frames_one_after_the_other(version: tupl
     data = netmon_bytes(PACKETS[:6], version=version)
     whole = read(data)[1]
     for cut in range(4, len(data)):
-        try:
-            capture, rows = read(data[:cut])
-        except CaptureError as error:
-            assert cut < 64
-            assert "\n" not in str(error)
-            continue
+        capture, rows = read(data[:cut])
         assert rows == whole[: len(rows)]
         assert capture.truncated
         assert len(rows) >= 6 * (cut >= len(data) - 24)  # only the table is cut

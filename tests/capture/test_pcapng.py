@@ -138,6 +138,42 @@ def test_key_logs_are_available_as_soon_as_their_block_was_read():
     assert len(rows) == 2
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("window", [1, 1000, 2**16, 2**22])
+def test_a_long_key_log_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch, order: str, window: int):
+    monkeypatch.setattr("easpcap.capture.pcapng.LONG_SECRETS", 5000)
+    secrets = b"".join(b"CLIENT_RANDOM %064x %096x\n" % (number, number) for number in range(300)) + b"#"
+    capture, rows = read(pcapng_bytes([HELLO, HELLO], secrets=secrets, order=order), window_bytes=window)
+    assert capture.secrets == [secrets]
+    assert len(rows) == 2
+    assert not capture.anomalies
+
+
+def test_a_key_log_may_be_as_long_as_a_key_log_file():
+    secrets = b"#" * (70 * 2**20) + b"\n"
+    capture, rows = read(pcapng_bytes([HELLO], secrets=secrets))
+    assert [len(lines) for lines in capture.secrets] == [len(secrets)]
+    assert len(rows) == 1
+
+
+def test_key_logs_beyond_the_limit_are_skipped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("easpcap.capture.pcapng.LONG_SECRETS", 5000)
+    monkeypatch.setattr("easpcap.capture.pcapng.MAX_CAPTURE_SECRETS_BYTES", 10_000)
+    data = b"".join(pcapng_bytes([HELLO], secrets=bytes([n]) * 6000) for n in (65, 66))
+    capture, rows = read(data)
+    assert capture.secrets == [b"A" * 6000]
+    assert len(rows) == 2
+
+
+def test_a_secrets_block_whose_lengths_contradict_each_other_is_damage(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("easpcap.capture.pcapng.LONG_SECRETS", 5000)
+    block = bytearray(pcapng_secrets(b"short"))
+    block[4:8] = struct.pack("<I", 200_000)
+    capture, rows = read(pcapng_bytes([HELLO]) + bytes(block) + pcapng_packet(1, HELLO))
+    assert len(rows) == 2
+    assert (capture.secrets, capture.unread_bytes) == ([], len(block))
+
+
 def test_options_after_the_packet_and_unknown_interface_options_are_ignored():
     body = struct.pack("<IIIII", 0, 0, 5, len(HELLO), len(HELLO)) + HELLO + pcapng_option(1, b"a comment")
     names = pcapng_option(2, b"eth0") + pcapng_option(9, b"\x09") + pcapng_option(9, b"bad") + b"\1"

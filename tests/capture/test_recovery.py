@@ -180,7 +180,7 @@ EVERY_PAIR = [pytest.param(f, s, id=f"{f} and {s}") for f in FIRSTS for s in OTH
 def test_a_second_capture_is_read_where_it_begins(first: str, second: str, window: int):
     capture, rows = read(FIRSTS[first] + OTHERS[second], window_bytes=window)
     assert [(row.frame, row.seq) for row in rows] == [(n + 1, n) for n in range(20)]
-    name = second.split(",")[0]
+    name = second.split(",", maxsplit=1)[0]
     wanted = [("capture-appended", 10, f"another capture ({name}) begins after this packet")]
     assert capture.anomalies == ([] if (first, name) == ("pcapng", "pcapng") else wanted)  # that is another section
     assert (capture.format, capture.truncated, capture.damaged_places) == (first, False, 0)
