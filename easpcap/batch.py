@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 
 class PacketBatch(Fields):
@@ -34,6 +34,7 @@ class PacketBatch(Fields):
     ack: NDArray[np.uint32]
     flags: NDArray[np.uint8]  # the low eight TCP flags
     window: NDArray[np.uint16]  # as on the wire, unscaled
+    options: NDArray[np.int8]  # bytes of TCP options, which stand before the payload; -1 where they were cut off
     payload_at: NDArray[np.int64]  # offset into buffer
     captured: NDArray[np.int64]  # payload bytes present in buffer
     on_wire: NDArray[np.int64]  # payload bytes by the IP header; more than captured where a snaplen cut the packet

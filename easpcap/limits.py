@@ -44,6 +44,22 @@ MAX_OUT_OF_ORDER_BYTES = 4 * 2**20
 #: Segments of one direction that may wait out of order (many tiny segments cost more than their bytes).
 MAX_OUT_OF_ORDER_SEGMENTS = 8192
 
+#: Bytes of each direction remembered after delivery, to compare repeated segments with.
+MAX_REMEMBERED_BYTES = 4096
+
+#: What the sender of a RST sent after it, kept until it is clear whether the RST counts.
+MAX_PARKED_SEGMENTS = 256
+MAX_PARKED_BYTES = 512 * 2**10
+
+#: Repetitions kept of a SYN that may have been challenged.
+MAX_HELD_SYNS = 8
+
+#: Zeros that a driver may append to an empty segment to fill an Ethernet frame: 60 - 14 - 20 - 20 bytes.
+MAX_PADDING_BYTES = 6
+
+#: Segments beyond the receiver's window, kept in case that an acknowledgement shows that they were taken.
+MAX_SEGMENTS_AHEAD = 256
+
 #: A gap is declared when it has been acknowledged and this many further packets of the connection have passed.
 GAP_PATIENCE_PACKETS = 64
 
@@ -131,6 +147,13 @@ MAX_CONNECTION_ANOMALIES = 100
 
 #: Bytes held back until it is known whether they are TLS or clear text.
 MAX_UNDECIDED_BYTES = 64
+
+#: What is held of a connection whose beginning was not captured until its messages show which end is the client.
+MAX_ROLE_BYTES = 64 * 2**10
+MAX_ROLE_EVENTS = 256
+
+#: Bytes of a connection whose beginning was not captured, in which TLS records are looked for: three of the largest.
+MAX_MIDSTREAM_BYTES = 3 * (2**14 + 2**11)
 
 #: Bytes of clear text of a connection (both directions) in which the beginning of TLS is looked for.
 MAX_PROLOGUE_BYTES = 256 * 2**10

@@ -141,7 +141,7 @@ class Connection(Fields):
     id: int  # by first packet over all connections; before `judge`: the frame of its first packet
     client: Endpoint
     server: Endpoint
-    roles_known_by: str  # syn, syn-ack, port, first-packet
+    roles_known_by: str  # syn, syn-ack, protocol, port, first-packet
     first: Position
     last: Position
     packets: int
@@ -243,6 +243,33 @@ class Cause(Fields):
     last_time: int | None
 
 
+class Concern(Fields):
+    """Something that failed or was left unread, and that no finding explains: ``count`` times, first at ``frame``.
+
+    The kinds, and what ``names`` holds: error-response (the status), abandoned, interrupted, unanswered,
+    handshake-failed (the alert, and who sent it), handshake-unfinished (who closed), unanswered-hello-request, refused,
+    not-decrypted and partly-decrypted (the reason), not-understood, missing-bytes, damaged-file, packets-not-read (the
+    reason).
+    """
+
+    kind: str
+    count: int
+    names: tuple[str, ...] = ()
+    connection: int | None = None
+    frame: int | None = None
+
+
+class Overview(Fields):
+    """The verdict on the whole capture.
+
+    fault: a finding of warning or critical. look: something is of concern, and no such finding explains it. clear:
+    every request was read and answered, and none failed. blind: too little could be read to say.
+    """
+
+    verdict: str
+    concerns: list[Concern]
+
+
 class Analysis(Fields):
     """The complete result for all inputs."""
 
@@ -254,4 +281,5 @@ class Analysis(Fields):
     findings: list[Finding] = field(default_factory=list)
     anomalies: list[LocatedAnomaly] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
+    overview: Overview | None = None  # None: not judged
     packets_ignored: dict[str, int] = field(default_factory=dict)  # packets by reason (not TCP, fragments, ...)

@@ -60,6 +60,7 @@ def _batch(
         return None
     payload_at = carried.tcp_at + header_bytes
     on_wire = carried.wire_end - payload_at
+    options = np.where(payload_at <= carried.end, header_bytes - LEAST_TCP, -1).astype(np.int8)
     payload_at = np.minimum(payload_at, carried.end)
     return PacketBatch(
         buffer=buffer,
@@ -75,6 +76,7 @@ def _batch(
         ack=header["ack"].astype(np.uint32),
         flags=header["flags"].copy(),
         window=header["window"].astype(np.uint16),
+        options=options,
         payload_at=payload_at,
         captured=np.minimum(carried.end - payload_at, on_wire),
         on_wire=on_wire,

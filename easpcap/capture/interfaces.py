@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from easpcap.capture.packets import UNKNOWN_LINK_TYPE
 from easpcap.limits import MAX_INTERFACES
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Interface(NamedTuple):
     offset_ns: int  # added to every time; wrapped to 64 bits
 
 
-UNKNOWN: Final = Interface(-1, NO_SNAP, USUAL_RESOLUTION, 0)
+UNKNOWN: Final = Interface(UNKNOWN_LINK_TYPE, NO_SNAP, USUAL_RESOLUTION, 0)
 
 
 def parse_interface(body: bytes, order: str) -> Interface:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from easpcap.capture.odd import HEAD_BYTES, ODD_LINK_LAYERS
-from easpcap.capture.packets import count_lost, gather
+from easpcap.capture.packets import NO_PACKET, count_lost, gather
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -127,7 +127,7 @@ def _counted(link_types: NDArray[np.int64]) -> list[tuple[int, int]]:
 def _unsupported(link_type: int, ignored: Counter[str]) -> str:
     """The reason under which packets of an undecoded link type are counted; there are at most about MOST_REASONS."""
     if link_type < 0:
-        return "no known link type"
+        return "no packet in the frame" if link_type == NO_PACKET else "no known link type"
     return f"unsupported link type {link_type}" if len(ignored) < MOST_REASONS else "unsupported link type"
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from easpcap.capture.packets import UNKNOWN_LINK_TYPE
 from easpcap.capture.source import MAGIC_BYTES
 from easpcap.errors import CaptureError
 from easpcap.limits import MAX_LIKELY_PACKET_BYTES, MAX_NETMON_FRAMES, MAX_NETMON_PIPE_BYTES
@@ -39,14 +40,17 @@ FILETIME_AT: Final = 6
 LINK_TYPES: Final = {0: 1, 1: 1, 2: 6, 3: 10, 6: 105, 8: 101, 9: 101, 10: 101}
 WIFI: Final = 6
 PCAP_TYPES: Final = range(0xE000, 0xE080)
-UNKNOWN: Final = -1
 #: What Network Monitor and Wireshark do not number as frames: payload header, network information, DNS cache.
 NO_FRAMES: Final = frozenset({0xFFFC, 0xFFFD, 0xFFFE})
+#: Frames in which no packet is: an event, adapters, a filter.
+NO_PACKETS: Final = frozenset({0xFFE0, 0xFFFB, 0xFFFF})
 
 SECTION: Final = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
 #: An interface with times in nanoseconds (if_tsresol 9).
 INTERFACE: Final = struct.Struct("<IIHHIHHB3xII")
 PACKET: Final = struct.Struct("<IIIIIII")
+#: A custom block: a frame without a packet.
+CUSTOM: Final = struct.pack("<IIII", 0xBAD, 16, 0, 16)
 NO_INTERFACE: Final = 2**32 - 1
 PIECE_BYTES: Final = 64 * 2**10
 
@@ -128,6 +132,8 @@ class NetmonStream:
             frame = self._frame(place)
             if frame is None:
                 unreadable += 1
+            elif frame.network in NO_PACKETS:
+                yield CUSTOM
             elif frame.network not in NO_FRAMES:
                 yield self._block(frame)
         if unreadable:
@@ -184,7 +190,7 @@ class NetmonStream:
         """An enhanced packet block, after an interface block where the link type is new."""
         link_type, data, original = _link(frame)
         before = b""
-        if link_type == UNKNOWN:
+        if link_type == UNKNOWN_LINK_TYPE:
             interface, ticks = NO_INTERFACE, frame.time_ns // 1000  # of an unknown interface: microseconds
         else:
             if link_type not in self._interfaces:
@@ -202,7 +208,7 @@ def _link(frame: Frame) -> tuple[int, bytes, int]:
     """The link type of pcap, the packet, and its length on the wire."""
     if frame.network in PCAP_TYPES:
         return frame.network - PCAP_TYPES.start, frame.data, frame.original
-    link_type = LINK_TYPES.get(frame.network, UNKNOWN)
+    link_type = LINK_TYPES.get(frame.network, UNKNOWN_LINK_TYPE)
     if frame.network == WIFI and len(frame.data) >= 3:
         header = struct.unpack_from("<H", frame.data, 1)[0]
         return link_type, frame.data[header:], max(frame.original - header, 0)

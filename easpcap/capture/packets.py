@@ -21,6 +21,11 @@ BATCH_PACKETS: Final = 128 * 2**10
 NO_TIME: Final = -(2**63)
 
 
+#: The link types of a packet whose own is not known, and of a frame in which no packet is.
+UNKNOWN_LINK_TYPE: Final = -1
+NO_PACKET: Final = -2
+
+
 class Packets(NamedTuple):
     """One row per captured packet, in file order. Offsets point into the window's buffer."""
 
@@ -28,7 +33,7 @@ class Packets(NamedTuple):
     captured: NDArray[np.int64]  # bytes present
     original: NDArray[np.int64]  # bytes that were on the wire
     time_ns: NDArray[np.int64]  # since 1970 UTC; NO_TIME where the format stores none
-    link_type: NDArray[np.int64]  # LINKTYPE_ value; -1 where it is not known
+    link_type: NDArray[np.int64]  # LINKTYPE_ value, UNKNOWN_LINK_TYPE or NO_PACKET
 
 
 class Scanner(Protocol):

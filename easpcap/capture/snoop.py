@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from easpcap.capture.packets import UNKNOWN_LINK_TYPE
 from easpcap.capture.records import RecordFormat, RecordScanner
 
 SNOOP_MAGIC: Final = b"snoop\0\0\0"
@@ -13,7 +14,6 @@ VERSION: Final = 2
 MICROSECONDS: Final = 1000
 #: The data links (https://www.iana.org/assignments/snoop-datalink-types) with the link types of libpcap.
 LINK_TYPES: Final = {0: 1, 2: 6, 4: 1, 8: 10, 26: 242}
-UNKNOWN_LINK_TYPE: Final = -1
 FIELDS: Final = ("original", "captured", "size", "drops", "seconds", "fraction")
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from easpcap.diagnosis.analysis_index import AnalysisIndex
 from easpcap.diagnosis.causes import causes, ordered, relate
+from easpcap.diagnosis.overview import overview
 from easpcap.diagnosis.registry import RULES, SEVERITIES
 
 if TYPE_CHECKING:
     from easpcap.results import Analysis, Cause, Finding
 
-__all__ = ["RULES", "SEVERITIES", "diagnose"]
+__all__ = ["RULES", "SEVERITIES", "diagnose", "overview"]
 
 
 def diagnose(analysis: Analysis) -> tuple[list[Finding], list[Cause]]:

@@ -98,6 +98,10 @@ class HttpConversation:
         """
         self._note_closing(Closing(direction, cause, position))
 
+    def sender_went_on(self, direction: int) -> None:
+        """The RST by which the sender of ``direction`` seemed to close it did not count."""
+        self._endings.withdraw(direction)
+
     def finish(self) -> list[Exchange]:
         """No more events will come: return every exchange that is left, whole or not, with its outcome."""
         for direction in (TO_SERVER, TO_CLIENT):
@@ -180,8 +184,9 @@ class HttpConversation:
 
     def gap_between_messages(self, direction: int) -> None:
         """Bytes are missing where a message may have begun."""
-        if direction == TO_CLIENT and self._unanswered and self._unanswered[0].response is None:
-            self._unanswered[0].gap_before_response = True
+        if direction == TO_CLIENT:
+            for exchange in self._unanswered:
+                exchange.gap_before_response |= exchange.response is None
 
     def not_a_message(self, direction: int, data: bytes) -> None:
         """Bytes begin no message: recognise HTTP/2, and give up where neither side speaks HTTP."""
@@ -202,12 +207,12 @@ class HttpConversation:
     # ------------------------------------------------------------------ requests
 
     def _begin_request(self, head: bytes, offset: int, whole: bool) -> Request:
-        self._before_request()
+        first = self._locate(TO_SERVER, offset)
+        self._before_request(first)
         parsed = parse_head(head, whole=whole)
         kind, length, odd_length = request_framing(parsed)
         start, headers, _, _, odd_field = parsed
         method, target, version = parse_request_line(start)
-        first = self._locate(TO_SERVER, offset)
         body_at = offset + len(head)
         if not whole:
             kind = "none"
@@ -223,14 +228,15 @@ class HttpConversation:
             self._readers[TO_SERVER].sink = self._choose_sink(exchange, request)
         return request
 
-    def _before_request(self) -> None:
+    def _before_request(self, first: Position) -> None:
         """A client that sends its next request has had the responses that gaps hide (or pipelines, which is rare)."""
         responses = self._readers[TO_CLIENT]
         if responses.uncertain_bytes or responses.message_may_be_lost:
             responses.expect_next_message()
         if not self._unanswered:
             return
-        self._skip_lost_response()
+        while self._response_is_lost(first):
+            self._interrupt(self._unanswered.pop(0))
         if len(self._unanswered) >= MAX_PIPELINED:
             offset = self._readers[TO_SERVER].head_offset
             self.note("http-unanswered", TO_SERVER, offset, f"more than {MAX_PIPELINED:,} requests without a response")
@@ -293,6 +299,14 @@ class HttpConversation:
         if self._opened is None and self._readers[TO_SERVER].has_unfinished_head:
             return self._open()
         return self._new_exchange()
+
+    def _response_is_lost(self, request: Position) -> bool:
+        """Whether a gap hides the response to the oldest request: its client got some bytes, and sent another."""
+        oldest = self._unanswered[0] if self._unanswered else None
+        if oldest is None or oldest.response is not None or oldest.request is None:
+            return False
+        had, has = oldest.request.first.acked, request.acked
+        return oldest.gap_before_response and (had is None or has is None or has > had)
 
     def _skip_lost_response(self) -> None:
         """Give up the response that a gap hides."""

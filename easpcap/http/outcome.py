@@ -46,6 +46,16 @@ class Endings:
             self._client_reset |= closing.cause == "rst"
         self._first.setdefault(closing.direction, closing)
 
+    def withdraw(self, direction: int) -> None:
+        """The RST of ``direction`` did not count: its sender went on."""
+        closing = self._first.get(direction)
+        if closing is not None and closing.cause == "rst":
+            del self._first[direction]
+            if direction == TO_SERVER:
+                self._client_closed_at = _NEVER
+        if direction == TO_SERVER:
+            self._client_reset = False
+
     def is_late(self, response: Response) -> bool:
         """Whether a response began after the client had closed its direction."""
         return response.head_offset >= self._client_closed_at

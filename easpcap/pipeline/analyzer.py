@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from easpcap.limits import ENDED_LINGER_NS, MAX_ENDED_CONNECTIONS
 from easpcap.pipeline.compact import ExchangeCompactor
 from easpcap.pipeline.connection_result import connection_result
 from easpcap.pipeline.conversation import Conversation
 from easpcap.pipeline.partial import Partial
+from easpcap.pipeline.roles import GUESSED, Reversed, RoleDetector, turned
 from easpcap.pipeline.rsa_prefetch import RsaPrefetcher
 from easpcap.stream import End
 from easpcap.tcp.assembler import Assembler
@@ -76,12 +77,30 @@ class Analyzer:
         for tcp, event in events:
             conversation = tcp.user
             if conversation is None:
-                conversation = self._open_conversation(tcp)
+                conversation = self._begin(tcp)
             elif conversation is _CLOSED:
                 continue
-            conversation.feed(event)
+            if isinstance(conversation, RoleDetector):
+                if conversation.feed(event):
+                    self._decide_roles(tcp, conversation)
+                continue
+            conversation.feed(turned(event) if conversation.is_reversed else event)
             if isinstance(event, End) and conversation.ended == _BOTH:
                 self._ended.append(tcp)
+
+    def _begin(self, tcp: TcpConnection) -> Conversation | RoleDetector:
+        """What reads a new connection: first a RoleDetector where it is not certain which end is the client."""
+        self._open[tcp.id] = tcp
+        reader = RoleDetector() if tcp.roles_known_by in GUESSED else self._conversation(tcp)
+        tcp.user = reader
+        return reader
+
+    def _decide_roles(self, tcp: TcpConnection, roles: RoleDetector) -> None:
+        """Read what was held of a connection, turned round if its ends are exchanged."""
+        tcp.user = (
+            self._conversation(cast("TcpConnection", Reversed(tcp))) if roles.reversed else self._conversation(tcp)
+        )
+        self._read((tcp, event) for event in roles.held)
 
     def _close_ended(self, now: int) -> None:
         """Close the connections that ended ENDED_LINGER_NS ago: until then a reset may still show how they ended."""
@@ -89,20 +108,19 @@ class Analyzer:
         while ended and (len(ended) > MAX_ENDED_CONNECTIONS or ended[0].last_time_ns + ENDED_LINGER_NS < now):
             self._close(ended.popleft())
 
-    def _open_conversation(self, tcp: TcpConnection) -> Conversation:
+    def _conversation(self, tcp: TcpConnection) -> Conversation:
         def make_session(starts: tuple[int, int]) -> TlsSession:
             return TlsSession(self.keyring, self._sessions, tcp.server, starts)
 
-        conversation = Conversation(tcp, make_session, self._compactor, digest=self._digest)
-        tcp.user = conversation
-        self._open[tcp.id] = tcp
-        return conversation
+        return Conversation(tcp, make_session, self._compactor, digest=self._digest)
 
     def _close(self, tcp: TcpConnection) -> None:
         """Turn a conversation into its result, and free its state."""
+        if isinstance(tcp.user, RoleDetector):
+            self._decide_roles(tcp, tcp.user)
         conversation: Conversation = tcp.user
         conversation.finish()
-        self._partial.add(connection_result(tcp, conversation, self.keyring), conversation.anomalies)
+        self._partial.add(connection_result(conversation.tcp, conversation, self.keyring), conversation.anomalies)
         del self._open[tcp.id]
         tcp.user = _CLOSED
         conversation.forget()

@@ -23,6 +23,7 @@ from easpcap.http.conversation import HttpConversation
 from easpcap.limits import MAX_CONNECTION_ANOMALIES, MAX_FACTS, PRUNE_BYTES
 from easpcap.pipeline.digest import Digest
 from easpcap.pipeline.renegotiation import RenegotiationTracker
+from easpcap.pipeline.roles import Reversed
 from easpcap.pipeline.tls_detection import TlsDetector
 from easpcap.pipeline.undecrypted import UndecryptedTracker
 from easpcap.results import Fact, LocatedAnomaly, RecordRun, Renegotiation
@@ -82,11 +83,17 @@ class Conversation:
         self.digest = Digest() if digest else None
         self.undecrypted = UndecryptedTracker(tcp.locate)
         self.ended = 0  # directions that have ended
+        self.is_reversed = isinstance(tcp, Reversed)  # its events have to be turned
         self._make_session = make_session
         self._compactor = compactor
-        self._detector = TlsDetector(self.http, self._read)
+        self._detector = TlsDetector(tcp, self.http, self._read)
         self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
         self._since_prune = 0
+
+    @property
+    def begins_inside_record(self) -> bool:
+        """Whether the first bytes seen lie inside a TLS record."""
+        return self._detector.inside
 
     # ------------------------------------------------------------------ events of the TCP layer
 
@@ -127,9 +134,17 @@ class Conversation:
     def _take_tcp_fact(self, fact: TcpFact) -> None:
         if fact.kind in {"fin", "rst"}:
             self.http.sender_closed(fact.direction, fact.kind, fact.position)
+        elif fact.kind == "rst-ignored":
+            self._withdraw_reset(fact)
         what = TCP_FACTS.get(fact.kind)
         if what is not None:
             self._add_fact(Fact(what, fact.direction, fact.position))
+
+    def _withdraw_reset(self, fact: TcpFact) -> None:
+        """A RST that was reported did not count."""
+        self.http.sender_went_on(fact.direction)
+        frame = fact.position.frame
+        self.facts = [each for each in self.facts if each.kind != "rst" or each.position.frame != frame]
 
     def _take_gap(self, gap: Gap) -> None:
         direction, offset, length, _ = gap

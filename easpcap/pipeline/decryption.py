@@ -26,6 +26,8 @@ def decryption(tcp: TcpConnection, conversation: Conversation, keyring: KeyRing)
     losses = CaptureLosses(tcp.truncated, (tcp.gaps[0], tcp.gaps[1]), (tcp.seen[0], tcp.seen[1]))
     given = KeysGiven(keyring.has_private_keys, keyring.has_key_log)
     verdict = Decryption(*judge(tls, losses, given))
+    if verdict.status == "none" and conversation.begins_inside_record:  # part of a record is all there is
+        verdict = Decryption("opaque", "handshake-not-captured")
     if verdict.reason is not None:
         _add_parameters(verdict, tls, given)
         _add_handshake(verdict, tls, conversation)

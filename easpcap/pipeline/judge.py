@@ -53,9 +53,10 @@ def judge(
         packets_ignored=dict(packets_ignored or {}),
     )
     if diagnosis:
-        from easpcap.diagnosis import diagnose  # a tenth of the modules: loaded where it is wanted
+        from easpcap.diagnosis import diagnose, overview  # a tenth of the modules: loaded where it is wanted
 
         analysis.findings, analysis.causes = diagnose(analysis)
+        analysis.overview = overview(analysis, analysis.findings)
     return analysis
 
 

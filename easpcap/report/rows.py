@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from easpcap.results import (
         Analysis,
         Cause,
+        Concern,
         Connection,
         Evidence,
         Finding,
@@ -297,13 +298,28 @@ def summary_row(analysis: Analysis) -> Row:
     severities = dict.fromkeys(("critical", "warning", "notice"), 0)
     for finding in analysis.findings:
         severities[finding.severity] += 1
+    overview = analysis.overview
     return {
+        "verdict": overview.verdict if overview is not None else None,
+        "concerns": [_concern(concern) for concern in overview.concerns] if overview is not None else [],
         "causes": [_cause(cause) for cause in analysis.causes],
         "connections": len(analysis.connections),
         "exchanges": len(analysis.exchanges),
         "findings": severities,
         "decryption": dict(sorted(decryption.items())),
         "packets_ignored": dict(sorted(analysis.packets_ignored.items())),
+    }
+
+
+def _concern(concern: Concern) -> Row:
+    from easpcap.report.concern_text import concern_text  # tables and CSV have none
+
+    return {
+        "kind": concern.kind,
+        "count": concern.count,
+        "connection": concern.connection,
+        "frame": concern.frame,
+        "what": concern_text(concern),
     }
 
 

@@ -12,18 +12,22 @@ from easpcap.tcp.flows import group_by_flow
 from easpcap.tcp.in_order import InOrderRuns, Sequences
 from easpcap.tcp.positions import SegmentRun
 from easpcap.tcp.reassembler import Reassembler
-from easpcap.tcp.sequence import MASK, initial_number
+from easpcap.tcp.segment import segment_of
+from easpcap.tcp.sequence import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.batch import PacketBatch
     from easpcap.tcp.connection import TcpConnection
+    from easpcap.tcp.flows import FlowKey
     from easpcap.tcp.reassembler import Event
+    from easpcap.tcp.segment import Segment
     from easpcap.tcp.table import ClosedFlow, FlowTable
 
 #: The columns from which `Reassembler.segment` takes its arguments.
 _SEGMENT_COLUMNS = ("seq", "ack", "flags", "window", "payload_at", "captured", "on_wire", "frame", "time_ns")
+_FLAGS, _WINDOW = 2, 3
 
 
 class ColumnarPass:
@@ -43,6 +47,8 @@ class ColumnarPass:
         self._runs = InOrderRuns(batch, flows, sequences.irregular, sequences.ack)
         self._irregular: list[int] = [*np.flatnonzero(sequences.irregular).tolist(), len(batch)]
         self._next_irregular = 0
+        self._syns: list[int] = [*np.flatnonzero(sequences.flags & (SYN | ACK) == SYN).tolist(), len(batch)]
+        self._syn = 0
         self._columns = [getattr(batch, name).data for name in _SEGMENT_COLUMNS]
         self._order = flows.order.data
         self._sides = flows.side.data
@@ -52,56 +58,43 @@ class ColumnarPass:
 
     def events(self) -> Iterator[tuple[TcpConnection, Event]]:
         """The events of the batch, one flow after the other."""
-        found, starts = self._found, self._flows.starts.tolist()
-        openings = iter([*self._openings(), (len(self._batch), None)])
-        opening_row, opened = next(openings)
-        for number, key in enumerate(self._flows.keys):
-            current = found[number]
-            row, stop = starts[number], starts[number + 1]
-            was_known = True
-            while row < stop:
-                if row == opening_row and opened is not None:
-                    was_known = current is None
-                    current = opened
-                    yield from self._table.enter(key, opened)
-                    opening_row, opened = next(openings)
-                until = min(stop, opening_row)
-                if isinstance(current, Reassembler):
-                    yield from self._connection(current, row, until, was_known=was_known)
-                elif current is not None:
-                    self._ignore(current, row, until)
-                row = until
-
-    # ------------------------------------------------------------------ new connections
-
-    def _openings(self) -> list[tuple[int, Reassembler]]:
-        """(first row, reassembler) of each connection that begins in this batch; ids are given in capture order."""
         starts = self._flows.starts.tolist()
-        rows = {start for start, found in zip(starts, self._found, strict=False) if found is None}
-        flags = self._sequences.flags
-        latest: dict[int, int] = {}
-        for row in np.flatnonzero(flags & (SYN | ACK) == SYN).tolist():
-            flow = int(self._flows.flow[row])
-            if row in rows or self._opens_connection(row, flow, latest.get(flow, -1)):
-                rows.add(row)
-                latest[flow] = row
-        return sorted((row, self._open(row)) for row in sorted(rows, key=lambda row: self._order[row]))
+        for number, key in enumerate(self._flows.keys):
+            yield from self._flow(key, self._found[number], starts[number], starts[number + 1])
 
-    def _open(self, row: int) -> Reassembler:
-        return self._table.open(self._flows.keys[self._flows.flow[row]], self._batch, self._order[row])
+    def _flow(
+        self, key: FlowKey, found: Reassembler | ClosedFlow | None, start: int, stop: int
+    ) -> Iterator[tuple[TcpConnection, Event]]:
+        """Read rows [start, stop), all of one flow, whose newest connection in earlier batches is ``found``."""
+        table, row, current = self._table, start, found
+        if found is None:
+            yield from table.open(key, self._segment_at(row))
+            current = found = table.find(key)
+        while row < stop:
+            until = self._next_syn(row)
+            if table.holds(key) or (until == row and self._opens_another(current, row)):
+                yield from table.read(key, self._segment_at(row))
+                current = table.find(key)
+                row += 1
+                continue
+            until = min(self._next_syn(row + 1), stop)
+            if isinstance(current, Reassembler):
+                yield from self._connection(current, row, until, was_known=row == start and current is found)
+            elif current is not None:
+                self._ignore(current, row, until)
+            row = until
 
-    def _opens_connection(self, row: int, flow: int, latest: int) -> bool:
-        """Whether the SYN at ``row`` opens a connection; ``latest``: first row of the flow's last one here, or -1."""
-        side = self._sides[row]
-        found = self._found[flow]
-        first = found.first_number(side) if latest < 0 and found is not None else -1
-        if first < 0:
-            start = max(latest, int(self._flows.starts[flow]))
-            before = start + np.flatnonzero(self._flows.side[start:row] == side)[:1]
-            if not len(before):
-                return False
-            first = initial_number(int(self._sequences.seq[before[0]]), int(self._sequences.flags[before[0]]))
-        return int(self._sequences.seq[row]) != first
+    def _next_syn(self, row: int) -> int:
+        """The first row from ``row`` on that asks for a connection; flows are read in the order of the rows."""
+        while self._syns[self._syn] < row:
+            self._syn += 1
+        return self._syns[self._syn]
+
+    def _opens_another(self, current: Reassembler | ClosedFlow | None, row: int) -> bool:
+        return current is not None and self._table.is_another(current, self._sides[row], int(self._sequences.seq[row]))
+
+    def _segment_at(self, row: int) -> Segment:
+        return segment_of(self._batch, self._order[row], self._buffer)
 
     def _ignore(self, closed: ClosedFlow, start: int, stop: int) -> None:
         """Skip late segments of a connection that its consumer has forgotten."""
@@ -154,9 +147,9 @@ class ColumnarPass:
 
     def _segment(self, reassembler: Reassembler, direction: int, row: int) -> list[Event]:
         """Pass one row to the reassembler; ``row`` is its number in the batch."""
+        if self._columns[_FLAGS][row] & (SYN | RST) or reassembler.was_reset:
+            return self._table.feed(reassembler, segment_of(self._batch, row, self._buffer))
         seq, ack, flags, window, at, captured, on_wire, frame, time_ns = [column[row] for column in self._columns]
-        if flags & RST:
-            self._table.watch_reset(time_ns, reassembler)
         payload = self._buffer[at : at + min(captured, on_wire)]
         return reassembler.segment(direction, seq, ack, flags, window, payload, on_wire, frame, time_ns)
 
@@ -178,7 +171,7 @@ class ColumnarPass:
         """Yield the bytes of a segment run, one piece up to each change of direction."""
         runs, buffer, join = self._runs, self._buffer, b"".join
         connection, client_side = reassembler.connection, reassembler.client_side
-        starts, ends = segment_run.starts, segment_run.ends
+        starts, ends, states = segment_run.starts, segment_run.ends, reassembler.directions
         row = origin = segment_run.first
         last = segment_run.stop
         pieces = [buffer[begin:end] for begin, end in zip(runs.begins[row:last], runs.ends[row:last], strict=True)]
@@ -189,6 +182,7 @@ class ColumnarPass:
             row = stop
             at = ends[direction]
             ends[direction] = at + len(data)
+            states[direction].remember(data)
             if at == starts[direction]:
                 connection.indexes[direction].add_run(segment_run)
             yield connection, Data(direction, at, data)
@@ -208,9 +202,12 @@ class ColumnarPass:
             if row >= start:
                 direction = self._sides[row] ^ reassembler.client_side
                 connection.seen[direction] = True
-                peer = reassembler.directions[1 - direction]
+                peer, own = reassembler.directions[1 - direction], reassembler.directions[direction]
                 if peer.base >= 0:
                     acked = peer.next - ((peer.number - self._ack[row]) & MASK)
+                    limit = acked + (self._columns[_WINDOW][self._order[row]] << own.scale)
+                    if limit > peer.limit:
+                        peer.limit = limit
                     connection.acked[1 - direction] = max(connection.acked[1 - direction], acked)
 
 

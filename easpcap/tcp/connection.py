@@ -24,7 +24,9 @@ _IPV4_MAPPED: Final = 0xFFFF
 
 
 class TcpFact(NamedTuple):
-    """Something a segment did besides carrying bytes: tcp-open, zero-window, window-open, fin or rst.
+    """Something a segment did besides carrying bytes: tcp-open, zero-window, window-open, fin, rst or rst-ignored.
+
+    A rst-ignored, which has the position of the RST, takes back a rst: both sides went on after it.
 
     ``direction`` is the one its sender writes to, ``offset`` the number of bytes sent in it before.
     """
@@ -38,10 +40,10 @@ class TcpFact(NamedTuple):
 class TcpConnection:
     """One connection: its endpoints, its counts, and the position of each of its bytes.
 
-    ``id`` counts connections from 0 by first packet, as Wireshark's ``tcp.stream`` does. Pairs are indexed by
-    direction: ``payload_bytes`` counts distinct bytes delivered, ``gaps`` bytes declared missing, ``acked`` is the
-    offset that the receiver has acknowledged, ``seen`` whether the capture has any packet. ``closed_by`` is who closed
-    first; ``truncated`` is True where the snapshot length cut a packet. ``user`` belongs to the consumer.
+    ``id`` is a number that no other connection has. Pairs are indexed by direction: ``payload_bytes`` counts distinct
+    bytes delivered, ``gaps`` bytes declared missing, ``acked`` is the offset that the receiver has acknowledged,
+    ``seen`` whether the capture has any packet. ``closed_by`` is who closed first; ``truncated`` is True where the
+    snapshot length cut a packet. ``user`` belongs to the consumer.
     """
 
     __slots__ = (

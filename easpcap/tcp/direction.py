@@ -6,7 +6,14 @@ from bisect import bisect_left, insort
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from easpcap.limits import GAP_PATIENCE_PACKETS, MAX_LOST_SPANS, MAX_OUT_OF_ORDER_BYTES, MAX_OUT_OF_ORDER_SEGMENTS
+from easpcap.limits import (
+    GAP_PATIENCE_PACKETS,
+    MAX_LOST_SPANS,
+    MAX_OUT_OF_ORDER_BYTES,
+    MAX_OUT_OF_ORDER_SEGMENTS,
+    MAX_REMEMBERED_BYTES,
+)
+from easpcap.tcp.segment import UNKNOWN_SCALE
 from easpcap.tcp.sequence import MASK
 
 if TYPE_CHECKING:
@@ -23,7 +30,6 @@ class Kind(IntEnum):
     DATA = 0
     CUT = 1  # bytes that the snapshot length cut off
     FIN = 2
-    RST = 3
 
 
 class Waiting(NamedTuple):
@@ -51,15 +57,25 @@ class DirectionState:
     of the next byte to deliver, ``fin`` that of the FIN. ``waiting`` is sorted, has no overlaps, and begins at ``next``
     or later. The peer acknowledged ``stale_ack`` GAP_PATIENCE_PACKETS ago: bytes missing before it will not arrive.
     ``ack_log`` holds later acknowledgements (packet, offset), ``lost`` the last gaps as (start, end).
+
+    ``limit`` is the end of the receiver's window, -1 while none is known; ``scale`` is that of the windows which the
+    sender of this direction offers to the other one. ``padding`` are zeros that may be padding of an empty segment.
+    ``recent`` are the last bytes delivered, to compare a repeated segment with. ``ahead`` are segments beyond the
+    receiver's window, with payload and flags: they count only if the receiver acknowledges them.
     """
 
     __slots__ = (
         "ack_log",
+        "ahead",
         "base",
         "ended",
         "fin",
+        "limit",
         "lost",
         "next",
+        "padding",
+        "recent",
+        "scale",
         "stale_ack",
         "waiting",
         "waiting_bytes",
@@ -77,6 +93,18 @@ class DirectionState:
         self.stale_ack = 0
         self.ack_log: deque[tuple[int, int]] | None = None
         self.lost: list[tuple[int, int]] | None = None
+        self.limit = -1
+        self.ahead: list[tuple[Waiting, bytes, int]] = []
+        self.scale = UNKNOWN_SCALE
+        self.padding: Waiting | None = None
+        self.recent = b""
+
+    @property
+    def sent(self) -> int:
+        """The end of what the sender is known to have sent in the receiver's window; a FIN counts as a byte."""
+        if self.waiting:
+            return self.waiting[-1].end + (self.waiting[-1].kind is Kind.FIN)
+        return self.next + (self.fin is not None and self.ended)
 
     @property
     def reach(self) -> int:
@@ -140,7 +168,27 @@ class DirectionState:
             del self.lost[:-MAX_LOST_SPANS]
         length = end - self.next
         self.next = end
+        self.recent = b""
         return length
+
+    def is_outside(self, offset: int) -> bool:
+        """Whether ``offset`` is beyond the receiver's window."""
+        return 0 <= self.limit < offset
+
+    def remember(self, data: bytes) -> None:
+        """Keep the last bytes that were delivered."""
+        size = len(data)
+        self.recent = (
+            data[-MAX_REMEMBERED_BYTES:]
+            if size >= MAX_REMEMBERED_BYTES
+            else (self.recent[size - MAX_REMEMBERED_BYTES :] + data)
+        )
+
+    def remembered(self, start: int, end: int) -> tuple[int, bytes]:
+        """What is remembered of [start, end): its offset, and the bytes."""
+        first = self.next - len(self.recent)
+        start = max(start, first)
+        return start, self.recent[start - first : max(end - first, 0)]
 
     def was_lost(self, start: int, end: int) -> bool:
         """Whether any byte of [start, end) was declared missing."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from easpcap.batch import ACK, FIN, RST, SYN
-from easpcap.limits import MAX_WINDOW_BYTES
+from easpcap.batch import ACK, FIN, PSH, RST, SYN
+from easpcap.limits import MAX_PADDING_BYTES, MAX_WINDOW_BYTES
 from easpcap.tcp.positions import Rows
 from easpcap.tcp.sequence import HALF
 
@@ -52,6 +52,14 @@ class Sequences:
         self.irregular: Flags = self.flags & _CHECKED_FLAGS != ACK
         self.irregular |= batch.window[order] == 0
         self.irregular |= batch.captured[order] != size
+        self._mark_zeros(batch, order, size)
+
+    def _mark_zeros(self, batch: PacketBatch, order: Integers, size: NDArray[np.int64]) -> None:
+        """Mark the rows whose few bytes of payload may be padding of an empty segment."""
+        few = (size > 0) & (size <= MAX_PADDING_BYTES) & (self.flags & PSH == 0)
+        for row in np.flatnonzero(few).tolist():
+            begin = int(batch.payload_at[order[row]])
+            self.irregular[row] |= not any(batch.buffer[begin : begin + int(size[row])])
 
     def mark_irregular(self, flows: Flows, expected: list[list[int]]) -> None:
         """Mark the rows that do not continue the rows before them.

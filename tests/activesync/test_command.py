@@ -157,7 +157,9 @@ def _seen():
             yield request["method"], request["uri"], request["cmd"]
 
 
-@pytest.mark.skipif(not (SHARED / "captures" / "activesync").is_dir(), reason="the captures are not here")
+@pytest.mark.skipif(
+    not (SHARED / "captures" / "activesync").is_dir(), reason="needs the captures in ../shared/captures/activesync"
+)
 def test_requests_are_read_as_servers_logged_them():
     seen = list(_seen())
     assert len(seen) > 100

@@ -35,7 +35,9 @@ def address(high: int, low: int) -> str:
 
 def rows_of(batch: PacketBatch) -> list[Row]:
     """Every row of a batch, its payload copied."""
-    columns: list[Any] = [getattr(batch, name).tolist() for name in batch.__slots__ if name != "buffer"]
+    columns: list[Any] = [
+        getattr(batch, name).tolist() for name in batch.__slots__ if name not in {"buffer", "options"}
+    ]
     rows = []
     for frame, time, sh, sl, dh, dl, sport, dport, seq, ack, flags, window, at, captured, wire in zip(
         *columns, strict=True

@@ -147,9 +147,10 @@ def test_a_capture_is_read_once():
 
 @pytest.mark.parametrize("name", ["pcap", "pcapng"])
 def test_captures_written_by_scapy_are_read(tmp_path: Path, name: str):
-    utils = pytest.importorskip("scapy.utils")
-    inet = pytest.importorskip("scapy.layers.inet")
-    ether = pytest.importorskip("scapy.layers.l2").Ether
+    scapy = "needs scapy: pip install scapy"
+    utils = pytest.importorskip("scapy.utils", reason=scapy)
+    inet = pytest.importorskip("scapy.layers.inet", reason=scapy)
+    ether = pytest.importorskip("scapy.layers.l2", reason=scapy).Ether
     packets = [ether() / inet.IP(dst="10.0.0.1") / inet.TCP(seq=n, flags="PA") / bytes(n) for n in range(100)]
     for number, packet in enumerate(packets):
         packet.time = START_NS // 10**9 + number
@@ -186,7 +187,7 @@ def our_rows(path: Path) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.oracle
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark: make oracle")
 @CAPTURES
 def test_tshark_sees_the_same_rows(tmp_path: Path, data: bytes):
     path = tmp_path / "capture"
@@ -204,10 +205,10 @@ NAMES = [
 
 
 @pytest.mark.oracle
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark: make oracle")
 @pytest.mark.parametrize("name", NAMES)
 def test_tshark_sees_the_same_rows_in_real_captures(name: str):
     path = SHARED / name
     if not path.exists():
-        pytest.skip("the capture is not here")
+        pytest.skip(f"needs ../shared/captures/{name}")
     assert our_rows(path) == tshark_rows(path)

@@ -81,8 +81,15 @@ def test_pseudo_frames_are_numbered_as_wireshark_does():
     pseudo = [NetmonFrame((START_NS, b"text"), network) for network in (0xFFFF, 0xFFE0, 0xFFFE, 0xFFFD, 0xFFFC)]
     capture, rows = read(netmon_bytes([*pseudo, PACKETS[0]]))
     assert [row.frame for row in rows] == [3]
-    assert capture.ignored == {"no known link type": 2}
-    assert (capture.first_time, capture.last_time) == (START_NS, PACKETS[0][0])
+    assert capture.ignored == {"no packet in the frame": 2}
+    assert (capture.first_time, capture.last_time) == (PACKETS[0][0], PACKETS[0][0])
+
+
+def test_a_frame_of_an_unknown_network_is_counted():
+    capture, rows = read(netmon_bytes([NetmonFrame(PACKETS[0], 0xE083), PACKETS[1]]))
+    assert [(row.frame, row.time_ns) for row in rows] == [(2, PACKETS[1][0])]
+    assert capture.ignored == {"no known link type": 1}
+    assert capture.first_time == PACKETS[0][0]
 
 
 def test_each_frame_has_its_own_link_type_from_version_2_1_on():

@@ -83,7 +83,7 @@ def test_version_and_help():
         assert command in shown
 
 
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason="no ../shared/captures/lab here")
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason="needs the lab captures in ../shared/captures/lab")
 def test_a_real_deadlock_from_file_and_from_standard_input():
     capture = FIXTURES / "07a_deadlock_wronly_server_abandons.pcap"
     key = str(FIXTURES / "keys" / "server.pem")
@@ -96,7 +96,7 @@ def test_a_real_deadlock_from_file_and_from_standard_input():
     assert other["inputs"][0]["sha256"] == document["inputs"][0]["sha256"]
 
 
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason="no ../shared/captures/lab here")
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason="needs the lab captures in ../shared/captures/lab")
 def test_real_output_is_valid_by_the_schema():
     from jsonschema import Draft202012Validator
 

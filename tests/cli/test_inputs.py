@@ -15,7 +15,7 @@ def test_patterns_are_expanded_in_order_if_no_file_has_that_name(tmp_path, monke
     assert expanded(["*.pcap", "-", "gone.pcap"]) == ["a.pcap", "b.pcap", "-", "gone.pcap"]
 
 
-@pytest.mark.skipif("sys.platform == 'win32'", reason="no such file names there")
+@pytest.mark.skipif("sys.platform == 'win32'", reason="Windows has no such file names: run it on another system")
 def test_a_name_of_an_existing_file_is_not_treated_as_a_pattern(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a?.pcap").touch()

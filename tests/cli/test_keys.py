@@ -105,7 +105,7 @@ def test_hostile_names_stay_in_their_cells(pipeline, easpcap_main):
         assert "\u202e" not in text
 
 
-@pytest.mark.skipif(not LAB.is_dir(), reason="no ../shared/captures/lab here")
+@pytest.mark.skipif(not LAB.is_dir(), reason="needs the lab captures in ../shared/captures/lab")
 @pytest.mark.parametrize("name", FORMS)
 def test_the_server_key_of_the_lab_matches_in_every_form(name):
     capture = str(LAB / "02a_413_300k.pcap")
@@ -116,7 +116,7 @@ def test_the_server_key_of_the_lab_matches_in_every_form(name):
     assert document["keys"][0]["opened"] == 1
 
 
-@pytest.mark.skipif(not LAB.is_dir(), reason="no ../shared/captures/lab here")
+@pytest.mark.skipif(not LAB.is_dir(), reason="needs the lab captures in ../shared/captures/lab")
 @pytest.mark.parametrize("name", ["ca.pem", "client.crt", "server.crt"])
 def test_the_certificates_of_the_lab_decrypt_nothing_and_are_reported_as_certificates(name):
     done = easpcap("keys", str(LAB / "02a_413_300k.pcap"), "--key", str(LAB / "keys" / name), "-f", "json")

@@ -13,7 +13,7 @@ import pytest
 from easpcap.cli.output import OutputError, check_output, write_output
 from tests.cli.commands import ROOT, environment
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files: run it on another system than Windows")
 
 
 def test_a_file_is_written_as_utf_8_and_no_temporary_file_remains(tmp_path):
@@ -140,7 +140,7 @@ def test_a_reader_that_closes_the_pipe_early_is_not_an_error(lines):
     assert (writer.returncode, complaint) == (7, b"")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full: run it on Linux")
 def test_a_full_disk_is_an_error():
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-c", PROGRAM.format(lines=3)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.http.talk import C, S, Talk, chunked, get, post, reply
+from easpcap.http.conversation import HttpConversation
+from tests.http.talk import C, S, Talk, chunked, get, locate, post, reply
 
 BODY = b"x" * 100
 
@@ -180,3 +181,21 @@ def test_above_tls_a_gap_of_least_length_0_still_leaves_a_body_until_close_incom
     talk = Talk().say(C, get()).say(S, b"HTTP/1.0 200 OK\r\n\r\nabc").lose(S, 0, 30).say(S, b"def").end(S, "fin")
     (exchange,) = talk.finish()
     assert (exchange.response.complete, exchange.outcome) == (False, "interrupted")
+
+
+def test_a_gap_that_tls_tells_late_may_hide_several_responses():
+    """The next record that opens shows the gap, and the client has sent another request meanwhile."""
+    talk = Talk().say(C, get(b"/1")).say(C, get(b"/2")).lose(S, 0, 3000).say(S, b"the end of the second response")
+    talk.say(C, get(b"/3")).say(S, reply(b"third"))
+    outcomes = [(e.request.target, e.outcome, e.response and e.response.body_bytes) for e in talk.finish()]
+    assert outcomes == [("/1", "interrupted", None), ("/2", "interrupted", None), ("/3", "completed", 5)]
+
+
+def test_a_request_sent_before_the_client_got_anything_does_not_prove_a_lost_response():
+    def acknowledges_nothing(direction, offset, last=False):
+        return locate(direction, offset, last)._replace(acked=0)
+
+    talk = Talk()
+    talk.http = HttpConversation(7, acknowledges_nothing)
+    talk.say(C, get(b"/1")).lose(S, 0, 30).say(C, get(b"/2")).say(S, reply(b"second"))
+    assert [(e.request.target, e.outcome) for e in talk.finish()] == [("/1", "interrupted"), ("/2", "completed")]

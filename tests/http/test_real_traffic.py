@@ -10,7 +10,7 @@ import pytest
 PUBLIC = Path(__file__).parents[3] / "shared" / "captures" / "public"
 MOST_BYTES = 300_000
 
-pytestmark = pytest.mark.skipif(not PUBLIC.exists(), reason="the published captures are not here")
+pytestmark = pytest.mark.skipif(not PUBLIC.exists(), reason="needs the published captures in ../shared/captures/public")
 
 
 def _cases():
@@ -37,7 +37,7 @@ def _locate(tcp):
 
 
 def _read(path):
-    """Exchanges by connection."""
+    """The exchanges of each connection."""
     from easpcap.capture import open_capture
     from easpcap.http.conversation import HttpConversation
     from easpcap.stream import Data, End, Gap
@@ -60,7 +60,10 @@ def _read(path):
     read(assembler.finish())
     for connection, conversation in conversations.items():
         exchanges[connection] += conversation.finish()
-    return exchanges
+    for tcp in assembler.connections:
+        exchanges.setdefault(tcp.id, [])
+    by_first_packet = sorted(assembler.connections, key=lambda tcp: tcp.first.frame)
+    return [exchanges[tcp.id] for tcp in by_first_packet]
 
 
 @pytest.mark.parametrize(("path", "streams"), list(_cases()) if PUBLIC.exists() else [])

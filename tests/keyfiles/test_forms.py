@@ -25,7 +25,7 @@ KEY_LOG = f"CLIENT_RANDOM {'a1' * 32} {'b2' * 48}\n".encode()
 LEGACY = ["-provider", "legacy", "-provider", "default"]
 PUBLIC = Path(__file__).parents[3] / "shared" / "captures" / "public" / "files"
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the program openssl: install it")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_traditional_form_is_opened_under_every_cipher(cipher, pem, tmp_path
     try:
         openssl("rsa", "-traditional", f"-{cipher}", "-in", pem, "-out", path, "-passout", "pass:secret", *LEGACY)
     except subprocess.CalledProcessError:
-        pytest.skip(f"this openssl knows no {cipher}")
+        pytest.skip(f"needs an openssl that knows {cipher}, with its legacy provider")
     assert_opens(path, b"secret")
     assert only(path, b"wrong").problem == KeyProblem("password-wrong", "private-key")
     assert only(path).problem == KeyProblem("password-missing", "private-key")
@@ -266,7 +266,7 @@ def test_a_large_file_of_nonsense_is_refused(data, tmp_path):
 # -- warnings of the library -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not PUBLIC.is_dir(), reason="the public captures are not here")
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs the published captures in ../shared/captures/public")
 def test_warnings_of_the_library_are_suppressed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

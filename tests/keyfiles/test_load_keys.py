@@ -271,7 +271,10 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path):
     assert "too long" in files[2].problem.system_error
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="every file can be read")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0,
+    reason="needs a POSIX system and a user other than root, who can read every file",
+)
 def test_a_file_without_read_permission_is_reported(tmp_path):
     (tmp_path / "server.pem").write_bytes(server_key_pem())
     (tmp_path / "server.pem").chmod(0)
@@ -311,7 +314,7 @@ def test_a_key_file_result_holds_no_key_material(load):
         assert not any(line.decode() in said for line in server_key_pem().splitlines()[1:-1])
 
 
-@pytest.mark.skipif(not LAB_KEYS.is_dir(), reason="no lab keys here")
+@pytest.mark.skipif(not LAB_KEYS.is_dir(), reason="needs the lab keys in ../shared/captures/lab/keys")
 def test_the_forms_that_servers_export_are_all_one_key():
     names = sorted(path for path in LAB_KEYS.iterdir() if path.name.startswith("server") and path.suffix != ".crt")
     _, files = load_keys(names, password=b"secret")

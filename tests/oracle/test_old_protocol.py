@@ -13,7 +13,7 @@ from tests.support.wire_of import pcap_of
 
 pytestmark = [
     pytest.mark.oracle,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark: make oracle"),
 ]
 
 

@@ -20,7 +20,7 @@ CAPTURES = [path for path in sorted(FIXTURES.glob("captures/*.pcap")) if path.st
 
 pytestmark = [
     pytest.mark.oracle,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark: make oracle"),
 ]
 
 

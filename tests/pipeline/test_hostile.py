@@ -76,11 +76,13 @@ def test_both_paths_agree_on_a_damaged_capture(name, seed, times):
     assert as_json(read(capture)) == as_json(read(capture, columnar=False))
 
 
-@pytest.mark.parametrize("name", sorted(TAKEN_APART))
+#: Captures in which the incident did not happen, as far as it can be seen.
+WITHOUT_INCIDENT = [name for name in sorted(TAKEN_APART) if "deadlock" not in name and "opaque" not in name]
+
+
+@pytest.mark.parametrize("name", WITHOUT_INCIDENT)
 def test_the_outcome_of_a_lost_packet_is_never_called_a_deadlock_elsewhere(name):
     """A packet missing from the capture must not invent the incident where it did not happen."""
-    if "deadlock" in name or "opaque" in name:
-        pytest.skip("the incident did happen here")
     header, packets = TAKEN_APART[name]
     for place in range(0, len(packets), max(1, len(packets) // 25)):
         analysis = read(header + b"".join(packets[:place] + packets[place + 1 :]))

@@ -181,7 +181,7 @@ def test_a_connection_that_has_ended_comes_out_of_a_pipe_before_the_pipe_ends():
                 seen.set()
     writer.join()
     assert ended == ["by the reader"]
-    assert [connection.exchanges[-1].response.status for connection in closed] == [200, 413]
+    assert {connection.exchanges[-1].response.status for connection in closed} == {200, 413}
 
 
 def test_closed_connections_are_returned_once_and_their_state_is_freed():
@@ -191,6 +191,6 @@ def test_closed_connections_are_returned_once_and_their_state_is_freed():
         returned += analyzer.feed(batch)
         kept.append(sum(type(thing) is Conversation for thing in gc.get_objects()))
     partial = analyzer.finish()
-    assert [one.id for one in returned] == [one.id for one in partial.connections[: len(returned)]]
+    assert sorted(one.id for one in returned) == [one.id for one in partial.connections[: len(returned)]]
     assert len(partial.connections) > len(returned) > 0
     assert kept[-1] == len(partial.connections) - len(returned)

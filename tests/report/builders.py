@@ -6,6 +6,7 @@ from easpcap import facts
 from easpcap.activesync.command import Command
 from easpcap.advice.remedies import ask_in_first_handshake, watch_abandoned
 from easpcap.advice.site import Site
+from easpcap.diagnosis import overview
 from easpcap.http.exchange import Exchange, Interim, Request, Response
 from easpcap.key_problems import KeyProblem
 from easpcap.results import (
@@ -154,6 +155,12 @@ def good_exchange(number: int = 0, on: int = 0, frame: int = 10, seconds: float 
     )
 
 
+def judged(analysis: Analysis) -> Analysis:
+    """The analysis with the verdict that its findings and exchanges give."""
+    analysis.overview = overview(analysis, analysis.findings)
+    return analysis
+
+
 def quiet() -> Analysis:
     """One decrypted connection, one Sync, nothing wrong."""
     exchange = good_exchange()
@@ -165,12 +172,14 @@ def quiet() -> Analysis:
         Fact(facts.Fin(), TO_SERVER, at(20, 0.5)),
     ]
     first = connection(0, at(1, 0.0), at(20, 0.5), exchanges=[exchange], facts=happened)
-    return Analysis(
-        inputs=[input_file(packets=20, seconds=0.5)],
-        keys=[key_file(matches=[0])],
-        connections=[first],
-        exchanges=[exchange],
-        commands={0: command("Sync")},
+    return judged(
+        Analysis(
+            inputs=[input_file(packets=20, seconds=0.5)],
+            keys=[key_file(matches=[0])],
+            connections=[first],
+            exchanges=[exchange],
+            commands={0: command("Sync")},
+        )
     )
 
 
@@ -304,23 +313,25 @@ def incident() -> Analysis:
     )
     sync_connection = connection(0, at(1, 0.0), at(20, 0.5), exchanges=[sync], facts=quiet().connections[0].facts)
     findings, causes = _findings(stuck.exchanges[0])
-    return Analysis(
-        inputs=[input_file()],
-        keys=[
-            key_file(matches=[0, 2]),
-            key_file(path="old.pem", fingerprint="cd" * 32),
-            KeyFile("notes.txt", "unusable", problem=KeyProblem("unrecognised")),
-        ],
-        connections=[sync_connection, opaque, stuck, plain],
-        exchanges=[sync, lone, stuck.exchanges[0], hostile],
-        commands={0: command("Sync"), 2: command("SendMail"), 3: command(HOSTILE, user=HOSTILE, device_name=None)},
-        findings=findings,
-        causes=causes,
-        anomalies=[
-            LocatedAnomaly("gap", 3, 205, START + 50 * SECOND, "1,460 bytes are missing"),
-            LocatedAnomaly("http-bad-chunk", None, None, None, HOSTILE),
-        ],
-        packets_ignored={"not TCP": 57},
+    return judged(
+        Analysis(
+            inputs=[input_file()],
+            keys=[
+                key_file(matches=[0, 2]),
+                key_file(path="old.pem", fingerprint="cd" * 32),
+                KeyFile("notes.txt", "unusable", problem=KeyProblem("unrecognised")),
+            ],
+            connections=[sync_connection, opaque, stuck, plain],
+            exchanges=[sync, lone, stuck.exchanges[0], hostile],
+            commands={0: command("Sync"), 2: command("SendMail"), 3: command(HOSTILE, user=HOSTILE, device_name=None)},
+            findings=findings,
+            causes=causes,
+            anomalies=[
+                LocatedAnomaly("gap", 3, 205, START + 50 * SECOND, "1,460 bytes are missing"),
+                LocatedAnomaly("http-bad-chunk", None, None, None, HOSTILE),
+            ],
+            packets_ignored={"not TCP": 57},
+        )
     )
 
 
@@ -328,7 +339,7 @@ def blind() -> Analysis:
     """Nothing could be decrypted: the wrong key was given."""
     verdict = Decryption("opaque", "key-mismatch", thumbprint="8A" * 20)
     connections = [connection(n, at(1 + 30 * n, n), at(20 + 30 * n, n + 0.5), decryption=verdict) for n in range(2)]
-    return Analysis([input_file()], [key_file()], connections, [], {})
+    return judged(Analysis([input_file()], [key_file()], connections, [], {}))
 
 
 def many(exchanges: int = 40) -> Analysis:
@@ -337,6 +348,12 @@ def many(exchanges: int = 40) -> Analysis:
     for number, exchange in enumerate(made):
         exchange.index = number
     one = connection(0, at(1, 0.0), at(1000, 99.0), exchanges=made)
-    return Analysis(
-        [input_file(packets=1000)], [key_file(matches=[0])], [one], made, {n: command("Sync") for n in range(exchanges)}
+    return judged(
+        Analysis(
+            [input_file(packets=1000)],
+            [key_file(matches=[0])],
+            [one],
+            made,
+            {n: command("Sync") for n in range(exchanges)},
+        )
     )

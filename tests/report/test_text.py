@@ -14,7 +14,7 @@ ARGUMENTS = "trace.pcap --key server.pem"
 
 
 def text(analysis: Analysis, width: int = 100, *, colour: bool = False) -> str:
-    return "".join(render_text(analysis, Layout(width, colour), arguments=ARGUMENTS))
+    return "".join(render_text(builders.judged(analysis), Layout(width, colour), arguments=ARGUMENTS))
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -59,9 +59,7 @@ def test_the_report_does_not_say_no_fault_found_if_requests_failed():
         exchange.response.status = 500
     report = " ".join(text(analysis).split())
     assert "No fault found." not in report
-    many = len(analysis.exchanges)
-    assert f"but {many} of {many} response" in report
-    assert f"reported an error: 500 ({many})" in report
+    assert "1 response reported an error: 500" in report
     for exchange in analysis.exchanges:
         exchange.response.status = 401
     assert "No fault found." in text(analysis)

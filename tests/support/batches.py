@@ -25,6 +25,7 @@ class Packet:
     flags: int = ACK
     payload: bytes = b""
     window: int = 64240
+    options: bytes = b""
     cut: int = 0
     beyond: int = 0
     frame: int | None = None
@@ -48,6 +49,7 @@ def batch(packets: list[Packet], first_frame: int = 1) -> PacketBatch:
     at, captured = [], []
     for packet in packets:
         present = packet.payload[: len(packet.payload) - packet.cut]
+        buffer += packet.options
         at.append(len(buffer))
         captured.append(len(present))
         buffer += present + b"\xee" * 3
@@ -68,6 +70,7 @@ def batch(packets: list[Packet], first_frame: int = 1) -> PacketBatch:
         ack=np.array([p.ack & 0xFFFFFFFF for p in packets], np.uint32),
         flags=np.array([p.flags for p in packets], np.uint8),
         window=np.array([p.window for p in packets], np.uint16),
+        options=np.array([len(p.options) for p in packets], np.int8),
         payload_at=np.array(at, np.int64),
         captured=np.array(captured, np.int64),
         on_wire=np.array([len(p.payload) + p.beyond for p in packets], np.int64),

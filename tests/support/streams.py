@@ -66,7 +66,10 @@ class ConnectionEvents:
 
 
 def read(packets: Sequence[Packet], *, columnar: bool, sizes: Iterable[int] = ()) -> dict[int, ConnectionEvents]:
-    """All events of ``packets`` by connection id; ``sizes`` are those of the batches, the rest is the last one."""
+    """All events of ``packets`` by connection, numbered by their first packets.
+
+    ``sizes`` are those of the batches; the rest is the last one.
+    """
     assembler = Assembler(columnar=columnar)
     collected: dict[int, ConnectionEvents] = {}
 
@@ -81,4 +84,5 @@ def read(packets: Sequence[Packet], *, columnar: bool, sizes: Iterable[int] = ()
     take(assembler.finish())
     for connection in assembler.connections:
         collected.setdefault(connection.id, ConnectionEvents(connection))
-    return collected
+    by_first_packet = sorted(collected.values(), key=lambda events: events.connection.first.frame)
+    return dict(enumerate(by_first_packet))

@@ -38,16 +38,20 @@ EARLY = "CLIENT_EARLY_TRAFFIC_SECRET"
 
 
 class Tls13Script:
-    def __init__(self, suite=0x1301, *, draft=0, fragment_size=2**14):
+    """Both ends of one connection. ``random_bytes`` gives the random numbers; with a seed the flights are the same."""
+
+    def __init__(self, suite=0x1301, *, draft=0, fragment_size=2**14, random_bytes=os.urandom):
         self.suite, self.draft, self.fragment_size = suite, draft, fragment_size
+        self.random_bytes = random_bytes
         self.hash, self.key_size, self.cipher = SUITES[suite]
-        self.client_random = os.urandom(32)
+        self.client_random = self.random_bytes(32)
         size = hashlib.new(self.hash).digest_size
-        self.secrets = {label: os.urandom(size) for label in (EARLY, *LABELS[0], *LABELS[1])}
+        self.secrets = {label: self.random_bytes(size) for label in (EARLY, *LABELS[0], *LABELS[1])}
         self.present = [None, None]  # the secret each direction writes under
         self.sequence = [0, 0]
         self.flights, self.plaintext = [], [bytearray(), bytearray()]
         self.offsets = [0, 0]
+        self.sent = [[], []]  # start and content of all application data, early data included
         self.records = [[], []]  # start, end, inner type of every record
         self.transcript = b""
         self.padding = 0
@@ -72,6 +76,8 @@ class Tls13Script:
     def send(self, direction, content_type, content):
         """One or more records; returns the TCP offset of the first."""
         start = self.offsets[direction]
+        if content_type == APPLICATION_DATA:
+            self.sent[direction].append((start, content))
         for at in range(0, max(len(content), 1), self.fragment_size):
             self._record(direction, content_type, content[at : at + self.fragment_size])
         return start
@@ -138,7 +144,7 @@ class Tls13Script:
 
     def server_hello(self, *, psk=False, random=None):
         extensions = extension(41, b"\0\0") if psk else b""
-        random = random or os.urandom(32)
+        random = random or self.random_bytes(32)
         suite = struct.pack(">H", self.suite)
         if 0 < self.draft < 22:
             body = struct.pack(">H", 0x7F00 + self.draft) + random + suite + vector(2, extensions)
@@ -162,7 +168,7 @@ class Tls13Script:
             self.message(TO_CLIENT, 13, b"\0" + vector(2, extension(13, vector(2, b"\x08\x04"))))
         if certificate:
             self.message(TO_CLIENT, 11, b"\0" + vector(3, entry(server_certificate_der())))
-            self.message(TO_CLIENT, 15, b"\x08\x04" + vector(2, os.urandom(256)))
+            self.message(TO_CLIENT, 15, b"\x08\x04" + vector(2, self.random_bytes(256)))
         self.finished(TO_CLIENT)
         return self
 
@@ -191,7 +197,7 @@ class Tls13Script:
         )
 
     def ticket(self):
-        body = bytes(8) + vector(1, b"\0") + vector(2, os.urandom(200)) + vector(2, b"")
+        body = bytes(8) + vector(1, b"\0") + vector(2, self.random_bytes(200)) + vector(2, b"")
         return self.message(TO_CLIENT, 4, body, recorded=False)
 
     def key_update(self, direction):
@@ -207,7 +213,7 @@ class Tls13Script:
 
     def answer_late(self, certificates=1):
         self.message(TO_SERVER, 11, vector(1, b"late") + vector(3, entry(server_certificate_der()) * certificates))
-        self.message(TO_SERVER, 20, os.urandom(32))
+        self.message(TO_SERVER, 20, self.random_bytes(32))
 
 
 def vector(prefix, data):

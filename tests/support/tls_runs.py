@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
+
+from hypothesis import strategies as st
 
 from easpcap.stream import Anomaly, Data, End, Gap
 from easpcap.tls.handshake.verdict import CaptureLosses, KeysGiven, judge
@@ -145,6 +148,51 @@ def pieces(flights, cuts):
         parts += [(direction, flight[a:b]) for a, b in pairwise(inner)]
         position += len(flight)
     return parts
+
+
+@st.composite
+def damages(draw):
+    """Bits flipped, bytes inserted, or flights cut off, up to three times, and bytes that the capture lacks."""
+    places = draw(st.lists(st.floats(0, 1, exclude_max=True), max_size=3))
+    kind = draw(st.sampled_from(["flip", "insert", "cut"]))
+    noise = draw(st.binary(max_size=40) | st.sampled_from([b"\x17\x03\x03\0\x08", b"\x16\x03\x03", b"\x14"]))
+    lost = draw(st.none() | st.tuples(st.sampled_from([0, 1]), st.floats(0, 1), st.integers(1, 2000)))
+    return Damage(places, kind, noise, lost)
+
+
+class Damage(NamedTuple):
+    """What happens to flights at ``places``, which are fractions of all of them (0 to 1).
+
+    ``lost``: the direction, the place in its stream, and the size of what is lost besides.
+    """
+
+    places: list
+    kind: str
+    noise: bytes = b""
+    lost: tuple | None = None
+
+    def apply(self, flights):
+        """The damaged flights, and the argument ``lost`` of `run`."""
+        flights = [(direction, bytearray(flight)) for direction, flight in flights]
+        for place in self.places:
+            _, flight = flights[int(place * len(flights))]
+            at = int(place * len(flight))
+            match self.kind:
+                case "flip" if flight:
+                    flight[at] ^= 0x41
+                case "insert":
+                    flight[at:at] = self.noise
+                case "cut":
+                    del flight[at:]
+        return [(direction, bytes(flight)) for direction, flight in flights], self._lost(flights)
+
+    def _lost(self, flights):
+        if self.lost is None:
+            return None
+        direction, place, size = self.lost
+        end = sum(len(flight) for way, flight in flights if way == direction)
+        start = int(place * end)
+        return (direction, start, min(start + size, end)) if start < end else None
 
 
 def flipped(flights, direction, at, bit):

@@ -18,7 +18,7 @@ from tests.support.streams import ConnectionEvents, read
 MOST_PACKETS = 60
 
 SAME = (
-    *("id", "client", "server", "roles_known_by", "handshake_seen", "closed_by", "truncated", "seen"),
+    *("client", "server", "roles_known_by", "handshake_seen", "closed_by", "truncated", "seen"),
     *("packets", "payload_bytes", "gaps", "acked", "anomalies"),
 )
 

@@ -14,7 +14,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER, Data, End, Gap
 from easpcap.tls.secrets.keyring import KeyRing
 from easpcap.tls.session.session import Records, Seen, SessionCache, TlsSession
 from tests.support.tls_peer import record_session, record_tlslite
-from tests.support.tls_runs import flipped, pieces, ring_with_key, ring_with_log, run
+from tests.support.tls_runs import Damage, damages, flipped, pieces, ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript
 
 LINES = b"".join(b"line %05d of a body that never repeats\r\n" % number for number in range(400))
@@ -258,35 +258,11 @@ KEYRINGS = [ring_with_key(), KeyRing()]
 
 
 @settings(max_examples=150, deadline=None)
-@example(suite="CBC", key=1, step=1, places=[0.5, 0.5], damage="insert", noise=b"\x15", lost=None)
-@example(suite="CBC", key=0, step=1, places=[0.9], damage="insert", noise=b"\xd6\xe4\x15\xc0\x9c", lost=None)
-@given(
-    suite=st.sampled_from(list(SUITES)),
-    key=st.sampled_from([0, 1]),
-    step=st.integers(1, 300),
-    places=st.lists(st.floats(0, 1, exclude_max=True), max_size=3),
-    damage=st.sampled_from(["flip", "insert", "cut"]),
-    noise=st.binary(max_size=40) | st.sampled_from([b"\x17\x03\x03\0\x08", b"\x16\x03\x03", b"\x14"]),
-    lost=st.none() | st.tuples(st.sampled_from([0, 1]), st.floats(0, 1), st.integers(1, 2000)),
-)
-def test_a_damaged_session_gives_the_same_however_it_is_cut_into_pieces(suite, key, step, places, damage, noise, lost):
-    flights = [(direction, bytearray(flight)) for direction, flight in renegotiated(suite=suite).flights]
-    for place in places:
-        _, flight = flights[int(place * len(flights))]
-        at = int(place * len(flight))
-        match damage:
-            case "flip" if flight:
-                flight[at] ^= 0x41
-            case "insert":
-                flight[at:at] = noise
-            case "cut":
-                del flight[at:]
-    flights = [(direction, bytes(flight)) for direction, flight in flights]
-    if lost is not None:
-        direction, place, size = lost
-        end = sum(len(flight) for way, flight in flights if way == direction)
-        lost = (direction, int(place * end), min(int(place * end) + size, end))
-        lost = lost if lost[1] < lost[2] else None
+@example(suite="CBC", key=1, step=1, damage=Damage([0.5, 0.5], "insert", b"\x15"))
+@example(suite="CBC", key=0, step=1, damage=Damage([0.9], "insert", b"\xd6\xe4\x15\xc0\x9c"))
+@given(suite=st.sampled_from(list(SUITES)), key=st.sampled_from([0, 1]), step=st.integers(1, 300), damage=damages())
+def test_a_damaged_session_gives_the_same_however_it_is_cut_into_pieces(suite, key, step, damage):
+    flights, lost = damage.apply(renegotiated(suite=suite).flights)
     whole, split = (run(flights, KEYRINGS[key], lost=lost, step=size) for size in (0, step))
     assert split.story == whole.story
 
@@ -389,30 +365,6 @@ def test_after_a_gap_the_plaintext_continues_at_the_right_offset(version, suite,
     assert gap.length <= missing <= gap.most <= stop - start + 400
     assert after
     assert outcome.verdict(gaps=(stop - start, 0))[:2] == ("partial", "gap")
-
-
-def test_after_a_gap_in_a_split_message_the_next_message_is_read_by_itself():
-    script = TlsScript()
-    script.fragment_size = 64
-    script.full(ask_certificate=True)
-    hello, certificate = (len(flight) for direction, flight in script.flights[1:3] if direction == TO_CLIENT)
-    begun = hello + 5 + 64  # the first record of the Certificate was captured, the others were not
-    outcome = run(script.flights, lost=(TO_CLIENT, begun, hello + certificate))
-    assert "certificate" not in outcome.kinds
-    (asked,) = [seen for seen in outcome.seen if seen.kind == "certificate-request"]
-    assert asked.offset == hello + certificate
-    assert outcome.codes == []
-
-
-def test_a_gap_during_a_renegotiation_may_have_hidden_no_data_at_all():
-    """The lost records may have been messages of the handshake. With GCM the length would else be exact."""
-    script = TlsScript(suite_value=SUITES["GCM"]).full()
-    script.data(TO_SERVER, lines(0, 2))
-    steps = script.full_steps()
-    assert (next(steps), next(steps)) == ("client-hello", "server-flight")
-    places = [script.data(TO_SERVER, lines(number, number + 2)) for number in (2, 4, 6)]
-    (gap,) = run(script.flights, lost=(TO_SERVER, places[1], places[2])).gaps
-    assert (gap.offset, gap.length, gap.most) == (160, 0, 80)
 
 
 @pytest.mark.parametrize("step", [0, 1])
@@ -653,7 +605,7 @@ def test_the_number_of_anomalies_of_one_connection_is_limited():
 LAB = Path(__file__).resolve().parents[3] / "shared" / "captures" / "lab"
 
 
-@pytest.mark.skipif(not LAB.is_dir(), reason="the lab captures are not here")
+@pytest.mark.skipif(not LAB.is_dir(), reason="needs the lab captures in ../shared/captures/lab")
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from easpcap.stream import TO_CLIENT, TO_SERVER, Data, Gap
 from easpcap.tls.session.session import SessionCache, TlsSession
 from tests.support.tls13_script import EARLY, LABELS, SUITES, Tls13Script, extension, vector
 from tests.support.tls_peer import TlsPeer, record_session
-from tests.support.tls_runs import ring_with_log, run
+from tests.support.tls_runs import altered, damages, ring_with_log, run
 
 REQUEST = b"POST /Microsoft-Server-ActiveSync HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + bytes(range(256)) * 150
 OVERHEAD = 5 + 1 + 16  # header, inner content type, tag
@@ -383,6 +384,69 @@ def test_after_a_gap_anywhere_decryption_recovers_without_false_plaintext(direct
         assert outcome.plaintext[direction].endswith(last)
 
 
+def eventful(*, early, seed=1):
+    """A small connection with everything that changes keys; ``early``: whether the server takes the early data."""
+    script = Tls13Script(random_bytes=random.Random(seed).randbytes).client_hello(early=True, offers=True)
+    script.compatible(TO_SERVER)
+    script.early_data(b"a few early words")
+    script.server_hello(psk=early)
+    script.compatible(TO_CLIENT)
+    script.server_flight(early=early, certificate=not early)
+    script.compatible(TO_SERVER)
+    script.early_data(b"and more of them")
+    script.client_flight(early=early)
+    script.ticket()
+    script.data(TO_SERVER, REQUEST[:200])
+    script.ask_late()
+    script.key_update(TO_SERVER)
+    script.data(TO_SERVER, REQUEST[200:400])
+    script.answer_late()
+    script.padding = 7
+    script.key_update(TO_CLIENT)
+    script.data(TO_CLIENT, ANSWER)
+    script.padding = 0
+    script.key_update(TO_SERVER)
+    script.data(TO_SERVER, b"the end")
+    return script.close()
+
+
+EVENTFUL = {early: eventful(early=early) for early in (True, False)}
+OMITTED = [(), (EARLY,), (LABELS[0][0],), (LABELS[1][0], LABELS[1][1]), (LABELS[0][1],), (EARLY, LABELS[0][0])]
+
+
+@settings(max_examples=250, deadline=None)
+@given(early=st.booleans(), omitted=st.sampled_from(OMITTED), step=st.integers(1, 300), damage=damages())
+def test_a_damaged_session_gives_the_same_however_it_is_cut_into_pieces(early, omitted, step, damage):
+    script = EVENTFUL[early]
+    flights, lost = damage.apply(script.flights)
+    whole, split = (run(flights, ring_with_log(script.key_log(*omitted)), lost=lost, step=size) for size in (0, step))
+    assert split.story == whole.story
+    assert verdict(split) == verdict(whole)
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+def test_any_records_may_be_lost_after_the_hello_and_the_others_are_decrypted(direction):
+    script = EVENTFUL[True]
+    places = [start for start, _, _ in script.records[direction]] + [script.offsets[direction]]
+    for start, stop in combinations(places[1:], 2):
+        rest = b"".join(content for at, content in script.sent[direction] if not start <= at < stop)
+        outcome = read(script, lost=(direction, start, stop))
+        assert outcome.plaintext[direction] == rest, (start, stop)
+        assert outcome.codes == []
+
+
+@pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_lost_change_cipher_spec_costs_no_record_after_it(direction, count):
+    script = Tls13Script().handshake()
+    script.data(direction, b"before")
+    start = script.offsets[direction]
+    for _ in range(count):
+        script.compatible(direction)
+    stop = script.data(direction, b"after")
+    assert read(script, lost=(direction, start, stop)).plaintext[direction] == b"beforeafter"
+
+
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])
 def test_a_gap_of_whole_records_of_data_has_its_exact_length(direction):
     script = Tls13Script().handshake()
@@ -487,24 +551,13 @@ def run_with_gaps(script, kept):
 def test_any_changed_record_is_reported_and_the_rest_is_decrypted(direction):
     for start, end, content_type in STORY.records[direction][1:]:
         for at in {start + 5, (start + end) // 2, end - 1}:
-            outcome = run(changed(direction, at), ring_with_log(STORY.key_log()))
+            outcome = run(altered(STORY.flights, direction, at, 1), ring_with_log(STORY.key_log()))
             if content_type == 20:
                 continue
             assert outcome.codes[0] == "tls-bad-mac", (start, content_type)
             pieces_in_order(STORY, outcome)
             if content_type != 21:
                 assert outcome.ends[direction].cause == "close-notify"
-
-
-def changed(direction, at, bit=1):
-    flights, offset = [], 0
-    for way, flight in STORY.flights:
-        if way == direction and offset <= at < offset + len(flight):
-            place = at - offset
-            flight = flight[:place] + bytes([flight[place] ^ bit]) + flight[place + 1 :]  # noqa: PLW2901
-        offset += len(flight) if way == direction else 0
-        flights.append((way, flight))
-    return flights
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -514,7 +567,8 @@ def changed(direction, at, bit=1):
     bit=st.sampled_from([1, 128]),
 )
 def test_a_flipped_bit_anywhere_never_raises_and_gives_no_false_plaintext(direction, place, bit):
-    outcome = run(changed(direction, int(place * STORY.offsets[direction]), bit), ring_with_log(STORY.key_log()))
+    flights = altered(STORY.flights, direction, int(place * STORY.offsets[direction]), bit)
+    outcome = run(flights, ring_with_log(STORY.key_log()))
     pieces_in_order(STORY, outcome)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
+from easpcap.report.concern_text import concern_text
 from easpcap.report.escape import shortened, shown
 from easpcap.report.rows import Citer, path_text
 from easpcap.report.text.cures import cure_lines
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.report.text.layout import Layout
-    from easpcap.results import Analysis, Cause, Citation, Evidence, Finding
+    from easpcap.results import Analysis, Cause, Citation, Evidence, Finding, Overview
 
 _INDENT = 10
 _LABEL_WIDTH = 9
 _EVIDENCE_SHOWN = 8
 _DEVICES_NAMED = 3
 _NAME_WIDTH = 24
-_STATUSES_NAMED = 4
-_FIRST_ERROR, _UNAUTHORIZED = 400, 401  # RFC 9110 sections 15.5 and 15.5.2
 
 NOT_EXCLUDED = (
     "This does not rule out faults outside this capture, on other connections, or inside the server application."
@@ -36,14 +34,24 @@ BLIND = (
     "See Decryption above."
 )
 EMPTY = "There was no data to examine."
+
+#: Label, words and style of each verdict without a fault.
+_VERDICTS = {
+    "clear": ("OK", "No fault found.", "green"),
+    "look": ("LOOK", "No cause of a fault was proven, but not all is well, or not all was read.", "yellow"),
+    "blind": ("BLIND", "No fault visible.", "yellow"),
+}
+_CONCERNS_SHOWN = 6
 PARTLY_BLIND = "Of the connections that could not be decrypted, easpcap saw only record types, sizes and times."
 
 
 def finding_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
     """All causes, the worst first; those that only accompany a worse one and mere notices in short."""
-    if not analysis.findings:
-        yield from _all_well(analysis, layout)
-        return
+    overview = analysis.overview
+    if overview is not None and overview.verdict != "fault":
+        yield from _without_fault(analysis, overview, layout)
+        if analysis.findings:
+            yield "\n"
     explained: set[int] = set()
     by_id = {finding.id: finding for finding in analysis.findings}
     for number, cause in enumerate(analysis.causes):
@@ -56,9 +64,14 @@ def finding_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
         else:
             yield from _full(analysis, cause, findings, layout)
         explained.update(cause.findings)
+    if overview is not None and overview.verdict == "fault" and overview.concerns:
+        yield "\n"
+        yield from layout.labelled("ALSO", "What these findings do not explain:", label_width=_INDENT, style="yellow")
+        yield from _concern_lines(overview, layout)
 
 
-def _all_well(analysis: Analysis, layout: Layout) -> Iterator[str]:
+def _without_fault(analysis: Analysis, overview: Overview, layout: Layout) -> Iterator[str]:
+    """The verdict where no finding tells of a fault, and what keeps it from being clear."""
     statuses = {connection.decryption.status for connection in analysis.connections}
     readable = statuses & {"decrypted", "partial", "plaintext"}
     limits = NOT_EXCLUDED
@@ -66,24 +79,18 @@ def _all_well(analysis: Analysis, layout: Layout) -> Iterator[str]:
         limits = PARTLY_BLIND if readable else BLIND
     elif not readable:
         limits = EMPTY
-    refused = _refused(analysis)
-    if readable and refused:
-        words = f"No fault of TLS or HTTP found, but {refused}. {limits}"
-        yield from layout.labelled("LOOK", words, label_width=_INDENT, style="yellow")
-    elif readable:
-        yield from layout.labelled("OK", f"No fault found. {limits}", label_width=_INDENT, style="green")
-    else:
-        yield from layout.labelled("BLIND", f"No fault visible. {limits}", label_width=_INDENT, style="yellow")
+    label, words, style = _VERDICTS[overview.verdict]
+    yield from layout.labelled(label, f"{words} {limits}", label_width=_INDENT, style=style)
+    yield from _concern_lines(overview, layout)
 
 
-def _refused(analysis: Analysis) -> str:
-    """How many requests were answered with an error, by status; 401 is the way to a password, not an error."""
-    statuses = [exchange.response.status for exchange in analysis.exchanges if exchange.response is not None]
-    errors = Counter(status for status in statuses if status >= _FIRST_ERROR and status != _UNAUTHORIZED)
-    if not errors:
-        return ""
-    which = listed([f"{status} ({number:,})" for status, number in errors.most_common(_STATUSES_NAMED)])
-    return f"{errors.total():,} of {count(len(statuses), 'response')} reported an error: {which}"
+def _concern_lines(overview: Overview, layout: Layout) -> Iterator[str]:
+    """What failed or was left unread, and is explained by no finding."""
+    for concern in overview.concerns[:_CONCERNS_SHOWN]:
+        yield from layout.labelled("", f"- {shown(concern_text(concern))}", label_width=_INDENT)
+    more = len(overview.concerns) - _CONCERNS_SHOWN
+    if more > 0:
+        yield from layout.labelled("", f"- {more} more: see --format json", label_width=_INDENT)
 
 
 def _full(analysis: Analysis, cause: Cause, findings: list[Finding], layout: Layout) -> Iterator[str]:

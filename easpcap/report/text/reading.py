@@ -24,7 +24,9 @@ _ANOMALIES_SHOWN = 4
 ANOMALY_WORDS = {
     "capture-appended": "another capture begins inside the file",
     "capture-local-time": "times in the local time of the capturing machine, shown as UTC",
-    "tcp-out-of-window": "TCP segments far outside the receive window",
+    "tcp-out-of-window": "TCP segments outside the receive window, not counted",
+    "tcp-reset-ignored": "TCP resets that did not end a connection",
+    "tcp-syn-ignored": "SYNs inside an open connection that opened nothing",
     "tcp-overlap-conflict": "TCP retransmissions with different content",
     "tcp-late-bytes": "TCP data that arrived after it was counted as missing",
     "tcp-data-after-close": "TCP data after FIN or RST",

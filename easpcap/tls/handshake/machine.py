@@ -85,6 +85,7 @@ class HandshakeMachine:
     def take_undecrypted_finished(self, place: Place) -> HandshakeEvents:
         """Process the first handshake record that was not decrypted: it is the Finished (RFC 5246 section 7.4.9)."""
         self._advance(cp.FINISHED, place)
+        self.negotiation.break_transcript()  # the other Finished covers this one
         return self._finish(place)
 
     def take_alert(self, level: int, description: int, place: Place) -> HandshakeEvents:

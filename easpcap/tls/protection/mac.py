@@ -84,8 +84,12 @@ class RecordMac:
 
 
 def lost_records(sequence: int, lost_bytes: int, least_fragment: int, tries: int) -> range:
-    """The sequence numbers a record can have after ``lost_bytes`` of records that began with number ``sequence``."""
-    fewest = -(-lost_bytes // (RECORD_HEADER_SIZE + MAX_FRAGMENT))
+    """The sequence numbers a record can have after ``lost_bytes`` of records that began with number ``sequence``.
+
+    Some of the bytes may be no numbered record: a ChangeCipherSpec of TLS 1.3 (RFC 8446 section 5), or the rest of a
+    record whose header was damaged and named a smaller length.
+    """
+    fewest = max(-(-lost_bytes // (RECORD_HEADER_SIZE + MAX_FRAGMENT)) - 1, 0)
     most = lost_bytes // (RECORD_HEADER_SIZE + least_fragment)
     stop = min(most + 1, fewest + min(tries, limits.MAX_RESYNC_TRIES))
     return range(sequence + fewest, sequence + stop)

@@ -24,12 +24,13 @@ class Lost(NamedTuple):
 
     ``start``: the TCP stream offset at which they begin. ``sequence``: the number of the first record among them.
     ``expected_at``: the TCP stream offset at which the next record of the protection's count was due; after a record
-    that did not open this is its end.
+    that did not open this is its end. ``message``: such a record says that it holds no application data.
     """
 
     start: int
     sequence: int
     expected_at: int
+    message: bool = False
 
 
 class RecordReader:
@@ -285,7 +286,7 @@ class RecordReader:
 
     def search_after(self, record: Record, sequence: int) -> None:
         """Search the next record after one that did not open, the ``sequence``-th of its epoch."""
-        self.lost = Lost(record.start, sequence, record.end)
+        self.lost = Lost(record.start, sequence, record.end, record.content_type != APPLICATION_DATA)
         self._before = record.fragment[-RESYNC_CONTEXT_BYTES:]
         self._tries_left = MAX_RESYNC_RECORDS
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from easpcap.tls.events import Place
     from easpcap.tls.handshake.key_finder import KeyFinder
-    from easpcap.tls.handshake.negotiation import Candidate, Negotiation
+    from easpcap.tls.handshake.negotiation import Agreement, Candidate, Negotiation
     from easpcap.tls.protection.record_protection import Protection
     from easpcap.tls.record.joiner import Message
     from easpcap.tls.record.reader import Lost
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 class Tls12Keys:
     """EpochKeys (see there) up to TLS 1.2, and of every connection until its ServerHello chooses TLS 1.3."""
 
-    __slots__ = ("_candidates", "_damaged_finished", "_finder", "_output")
+    __slots__ = ("_agreements", "_candidates", "_damaged_finished", "_finder", "_output")
 
     def __init__(self, output: SessionOutput, finder: KeyFinder) -> None:
         self._output = output
         self._finder = finder
+        self._agreements: list[Agreement | None] = [None, None]  # by direction, of the epoch that was opened last
         self._candidates: list[Candidates] = [[], []]  # by direction, in Mode.UNPROVEN
         self._damaged_finished: tuple[Direction, Record] | None = None  # a Finished that no candidate opened
 
@@ -118,6 +119,7 @@ class Tls12Keys:
 
     def _open_with(self, reader: Direction, protection: Protection) -> None:
         reader.open_with(protection)
+        self._agreements[reader.direction] = self._output.machine.negotiation.agreement
         self._candidates[reader.direction] = []
 
     def _prove(self, reader: Direction, candidate: Candidate, protection: Protection) -> None:
@@ -137,7 +139,7 @@ class Tls12Keys:
         protections = negotiation.protections(reader.direction) if reader is not None else []
         if reader is None or record is None or not protections:
             return
-        if (reader.mode, reader.offset) != (Mode.OPAQUE, record.end) or _chained_unproven(negotiation):
+        if (reader.mode, reader.offset) != (Mode.OPAQUE, record.end) or unproven_chaining(negotiation.agreement):
             return
         _, protection = protections[0]
         protection.open(record.content_type, record.version, record.fragment)  # fails, but advances its state
@@ -178,13 +180,9 @@ class Tls12Keys:
         if reader.mode is Mode.UNPROVEN:
             self._prove(reader, *self._candidates[reader.direction][number])
         sequence = reader.protection.sequence if reader.protection else 0
-        machine = self._output.machine
-        usable = record.content_type == CHANGE_CIPHER_SPEC or not _chained_unproven(machine.negotiation)
+        agreement = self._agreements[reader.direction]  # a renegotiation may have agreed on another suite by now
+        usable = record.content_type == CHANGE_CIPHER_SPEC or not unproven_chaining(agreement)
         end, count = (record.start, sequence - 1) if usable else (record.end, sequence)
-        least, most = plain_bounds(machine.negotiation.agreement, end - lost.start, count - lost.sequence)
-        self._output.add_gap(reader, 0 if machine.busy else least, most)
+        least, most = plain_bounds(agreement, end - lost.start, count - lost.sequence)
+        self._output.add_gap(reader, 0 if self._output.machine.busy or lost.message else least, most)
         return Content(record.content_type, data, encrypted=True) if usable else None
-
-
-def _chained_unproven(negotiation: Negotiation) -> bool:
-    return unproven_chaining(negotiation.agreement)

@@ -253,8 +253,8 @@ class Tls13Keys:
             reader.open_with(epoch.protection)
 
     def _note_source(self, epoch: Epoch) -> None:
-        """The keys of an epoch opened a record."""
-        if epoch.source is not None:
+        """Note where the keys of an epoch came from, if they have opened a record."""
+        if epoch.source is not None and epoch.protection is not None and epoch.protection.begun:
             self._output.key_sources.add(epoch.source)
 
     def _advance(self, reader: Direction, stage: int) -> None:
@@ -325,7 +325,10 @@ class Tls13Keys:
 
     def end(self, reader: Direction) -> None:
         """A direction ends: early data that nobody answered was sent all the same."""
-        if reader.direction == TO_SERVER and self._epochs[TO_SERVER].held:
+        state = self._epochs[reader.direction]
+        if state.epochs:
+            self._note_source(state.epochs[0])
+        if reader.direction == TO_SERVER and state.held:
             self._release_early_data()
         if reader.keys is self and reader.mode is Mode.PROTECTED and reader.lost is not None:
             self._output.opaque_records[reader.direction] |= 1  # what follows was never read

@@ -106,10 +106,11 @@ class TlsSession(SessionOutput):
         if reader.mode is Mode.PROTECTED and reader.waiting and event.cause == "fin":
             detail = f"the stream ends {reader.waiting} bytes into a record"
             self.add_anomaly(Anomaly("tls-record-cut", reader.direction, reader.offset, detail))
-        if reader.ever_opened and reader.lost is not None:
-            self.add_gap(reader, 0, event.offset - reader.lost.start)
-        elif reader.ever_opened and reader.opaque_bytes:
-            self.add_gap(reader, 0, reader.opaque_bytes)
+        if any(each.ever_opened for each in self._directions):  # what was read of one has an answer in the other
+            if reader.lost is not None and reader.ever_opened:
+                self.add_gap(reader, 0, event.offset - reader.lost.start)
+            elif reader.opaque_bytes:
+                self.add_gap(reader, 0, reader.opaque_bytes)
         reader.drop()
         reader.closed = True
         self.events.append(End(reader.direction, reader.plain, event.cause))
