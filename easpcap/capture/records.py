@@ -29,8 +29,8 @@ DAY_S: Final = 86_400
 MOST_PADDING: Final = 64
 #: Where the headers must have the packet's length to be found by `follow_chains`.
 CHAINED_SIZE_AT: Final = 8
-#: Records after damage may be so much older or younger than the last one before it.
-NEAR_S: Final = 400 * DAY_S
+#: A record that is so much older or younger than the one before it is examined.
+FAR_S: Final = 400 * DAY_S
 
 
 class RecordFormat(NamedTuple):
@@ -59,7 +59,6 @@ class RecordLayout:
         self._word = np.dtype(record.order + "u4")
         self._lenient = lenient
         self.least_at_end = 1 if lenient else 2
-        self.seconds: int | None = None  # of the last record before
 
     def judge(self, buffer: bytearray, at: Offsets, end: int, before: Offsets | None) -> Verdicts:
         """NO, YES or UNKNOWN for every place."""
@@ -84,11 +83,7 @@ class RecordLayout:
         seconds = gather(buffer, at + place, self._word).astype(np.int64)
         if before is not None:
             return np.abs(seconds - gather(buffer, before + place, self._word).astype(np.int64)) <= DAY_S
-        if self._lenient:
-            return np.ones(len(at), np.bool_)
-        if self.seconds is not None:
-            return np.abs(seconds - self.seconds) <= NEAR_S
-        return seconds > 0
+        return np.ones(len(at), np.bool_) if self._lenient else seconds > 0
 
     def _plausible(self, fields: NDArray[np.void]) -> NDArray[np.bool_]:
         captured, original = fields["captured"], fields["original"]
@@ -129,6 +124,7 @@ class RecordScanner:
         self._skip = file_header_bytes
         self._accepted_at = -1  # place of a record that may look odd, relative to the window's start
         self._accepted = 0
+        self._seconds: int | None = None  # of the last record before the window's start
         self._set_record(record)
 
     def _set_record(self, record: RecordFormat) -> None:
@@ -165,7 +161,7 @@ class RecordScanner:
         window.start = int(examined[used]) if used < len(examined) else after
         self._accepted_at -= window.start - begin
         if used:
-            self._layout.seconds = int(fields["seconds"][used - 1])
+            self._seconds = int(fields["seconds"][used - 1])
         return self._packets(heads[:used], fields[:used])
 
     def no_packets(self) -> Packets:
@@ -197,7 +193,7 @@ class RecordScanner:
 
     def resume(self) -> None:
         """Go on with the record at the window's start."""
-        self.held_bytes, self.stuck = 0, ""
+        self.held_bytes, self.stuck, self._seconds = 0, "", None
 
     def _stop(self, first: int, bad: int) -> None:
         self.held_bytes = bad - first
@@ -216,8 +212,8 @@ class RecordScanner:
     def _far_in_time(self, fields: NDArray[np.void]) -> NDArray[np.bool_]:
         """Whether records are much older or younger than the ones before them."""
         seconds = fields["seconds"].astype(np.int64)
-        first = seconds[:1] if self._layout.seconds is None else [self._layout.seconds]
-        return np.abs(np.diff(seconds, prepend=first)) > NEAR_S
+        first = seconds[:1] if self._seconds is None else [self._seconds]
+        return np.abs(np.diff(seconds, prepend=first)) > FAR_S
 
     def _packets(self, heads: Offsets, fields: NDArray[np.void]) -> Packets:
         times = fields["seconds"].astype(np.int64) * SECOND
