@@ -147,11 +147,15 @@ def _through_tshark(source: Source, stream: Stream, suffix: str, head: bytes) ->
         msg = f"{source.path}: {reason}"
         raise CaptureError(msg)
     converted = TsharkStream(stream, source, tshark)
-    scanner = PcapngScanner.open(converted.peek())
+    scanner = None
+    try:
+        scanner = PcapngScanner.open(converted.peek())
+    finally:
+        if scanner is None:
+            converted.close()
     if scanner is not None:
         return Opened(f"tshark{suffix}", converted, scanner)
     complaint = converted.message
-    converted.close()
     reason = f"this is {what}, but tshark cannot read it: {complaint}" if what else _unknown(head, tried=True)
     msg = f"{source.path}: {reason}"
     raise CaptureError(msg)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from easpcap.capture.source import Source, Stream
 
 MAGICS: Final = {b"RTSS": 1, b"GMBU": 2}
-FILE_HEADER_BYTES: Final = 128
+#: The file header; Network Monitor 3 writes 72 bytes of it, other programs 128.
+FILE_HEADER_BYTES: Final = 72
+FIRST_FRAMES: Final = (128, 72)
 #: Bytes before a frame, and after it by minor version of 2.x.
 FRAME_HEADERS: Final = {1: struct.Struct("<IHH"), 2: struct.Struct("<QII")}
 TRAILERS: Final = (0, 2, 6, 15)
@@ -152,12 +154,20 @@ class NetmonStream:
 
     def _places_without_table(self) -> Iterator[int]:
         """Frame after frame, as long as whole ones follow each other."""
-        place = FILE_HEADER_BYTES
+        place = first = self._first_place()
         while (frame := self._frame(place)) is not None:
             yield place
             place = frame.following
-        if self._table_bytes or place > FILE_HEADER_BYTES:
+        if self._table_bytes or place > first:
             self._damage = "the table of the frames is missing or cut; whole frames were read one after the other"
+
+    def _first_place(self) -> int:
+        """Where the frames begin in a file without a table: where one is followed by another."""
+        for place in FIRST_FRAMES:
+            frame = self._frame(place)
+            if frame is not None and frame.original and self._frame(frame.following) is not None:
+                return place
+        return FIRST_FRAMES[0]
 
     def _frame(self, place: int) -> Frame | None:
         """The frame at ``place``; None where it is not whole."""

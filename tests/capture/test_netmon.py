@@ -35,9 +35,10 @@ def told(rows):
 
 
 @EVERY_VERSION
+@pytest.mark.parametrize("header", [72, 128])
 @pytest.mark.parametrize("window", [1, 100, 2**16])
-def test_frames_are_rows_with_their_times(version: tuple[int, int], window: int):
-    capture, rows = read(netmon_bytes(PACKETS, version=version), window_bytes=window)
+def test_frames_are_rows_with_their_times(version: tuple[int, int], header: int, window: int):
+    capture, rows = read(netmon_bytes(PACKETS, version=version, header_bytes=header), window_bytes=window)
     assert told(rows) == WANTED
     assert (capture.format, capture.link_types, capture.truncated) == ("netmon", ["Ethernet"], False)
 
@@ -108,8 +109,9 @@ def test_the_header_before_an_802_11_frame_is_no_part_of_it():
 
 
 @EVERY_VERSION
-def test_cut_at_any_byte_it_gives_whole_frames_one_after_the_other(version: tuple[int, int]):
-    data = netmon_bytes(PACKETS[:6], version=version)
+@pytest.mark.parametrize("header", [72, 128])
+def test_cut_at_any_byte_it_gives_whole_frames_one_after_the_other(version: tuple[int, int], header: int):
+    data = netmon_bytes(PACKETS[:6], version=version, header_bytes=header)
     whole = read(data)[1]
     for cut in range(4, len(data)):
         capture, rows = read(data[:cut])

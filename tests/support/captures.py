@@ -62,6 +62,7 @@ def netmon_bytes(
     start: datetime = datetime(2010, 11, 15, 22, 47, 1, 250_000, tzinfo=UTC),
     table: Sequence[int] | None = None,
     network: int = 1,
+    header_bytes: int = 128,
 ) -> bytes:
     """A Network Monitor file; ``table`` gives the order of the frames in the frame table."""
     body, places = b"", []
@@ -69,14 +70,14 @@ def netmon_bytes(
     all_frames = [frame if isinstance(frame, NetmonFrame) else NetmonFrame(frame) for frame in frames]
     for frame, (time_ns, data, wire) in zip(all_frames, timed(frame.packet for frame in all_frames), strict=True):
         body += frame.hole
-        places.append(128 + len(body))
+        places.append(header_bytes + len(body))
         body += netmon_frame(time_ns - start_ns, time_ns, data, wire, version, frame.network)
     entries = b"".join(struct.pack("<I", places[number]) for number in (table or range(len(places))))
     milliseconds = start.microsecond // 1000
     clock = (start.year, start.month, start.isoweekday() % 7, start.day, start.hour, start.minute, start.second)
     head = (b"RTSS" if version[0] == 1 else b"GMBU") + bytes((version[1], version[0])) + struct.pack("<H", network)
-    head += struct.pack("<8H", *clock, milliseconds) + struct.pack("<II", 128 + len(body), len(entries))
-    return head.ljust(128, b"\0") + body + entries
+    head += struct.pack("<8H", *clock, milliseconds) + struct.pack("<II", header_bytes + len(body), len(entries))
+    return head.ljust(header_bytes, b"\0") + body + entries
 
 
 def netmon_frame(delta_ns: int, time_ns: int, data: bytes, wire: int, version: tuple[int, int], network: int) -> bytes:
