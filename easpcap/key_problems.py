@@ -20,6 +20,7 @@ KeyProblemCode = Literal[
     "unusable-lines",  # lines, of a key log
     "end-missing",  # a PEM block without its END line
     "damaged",
+    "key-too-long",  # limit: bits
     "password-missing",  # contents
     "password-wrong",  # contents
     "cipher-unsupported",  # contents

@@ -91,19 +91,32 @@ MAX_CACHED_PREMASTERS = 4096
 MAX_KEY_FILE = 16 * 2**20
 MAX_KEY_LOG = 256 * 2**20
 
-#: PEM blocks read in one file (the largest CA bundles have some hundred).
+#: Keys and certificates read in one file (the largest CA bundles have some hundred), and how often base64 is undone to
+#: find them (a cluster stores the base64 of a file that may be base64 itself).
 MAX_KEY_BLOCKS = 1000
+MAX_BASE64_DEPTH = 3
+
+#: Bits of an RSA key (OpenSSL's own limit for public keys): each decryption with a longer one takes seconds.
+MAX_RSA_BITS = 16384
 
 #: Rounds of hashing (PBKDF2 and its predecessors), and bytes that scrypt works through, which the passwords of one key
-#: file may cost: a few seconds. OpenSSL and Windows use 2,000 rounds and 16 MiB, the careful 1,000,000 and 128 MiB.
-MAX_KEY_ROUNDS = 10_000_000
+#: file may cost (about two seconds, in which Ctrl-C may have to wait), and those of all files (a minute). OpenSSL and
+#: Windows use 2,000 rounds and 16 MiB, the careful 1,000,000 and 128 MiB.
+MAX_KEY_ROUNDS = 5_000_000
 MAX_KEY_SCRYPT_BYTES = 256 * 2**20
+MAX_KEY_ROUNDS_OF_ALL_FILES = 100_000_000
+MAX_KEY_SCRYPT_BYTES_OF_ALL_FILES = 8 * 2**30
 
 #: ASN.1 elements of an encrypted key file that are read (a certificate has about 100).
 MAX_KEY_ELEMENTS = 100_000
 
 #: Files read in a folder that is given as a key.
 MAX_KEY_FOLDER_FILES = 1000
+
+#: Different secrets that key logs give for one label and identifier and that are tried, and those without an identifier
+#: (an empty session id), which may belong to any connection. Later ones are dropped.
+MAX_SECRETS_PER_IDENTIFIER = 16
+MAX_SECRETS_WITHOUT_IDENTIFIER = 1000
 
 #: Unusable key log lines that are reported; the rest are only counted.
 MAX_KEY_LOG_COMPLAINTS = 100

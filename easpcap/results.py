@@ -85,6 +85,8 @@ class Renegotiation(Fields):
     exchange: Exchange | None  # whose request was under way or whose response was awaited
     body_offset_sent: int | None  # body bytes the client had sent, as far as the capture shows them
     body_offset_acknowledged: int | None  # body bytes the server had received when it asked
+    body_offset_sent_most: int | None = None  # above a gap both are the least there can be; this is the most
+    body_offset_acknowledged_most: int | None = None
     outcome: str = "unanswered"  # full, abbreviated, refused, failed, unanswered, post-handshake
     certificate_requested: bool = False
     certificate_presented: bool | None = None  # None: not requested or not seen; False: an empty Certificate

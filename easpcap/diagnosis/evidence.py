@@ -82,11 +82,18 @@ def asked(connection: Connection, renegotiation: Renegotiation) -> Evidence:
     asks = "a post-handshake CertificateRequest" if post_handshake(connection) else "HelloRequest"
     words = f"the server sends {asks}"
     if had is not None:
-        words += f" after {had:,} of {total:,} body bytes" if total else f" after {had:,} body bytes"
+        least = _bounds(had, renegotiation.body_offset_acknowledged_most)
+        words += f" after {least} of {total:,} body bytes" if total else f" after {least} body bytes"
     if sent is not None:
-        share = f" ({100 * sent // total} %)" if total else ""
-        words += f"; the client had sent {sent:,}{share}"
+        exact = renegotiation.body_offset_sent_most is None
+        share = f" ({100 * sent // total} %)" if total and exact else ""
+        words += f"; the client had sent {_bounds(sent, renegotiation.body_offset_sent_most)}{share}"
     return Evidence(renegotiation.position, words)
+
+
+def _bounds(least: int, most: int | None) -> str:
+    """A number of bytes; above a gap only its bounds are known."""
+    return f"{least:,}" if most is None else f"{least:,} to {most:,}"
 
 
 def _announced(renegotiation: Renegotiation) -> int | None:

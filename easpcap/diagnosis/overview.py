@@ -25,6 +25,11 @@ _UNAUTHORIZED: Final = 401  # the way to a password, not an error
 #: Packets that are not read for these reasons cannot belong to HTTP over TCP.
 _HARMLESS: Final = frozenset({"not IP", "not TCP", "no packet in the frame"})
 
+#: Rules that tell what became of a HelloRequest.
+_ABOUT_HANDSHAKES: Final = frozenset(
+    {"renegotiation-deadlock", "renegotiation-failed", "renegotiation-mid-body", "renegotiation-refused"}
+)
+
 #: Anomalies of files after which packets are missing from what was read.
 _FILE_DAMAGE: Final = frozenset({"capture-damaged"})
 
@@ -59,12 +64,15 @@ _FAILURES: Final = frozenset(
 def _concerns(analysis: Analysis, findings: list[Finding]) -> Iterator[Concern]:
     explained = {id(exchange) for finding in findings if finding.severity != "notice" for exchange in finding.exchanges}
     told = {number for finding in findings if finding.severity != "notice" for number in finding.connections}
+    about_handshakes = {n for finding in findings if finding.rule in _ABOUT_HANDSHAKES for n in finding.connections}
     for exchange in analysis.exchanges:
         if id(exchange) not in explained:
             yield from _of_exchange(exchange)
     for connection in analysis.connections:
         if connection.id not in told:
             yield from _of_connection(connection)
+        if connection.id not in about_handshakes:
+            yield from _unanswered_requests(connection)
     for anomaly in analysis.anomalies:
         if anomaly.code in _FILE_DAMAGE:
             yield Concern("damaged-file", 1, frame=anomaly.frame)
@@ -91,7 +99,6 @@ def _of_exchange(exchange: Exchange) -> Iterator[Concern]:
 def _of_connection(connection: Connection) -> Iterator[Concern]:
     """What is not well about one connection, beside its exchanges."""
     status = connection.decryption.status
-    yield from _unanswered_requests(connection)
     failure = _failed_handshake(connection)
     if failure is not None:
         yield failure

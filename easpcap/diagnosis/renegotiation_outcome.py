@@ -27,6 +27,9 @@ STALL_NS = 2_000_000_000
 #: The same with a zero receive window, which says by itself that nobody reads.
 ZERO_WINDOW_STALL_NS = 200_000_000
 
+#: Time in which a client could have answered: an end sooner than that says nothing about the client.
+ANSWER_NS = 200_000_000
+
 FORBIDDEN = 403  # RFC 9110 section 15.5.4
 
 CLOSING = ("fin", "rst", "close-notify")
@@ -118,11 +121,25 @@ def fatal_alert(index: AnalysisIndex, connection: Connection, renegotiation: Ren
     if completed(renegotiation):
         return None
     end = closing(index, connection, renegotiation.position)
+    went_on = _went_on(connection, renegotiation)
     for alert in alerts_after(index, connection, renegotiation.position.stamp):
         if end.by != "capture" and alert.position.stamp > end.position.stamp:
             return None
+        if went_on is not None and alert.position.stamp > went_on.stamp:
+            return None
         if alert.what.fatal and not alert.is_refusal:
             return alert
+    return None
+
+
+def _went_on(connection: Connection, renegotiation: Renegotiation) -> Position | None:
+    """The first response to a request that was sent after the question: from there on the server did without."""
+    for exchange in connection.exchanges:
+        request, response = exchange.request, exchange.response
+        if request is None or response is None or exchange is renegotiation.exchange:
+            continue
+        if request.first.stamp > renegotiation.position.stamp:
+            return response.first
     return None
 
 
@@ -144,8 +161,8 @@ def silence(until: Ending, moves: Iterable[Position | None]) -> int:
 
 
 def answer_may_be_missing(index: AnalysisIndex, connection: Connection, after: Position) -> bool:
-    """Whether bytes towards the client are missing after a position: an answer may have been among them."""
-    return any(fact.direction == TO_CLIENT for fact in facts_after(index, connection, after.stamp, "gap"))
+    """Whether bytes are missing after a position: a ClientHello, an alert or a response may be among them."""
+    return any(facts_after(index, connection, after.stamp, "gap"))
 
 
 class Trouble(Flag):
@@ -243,14 +260,12 @@ def _both_waited(
 ) -> bool:
     """Whether both sides waited in mid-body. A side that answers at once, by an alert, does not wait."""
     exchange = renegotiation.exchange
-    if exchange is None or not asked_mid_body(renegotiation):
+    if exchange is None or not (asked_mid_body(renegotiation) or _sent_without_waiting(renegotiation)):
         return False
     if exchange.response is not None or exchange.gap_before_response:
         return False
     if answer_may_be_missing(index, connection, renegotiation.position):
         return False
-    if how.end.by != "capture" and how.alert is None and how.refusal is None:
-        return True
     return how.silence_ns >= stall_limit(index, connection, renegotiation.position)
 
 
@@ -268,11 +283,14 @@ def _insisted(
 def _server_gave_up(renegotiation: Renegotiation, how: RenegotiationOutcome) -> bool:
     """Whether the server ended the exchange over an unanswered HelloRequest: by a 403, or by closing."""
     exchange = renegotiation.exchange
+    if after_response(renegotiation):
+        return False
     if exchange is None:  # between requests nothing was asked for: an idle connection is closed sooner or later
         return False
     if exchange.response is not None:
         return exchange.response.status == FORBIDDEN
-    return how.end.by == "server" and not exchange.gap_before_response
+    had_time = how.end.time_ns - renegotiation.position.time_ns >= ANSWER_NS
+    return how.end.by == "server" and had_time and not exchange.gap_before_response
 
 
 def _was_under_way(renegotiation: Renegotiation, alert: SentAlert) -> bool:
@@ -285,6 +303,14 @@ def asked_mid_body(renegotiation: Renegotiation) -> bool:
     if after_response(renegotiation):
         return False
     return renegotiation.by == "server" and renegotiation.mid_body and not renegotiation.awaiting_continue
+
+
+def _sent_without_waiting(renegotiation: Renegotiation) -> bool:
+    """Whether the client sent its body although the 100 that it asked for did not come (RFC 9110 section 10.1.1)."""
+    exchange = renegotiation.exchange
+    if exchange is None or exchange.request is None or not renegotiation.awaiting_continue:
+        return False
+    return exchange.request.body_bytes > 0 and not exchange.request.complete and not exchange.interim
 
 
 def after_response(renegotiation: Renegotiation) -> bool:

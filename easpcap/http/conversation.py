@@ -148,15 +148,29 @@ class HttpConversation:
         this offset lies before the request.
         """
         reader = self._readers[TO_SERVER]
-        if reader.has_unfinished_head and offset > reader.head_offset:
+        if (
+            reader.has_unfinished_head
+            and offset > reader.head_offset
+            and all(exchange is self._opened for exchange in self._unanswered)
+        ):
             return BodyPlace(self._open(), 0, complete=False, in_head=True, announced=None, chunked=False)
-        newest = [self._latest] if self._latest is not None else []
-        for exchange in (*newest, *reversed(self._unanswered)):
+        for exchange in self._in_progress():
             request = exchange.request
             if request is not None and offset > request.head_offset:
                 reader.count_body()
-                return place_in_request(exchange, request, offset, reader.next_offset)
+                uncertain = reader.uncertain_bytes if reader.message is request else 0
+                return place_in_request(exchange, request, offset, reader.next_offset, uncertain)
         return None
+
+    def _in_progress(self) -> list[Exchange]:
+        """The requests that the server may be working on, the likeliest first.
+
+        It works through pipelined requests in order (RFC 9112 section 9.3.2), so the oldest without a response comes
+        first, except one whose response may be missing from the capture while there are later ones.
+        """
+        latest = [self._latest] if self._latest is not None else []
+        doubtful = [exchange for exchange in self._unanswered if exchange.gap_before_response]
+        return [*(each for each in self._unanswered if not each.gap_before_response), *latest, *reversed(doubtful)]
 
     # ------------------------------------------------------------------ what the readers found
 

@@ -102,3 +102,4 @@ class BodyPlace(NamedTuple):
     in_head: bool
     announced: int | None  # by Content-Length
     chunked: bool
+    uncertain: int = 0  # body_offset may be larger by so much, where bytes of the body are missing from the capture

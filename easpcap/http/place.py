@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from easpcap.http.exchange import Exchange, Request
 
 
-def place_in_request(exchange: Exchange, request: Request, offset: int, read_to: int) -> BodyPlace | None:
+def place_in_request(
+    exchange: Exchange, request: Request, offset: int, read_to: int, uncertain: int = 0
+) -> BodyPlace | None:
     """The place of ``offset``, which lies after the first byte of ``request``; None if the exchange was over there.
 
     Args:
@@ -18,6 +20,7 @@ def place_in_request(exchange: Exchange, request: Request, offset: int, read_to:
         request: one whose body_bytes are up to date.
         offset: of the client's stream.
         read_to: how far the client's stream has been read.
+        uncertain: by how much more than its least length a gap in the body may be longer.
     """
     end = request.end_offset
     over = end is not None and offset >= end
@@ -31,4 +34,8 @@ def place_in_request(exchange: Exchange, request: Request, offset: int, read_to:
     elif over or (chunked and offset >= read_to):
         body_offset = request.body_bytes + request.missing
     in_head = offset < request.body_offset
-    return BodyPlace(exchange, body_offset, over, in_head, request.content_length, chunked)
+    if in_head or over:
+        uncertain = 0
+    elif request.content_length is not None:
+        uncertain = min(uncertain, max(request.content_length - body_offset, 0))
+    return BodyPlace(exchange, body_offset, over, in_head, request.content_length, chunked, uncertain)

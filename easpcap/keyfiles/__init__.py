@@ -1,19 +1,20 @@
 """Loads key files and key logs from disk into a KeyRing; a file that cannot be used is reported with the reason.
 
-A file is recognised by its contents, never by its name: PEM (in any text encoding, with anything around it), DER,
-PKCS #12, base64 of these, key logs, and the things people give by mistake.
+A file is recognised by its contents, never by its name or by the label of PEM: PEM (in any text encoding, with anything
+around it), DER, PKCS #12, base64 of these anywhere in a text, key logs, and the things people give by mistake.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from easpcap.key_problems import FolderContents, KeyProblem, UnusableLines
+from easpcap.keyfiles.blocks import certificate_of, der_blocks, key_blocks
 from easpcap.keyfiles.contents import UnusableKeyError
 from easpcap.keyfiles.cost import WorkBudget
-from easpcap.keyfiles.pem import bare_base64, certificate_of, holds_pem, pem_blocks
-from easpcap.keyfiles.private import rsa_key
+from easpcap.keyfiles.pem import holds_pem
+from easpcap.keyfiles.private import rsa_keys
 from easpcap.keyfiles.reading import files_in, read_file
 from easpcap.results import KeyFile
 from easpcap.tls.secrets.key_log import decode_text, looks_like_key_log
@@ -22,12 +23,22 @@ from easpcap.tls.secrets.keyring import KeyRing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from easpcap.keyfiles.pem import Block
 
 __all__ = ["load_keys"]
 
 #: Problems of encrypted files.
 _LOCKED = frozenset({"password-missing", "password-wrong", "cipher-unsupported", "password-too-slow"})
+
+
+class _Unlocking(NamedTuple):
+    """The password for all files, and how much work may be spent on trying it."""
+
+    password: bytes | None
+    budget: WorkBudget
+
+    def __repr__(self) -> str:
+        return "_Unlocking()"
 
 
 def load_keys(
@@ -41,12 +52,13 @@ def load_keys(
     loaded, but not those in folders below it: the KeyFile of the folder counts them, and theirs follow.
     """
     ring = KeyRing()
+    unlocking = _Unlocking(password, WorkBudget())
     files: list[KeyFile] = []
     for path, expect_log in [*((path, False) for path in paths), *((path, True) for path in key_logs)]:
         if _is_folder(path):
-            files += _load_folder(ring, Path(path), len(files), password)
+            files += _load_folder(ring, Path(path), len(files), unlocking)
         else:
-            files.append(_load(ring, path, len(files), password, expect_log=expect_log))
+            files.append(_load(ring, path, len(files), unlocking, expect_log=expect_log))
     return ring, files
 
 
@@ -57,7 +69,7 @@ def _is_folder(path: str | Path) -> bool:
         return False
 
 
-def _load_folder(ring: KeyRing, folder: Path, source: int, password: bytes | None) -> list[KeyFile]:
+def _load_folder(ring: KeyRing, folder: Path, source: int, unlocking: _Unlocking) -> list[KeyFile]:
     """The folder and its usable files. The others are no fault: a folder may hold anything."""
     try:
         paths = files_in(folder)
@@ -66,7 +78,7 @@ def _load_folder(ring: KeyRing, folder: Path, source: int, password: bytes | Non
     usable: list[KeyFile] = []
     locked = 0
     for path in paths:
-        file = _load(ring, path, source + 1 + len(usable), password, expect_log=False)
+        file = _load(ring, path, source + 1 + len(usable), unlocking, expect_log=False)
         if file.kind != "unusable":
             usable.append(file)
         elif file.problem is not None and file.problem.code in _LOCKED:
@@ -81,28 +93,24 @@ def _unusable(problem: KeyProblem, path: str = "", fingerprint: str | None = Non
     return KeyFile(path, "unusable", fingerprint, problem=problem)
 
 
-def _load(ring: KeyRing, path: str | Path, source: int, password: bytes | None, *, expect_log: bool) -> KeyFile:
+def _load(ring: KeyRing, path: str | Path, source: int, unlocking: _Unlocking, *, expect_log: bool) -> KeyFile:
     try:
-        file = _recognise(ring, read_file(Path(path), expect_log=expect_log), source, password, expect_log=expect_log)
+        file = _recognise(ring, read_file(Path(path), expect_log=expect_log), source, unlocking, expect_log=expect_log)
     except UnusableKeyError as error:
         file = _unusable(error.problem)
     file.path = str(path)
     return file
 
 
-def _recognise(ring: KeyRing, data: bytes, source: int, password: bytes | None, *, expect_log: bool) -> KeyFile:
+def _recognise(ring: KeyRing, data: bytes, source: int, unlocking: _Unlocking, *, expect_log: bool) -> KeyFile:
     if not data.strip():
         raise UnusableKeyError(KeyProblem("empty-key-log" if expect_log else "empty"))
-    text = decode_text(data)
-    if holds_pem(text):
-        return _load_private_keys(ring, source, pem_blocks(text), password)
-    if len(data) > 1 and data[0] == 0x30 and (data[1] >= 0x80 or data[1] + 2 == len(data)):  # DER, no digit 0
-        return _load_private_keys(ring, source, [("", data)], password)
-    if looks_like_key_log(data):
+    blocks = der_blocks(data)
+    if not blocks and not holds_pem(decode_text(data)) and looks_like_key_log(data):
         return _load_key_log(ring, source, data)
-    der = bare_base64(text)
-    if der is not None:
-        return _load_private_keys(ring, source, [("", der)], password)
+    blocks = blocks or key_blocks(data)
+    if blocks:
+        return _load_private_keys(ring, source, blocks, unlocking)
     if expect_log:
         return _load_key_log(ring, source, data)
     raise UnusableKeyError(KeyProblem("unrecognised"))
@@ -118,24 +126,24 @@ def _load_key_log(ring: KeyRing, source: int, data: bytes) -> KeyFile:
     return KeyFile("", "key-log", secrets=usable, problem=problem)
 
 
-def _load_private_keys(ring: KeyRing, source: int, blocks: list[tuple[str, bytes]], password: bytes | None) -> KeyFile:
-    """Add every RSA key of a file's (PEM label, bytes) blocks; "" labels DER."""
-    keys: list[RSAPrivateKey] = []
-    unusable_keys: list[KeyProblem] = []
-    others: list[KeyProblem] = []
-    budget = WorkBudget()
-    for label, data in blocks:
-        try:
-            keys.append(rsa_key(label, data, password, budget))
-        except UnusableKeyError as error:
-            (unusable_keys if not label or label.endswith("PRIVATE KEY") else others).append(error.problem)
+def _load_private_keys(ring: KeyRing, source: int, blocks: list[Block], unlocking: _Unlocking) -> KeyFile:
+    """Add every RSA key in the blocks of a file."""
+    budget = unlocking.budget.for_file()
+    found = [key for block in blocks for key in rsa_keys(block, unlocking.password, budget)]
+    problems = [key for key in found if isinstance(key, KeyProblem)]
+    of_keys = [problem for problem in problems if _is_about_a_key(problem)]
+    keys = [key for key in found if not isinstance(key, KeyProblem)]
     if not keys:  # a key that cannot be used matters more than a certificate beside it
-        return _unusable((unusable_keys + others)[0], fingerprint=certificate_of(blocks))
+        return _unusable((of_keys + problems)[0], fingerprint=certificate_of(blocks))
     fingerprints = [ring.add_private_key(key, source) for key in keys]
     return KeyFile(
         "",
         "rsa-private-key",
         fingerprints[0],
         rsa_bits=tuple(key.key_size for key in keys),
-        problem=unusable_keys[0] if unusable_keys else None,
+        problem=of_keys[0] if of_keys else None,
     )
+
+
+def _is_about_a_key(problem: KeyProblem) -> bool:
+    return problem.code != "other-contents" or (problem.contents or "").endswith("private-key")

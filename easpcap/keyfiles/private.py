@@ -1,33 +1,37 @@
-"""Reads one RSA private key from a PEM block, a DER file or a PKCS #12 bundle, or says what is there instead."""
+"""Reads the RSA private keys in a PEM block or a DER structure, or says what is there instead.
+
+The contents decide: a PEM label only explains what cannot be read otherwise.
+"""
 
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import easpcap.limits as limits
 from easpcap.key_problems import KeyProblem, KeyProblemCode
+from easpcap.keyfiles.asn1 import inside_sequence
 from easpcap.keyfiles.contents import PEM_LABELS, UnusableKeyError
-from easpcap.keyfiles.pem import der_of
+from easpcap.keyfiles.passwords import spellings
 from easpcap.tls.secrets.certificate import certificate_public_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from easpcap.key_problems import Contents
     from easpcap.keyfiles.cost import WorkBudget
+    from easpcap.keyfiles.pem import Block
 
     Loader = Callable[..., object]
 
-_PEM_PRIVATE: Final = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "ANY PRIVATE KEY"})
-
-# What follows the outer SEQUENCE of a DER file.
-_DER_PKCS12: Final = b"\x02\x01\x03"  # PFX version 3 (RFC 7292 section 4)
-_DER_SEC1: Final = b"\x02\x01\x01\x04"  # ECPrivateKey (RFC 5915 section 3)
-_DER_PRIVATE: Final = (b"\x02\x01\x00", b"\x02\x01\x01\x30")  # PKCS #1 and PKCS #8
-_DER_PKCS7: Final = bytes.fromhex("06092a864886f70d010702")  # OID of signedData
-
+# What follows the outer SEQUENCE of a DER structure.
+_PKCS12: Final = b"\x02\x01\x03"  # PFX version 3 (RFC 7292 section 4)
+_SEC1: Final = b"\x02\x01\x01\x04"  # ECPrivateKey (RFC 5915 section 3)
+_PRIVATE: Final = (b"\x02\x01\x00", b"\x02\x01\x01\x30", b"\x02\x01\x01\x02")  # PKCS #1 and PKCS #8
+_PKCS7: Final = bytes.fromhex("06092a864886f70d010702")  # OID of signedData
 
 #: Names of the library's classes for keys that cannot decrypt, by how they begin.
 _KEY_CLASSES: Final[dict[str, Contents]] = {
@@ -42,42 +46,72 @@ _KEY_CLASSES: Final[dict[str, Contents]] = {
 }
 
 
-def rsa_key(label: str, data: bytes, password: bytes | None, budget: WorkBudget) -> RSAPrivateKey:
-    """The RSA private key in a PEM block (by its label) or, without label, in a DER file.
+def rsa_keys(block: Block, password: bytes | None, budget: WorkBudget) -> Iterator[RSAPrivateKey | KeyProblem]:
+    """The RSA private keys of a block, one or, of a PKCS #12 file, all; and what is wrong with the others."""
+    try:
+        with warnings.catch_warnings():  # the library warns of old encryption and odd encodings, expected here
+            warnings.simplefilter("ignore")
+            keys = _private_keys(block, password, budget)
+    except UnusableKeyError as error:
+        yield error.problem
+    else:
+        yield from map(_only_rsa, keys)
 
-    Raises UnusableKeyError where there is none, or where the password does not open it.
-    """
+
+def _only_rsa(key: object) -> RSAPrivateKey | KeyProblem:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    if label in PEM_LABELS:
-        raise UnusableKeyError(KeyProblem("other-contents", PEM_LABELS[label]))
-    with warnings.catch_warnings():  # the library warns of old encryption and odd encodings, which are expected here
-        warnings.simplefilter("ignore")
-        key = _pem_key(label, data, password, budget) if label else _der_key(data, password, budget)
+    if isinstance(key, KeyProblem):
+        return key
     if not isinstance(key, RSAPrivateKey):
-        raise UnusableKeyError(KeyProblem("other-contents", _key_type(key)))
+        return KeyProblem("other-contents", _key_type(key))
+    if key.key_size > limits.MAX_RSA_BITS:
+        return KeyProblem("key-too-long", limit=limits.MAX_RSA_BITS)
     return key
 
 
-def _pem_key(label: str, data: bytes, password: bytes | None, budget: WorkBudget) -> object:
-    if label not in _PEM_PRIVATE:
-        raise UnusableKeyError(KeyProblem("other-contents", "other-pem"))
-    if not data:
-        raise UnusableKeyError(KeyProblem("end-missing"))
-    if b"\nDEK-Info:" in data:
-        from easpcap.keyfiles.traditional import load_traditional_key
-
-        return _decrypted(load_traditional_key, data, password, budget)
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    return _decrypted(load_pem_private_key, data, password, budget)
+def _key_type(key: object) -> Contents:
+    name = type(key).__name__
+    return next((contents for begin, contents in _KEY_CLASSES.items() if name.startswith(begin)), "other-private-key")
 
 
-def _der_key(data: bytes, password: bytes | None, budget: WorkBudget) -> object:
-    inner = _inside_sequence(data)
-    if inner.startswith(_DER_PKCS12):
-        return _pkcs12_key(data, password, budget)
-    contents = _der_without_key(data, inner)
+def _private_keys(block: Block, password: bytes | None, budget: WorkBudget) -> list[object]:
+    inner = inside_sequence(block.data)
+    try:
+        if block.dek_info:
+            return [_traditional_key(block, password, budget)]
+        if inner.startswith(_PKCS12):
+            from easpcap.keyfiles.pkcs12 import pkcs12_keys
+
+            return pkcs12_keys(block.data, password, budget)
+        return [_der_key(block.data, inner, password, budget)]
+    except UnusableKeyError as error:
+        if error.problem.code == "damaged" and block.label:
+            raise UnusableKeyError(_by_label(block)) from None
+        raise
+
+
+def _by_label(block: Block) -> KeyProblem:
+    """What is wrong with a PEM block whose contents say nothing."""
+    contents = PEM_LABELS.get(block.label)
+    if contents is None and not block.label.endswith("PRIVATE KEY"):
+        contents = "other-pem"
+    if contents is not None:
+        return KeyProblem("other-contents", contents)
+    return KeyProblem("damaged" if block.ended else "end-missing")
+
+
+def _traditional_key(block: Block, password: bytes | None, budget: WorkBudget) -> object:
+    from easpcap.keyfiles.traditional import load_traditional_key
+
+    contents = PEM_LABELS.get(block.label)
+    if contents is not None and not password:  # no need for the password of, say, an EC key
+        raise UnusableKeyError(KeyProblem("other-contents", contents))
+    return _decrypted(partial(load_traditional_key, dek_info=block.dek_info), block.data, password, budget)
+
+
+def _der_key(data: bytes, inner: bytes, password: bytes | None, budget: WorkBudget) -> object:
+    contents = _without_private_key(data, inner)
     if contents is not None:
         raise UnusableKeyError(KeyProblem("other-contents", contents))
     from cryptography.hazmat.primitives.serialization import load_der_private_key
@@ -85,21 +119,15 @@ def _der_key(data: bytes, password: bytes | None, budget: WorkBudget) -> object:
     return _decrypted(load_der_private_key, data, password, budget)
 
 
-def _inside_sequence(data: bytes) -> bytes:
-    """The first bytes after the header of a DER SEQUENCE."""
-    size = data[1] if len(data) > 1 else 0
-    return data[2 + (size & 0x7F if size & 0x80 else 0) :][:16]
-
-
-def _der_without_key(data: bytes, inner: bytes) -> Contents | None:
-    """What a DER file without an RSA private key holds; None where it may hold one, perhaps encrypted."""
-    if inner.startswith(_DER_SEC1):
+def _without_private_key(data: bytes, inner: bytes) -> Contents | None:
+    """What DER without an RSA private key holds; None where it may hold one, perhaps encrypted."""
+    if inner.startswith(_SEC1):
         return "ec-private-key"
-    if inner.startswith(_DER_PRIVATE):
+    if inner.startswith(_PRIVATE):
         return None
     if certificate_public_key(data) is not None:
         return "certificate"
-    if inner.startswith(_DER_PKCS7):
+    if inner.startswith(_PKCS7):
         return "certificate-chain"
     from cryptography.hazmat.primitives.serialization import load_der_public_key
     from cryptography.x509 import load_der_x509_crl, load_der_x509_csr
@@ -132,48 +160,15 @@ def _decrypted(loader: Loader, data: bytes, password: bytes | None, budget: Work
         raise UnusableKeyError(KeyProblem("damaged")) from None
     if not password:
         raise UnusableKeyError(KeyProblem("password-missing", "private-key"))
-    budget.spend(data if data[:1] == b"\x30" else der_of(data), "private-key")
     code: KeyProblemCode = "password-wrong"
-    for spelling in _spellings(password):
+    for number, spelling in enumerate(spellings(password)):
+        if number and not budget.suffices(data):
+            break
+        if not number:
+            budget.spend(data, "private-key")
         try:
             return loader(data, spelling, unsafe_skip_rsa_key_validation=True)
         except Exception as error:  # noqa: BLE001 (the same)
             if "unknown" in str(error).lower() or type(error).__name__ == "UnsupportedAlgorithm":
                 code = "cipher-unsupported"
     raise UnusableKeyError(KeyProblem(code, "private-key"))
-
-
-def _spellings(password: bytes) -> list[bytes]:
-    """The bytes that a password may have been when the file was made: UTF-8, or an older encoding of umlauts.
-
-    OpenSSL before 1.1 took the bytes of a password for Latin-1 when it wrote PKCS #12.
-    """
-    spellings = [password]
-    try:
-        text = password.decode()
-        if not text.isascii():
-            spellings += [text.encode("cp1252"), password.decode("latin-1").encode()]
-    except UnicodeError:  # no UTF-8, or letters that no Western Windows has
-        pass
-    return list(dict.fromkeys(spellings))
-
-
-def _pkcs12_key(data: bytes, password: bytes | None, budget: WorkBudget) -> object:
-    from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
-
-    budget.spend(data, "pkcs12")
-    # no password and an empty one are different things in PKCS #12, and files of both kinds exist
-    for attempt in dict.fromkeys((*_spellings(password or b""), None, b"")):
-        try:
-            key, _, _ = load_key_and_certificates(data, attempt)
-        except Exception:  # noqa: BLE001, S112 (a wrong password and a damaged file look the same here)
-            continue
-        if key is None:
-            raise UnusableKeyError(KeyProblem("no-private-key"))
-        return key
-    raise UnusableKeyError(KeyProblem("password-wrong" if password else "password-missing", "pkcs12"))
-
-
-def _key_type(key: object) -> Contents:
-    name = type(key).__name__
-    return next((contents for begin, contents in _KEY_CLASSES.items() if name.startswith(begin)), "other-private-key")

@@ -5,35 +5,30 @@ The key is made of the password by EVP_BytesToKey: MD5, one round, the first eig
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
 from hashlib import md5
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm
 
-_DEK_INFO: Final = re.compile(rb"DEK-Info: ([A-Z0-9-]+),([0-9A-Fa-f]+)\s")
-_BODY: Final = re.compile(rb"\n\n([A-Za-z0-9+/=\s]+)-----END")
 
-
-def load_traditional_key(data: bytes, password: bytes | None, *, unsafe_skip_rsa_key_validation: bool) -> object:
-    """The key of a PEM block with a DEK-Info header, in the manner of the library's loaders.
+def load_traditional_key(
+    data: bytes, password: bytes | None, *, dek_info: str, unsafe_skip_rsa_key_validation: bool
+) -> object:
+    """The key in the body of a PEM block with a DEK-Info header, in the manner of the library's loaders.
 
     Raises TypeError without a password, ValueError for a wrong one, a cipher that is unknown, or a damaged block.
     """
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-    info, body = _DEK_INFO.search(data), _BODY.search(data)
-    if info is None or body is None:
-        raise ValueError("no DEK-Info")
     if password is None:
         raise TypeError("a password is needed")
-    iv, encrypted = bytes.fromhex(info[2].decode()), b64decode(body[1])
-    size, make = _cipher(info[1].decode())
-    decrypted = _cbc(make(_key(password, iv[:8], size)), iv, encrypted)
+    name, _, salt = dek_info.partition(",")
+    iv = bytes.fromhex(salt)
+    size, make = _cipher(name)
+    decrypted = _cbc(make(_key(password, iv[:8], size)), iv, data)
     padding = decrypted[-1] if decrypted else 0
     if not 0 < padding <= len(iv) or decrypted[-padding:] != bytes([padding]) * padding:
         raise ValueError("wrong password")

@@ -263,17 +263,23 @@ class Conversation:
         if isinstance(seen.what, CloseNotify) or (isinstance(seen.what, Alert) and seen.what.fatal):
             self.http.sender_closed(seen.direction, seen.kind, position)
         if self.tls is not None and self.tls.handshakes:
-            received, sent = self._client_progress(position)
+            received, sent = self._client_progress(seen, position)
             self._tracker.add(seen, position, received, sent)
         if not isinstance(seen.what, NOT_KEPT):
             self._add_fact(Fact(seen.what, seen.direction, position))
 
-    def _client_progress(self, position: Position) -> tuple[int, int]:
-        """Plaintext bytes of the client that the server had received at ``position``, and those seen until then."""
-        sent = self.http.next_offset(TO_SERVER)
-        if position.acked is None or self.tls is None:
+    def _client_progress(self, seen: Seen, position: Position) -> tuple[int, int]:
+        """Plaintext bytes of the client that the server had received at a message, and those seen until then.
+
+        The server's message says by its acknowledgement what it had received; the client's says nothing of it, so the
+        server's last acknowledgement before it counts.
+        """
+        sent, acked = self.http.next_offset(TO_SERVER), position.acked
+        if seen.direction == TO_SERVER:
+            acked = self.tcp.received_before(TO_SERVER, seen.offset)
+        if acked is None or self.tls is None:
             return sent, sent
-        return min(sent, self.tls.plain_offset(TO_SERVER, position.acked)), sent
+        return min(sent, self.tls.plain_offset(TO_SERVER, acked)), sent
 
     def _take_opaque(self, records: Records) -> None:
         """Add records that were not decrypted; application data extends a run of the same type and direction."""

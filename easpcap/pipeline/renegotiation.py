@@ -100,6 +100,8 @@ class RenegotiationTracker:
             exchange=place.exchange if place else None,
             body_offset_sent=shown.body_offset if same and shown else None,
             body_offset_acknowledged=had.body_offset if had else None,
+            body_offset_sent_most=_most(shown) if same else None,
+            body_offset_acknowledged_most=_most(had),
         )
         if place is not None and place.exchange.request is not None:
             request = place.exchange.request
@@ -109,7 +111,8 @@ class RenegotiationTracker:
                 and (shown is None or shown.body_offset == 0)
                 and not place.complete
             )
-            renegotiation.mid_body = not (place.complete or place.in_head or renegotiation.awaiting_continue)
+            whole = place.complete or place.body_offset + place.uncertain == place.announced
+            renegotiation.mid_body = not (whole or place.in_head or renegotiation.awaiting_continue)
         self._renegotiations.append(renegotiation)
         self._open = renegotiation
         return renegotiation
@@ -128,6 +131,11 @@ class RenegotiationTracker:
         current.alert, current.alert_name = position, alert.name
         if not refused or direction == TO_CLIENT:
             self._open = None
+
+
+def _most(place: BodyPlace | None) -> int | None:
+    """The greatest offset that a place may have, where that is not the least one, too."""
+    return place.body_offset + place.uncertain if place is not None and place.uncertain else None
 
 
 def _unanswered(renegotiation: Renegotiation, direction: int) -> bool:

@@ -126,6 +126,10 @@ class Reversed:
         """Position of the packet that first delivered a byte."""
         return self._tcp.locate(1 - direction, offset)
 
+    def received_before(self, direction: int, offset: int) -> int:
+        """What the receiver had acknowledged of a direction before a byte was sent."""
+        return self._tcp.received_before(1 - direction, offset)
+
     def prune(self, direction: int, offset: int) -> None:
         """Offsets before ``offset`` will not be asked for again."""
         self._tcp.prune(1 - direction, offset)

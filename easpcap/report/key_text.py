@@ -63,6 +63,7 @@ PROBLEMS: Final[dict[KeyProblemCode, str]] = {
     "unusable-lines": "{lines}",
     "end-missing": "a private key whose END line is missing: the file was cut off",
     "damaged": "a private key that is damaged or of an unknown kind",
+    "key-too-long": "an RSA key of more than {limit:,} bits, which no TLS server uses: check that it is the right file",
     "password-missing": "{contents}, encrypted: give its password in EASPCAP_PASSWORD or with --password-file",
     "password-wrong": "{contents}, encrypted, and the password given (EASPCAP_PASSWORD, --password-file) does not open "
     "it",
@@ -75,7 +76,7 @@ PROBLEMS: Final[dict[KeyProblemCode, str]] = {
 }
 
 LINE_PROBLEMS: Final[dict[LineProblem, str]] = {
-    "unknown-label": "it does not begin with a key log label",
+    "unknown-label": "it has no key log label",
     "not-two-fields": "{label} needs two hexadecimal fields",
     "not-hexadecimal": "a field of {label} is not hexadecimal (the line may be cut off)",
     "wrong-length": "a field of {label} has the wrong length (the line may be cut off)",

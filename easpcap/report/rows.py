@@ -153,6 +153,8 @@ def _renegotiation(renegotiation: Renegotiation) -> Row:
         "exchange": exchange.id if exchange is not None else None,
         "body_offset_sent": renegotiation.body_offset_sent,
         "body_offset_acknowledged": renegotiation.body_offset_acknowledged,
+        "body_offset_sent_most": renegotiation.body_offset_sent_most,
+        "body_offset_acknowledged_most": renegotiation.body_offset_acknowledged_most,
         "outcome": renegotiation.outcome,
         "certificate_requested": renegotiation.certificate_requested,
         "certificate_presented": renegotiation.certificate_presented,

@@ -44,7 +44,7 @@ class ColumnarPass:
         sequences.mark_irregular(
             flows, [_next_numbers(found) if isinstance(found, Reassembler) else unknown for found in self._found]
         )
-        self._runs = InOrderRuns(batch, flows, sequences.irregular, sequences.ack)
+        self._runs = InOrderRuns(batch, flows, sequences.irregular, sequences.ack, sequences.other_before)
         self._irregular: list[int] = [*np.flatnonzero(sequences.irregular).tolist(), len(batch)]
         self._next_irregular = 0
         self._syns: list[int] = [*np.flatnonzero(sequences.flags & (SYN | ACK) == SYN).tolist(), len(batch)]

@@ -123,6 +123,14 @@ class TcpConnection:
             return self.first
         return indexes[direction].locate(offset) or self.first
 
+    def received_before(self, direction: int, offset: int) -> int:
+        """What the receiver had acknowledged of a direction before the byte at ``offset`` was sent.
+
+        Ask while that byte is the last one that was delivered.
+        """
+        known = self._indexes[direction].received_before(offset) if self._indexes is not None else None
+        return self.acked[direction] if known is None else known
+
     def prune(self, direction: int, offset: int) -> None:
         """The consumer will not ask for offsets before ``offset`` again."""
         if self._indexes is not None:

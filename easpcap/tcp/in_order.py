@@ -110,7 +110,9 @@ class InOrderRuns:
 
     __slots__ = ("begins", "ends", "rank", "rows", "run", "sides", "stops")
 
-    def __init__(self, batch: PacketBatch, flows: Flows, irregular: Flags, ack: Numbers) -> None:
+    def __init__(
+        self, batch: PacketBatch, flows: Flows, irregular: Flags, ack: Numbers, other_before: Integers
+    ) -> None:
         order = flows.order
         chosen = (batch.captured[order] > 0) & ~irregular
         rank = np.zeros(len(order) + 1, np.int64)
@@ -130,7 +132,9 @@ class InOrderRuns:
         stops = np.append(np.flatnonzero(changes) + 1, len(places))
         self.stops: list[int] = stops.tolist()
         self.sides: list[bool] = side[stops - 1].tolist() if len(places) else []
-        self.rows = Rows(_table(size, side, batch.frame[source], batch.time_ns[source], ack[places]))
+        before = other_before[places]
+        peer_ack = np.where(before >= 0, ack[before].astype(np.int64), -1)
+        self.rows = Rows(_table(size, side, batch.frame[source], batch.time_ns[source], ack[places], peer_ack))
 
 
 def _table(size: NDArray[np.int64], side: Flags, *others: NDArray[Any]) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ class Rows:
     """The in-order rows with payload of a batch, as columns.
 
     The lines of ``table`` are: payload bytes that lower ends of flows sent in the rows before each row, payload bytes
-    that higher ends sent, frame, time and acknowledgement number.
+    that higher ends sent, frame, time, acknowledgement number, and that of the other side's last row before (-1: none).
     """
 
     __slots__ = ("columns", "table")
@@ -48,6 +48,7 @@ class SegmentRun:
         "first",
         "frame",
         "numbers",
+        "peer_ack",
         "shifts",
         "size",
         "sizes",
@@ -60,7 +61,7 @@ class SegmentRun:
     def __init__(
         self, rows: Rows, first: int, stop: int, client_side: int, starts: tuple[int, int], numbers: tuple[int, int]
     ) -> None:
-        lower, higher, self.frame, self.time_ns, self.ack = rows.columns
+        lower, higher, self.frame, self.time_ns, self.ack, self.peer_ack = rows.columns
         self.sizes = (higher, lower) if client_side else (lower, higher)
         self.first = first
         self.stop = stop
@@ -74,7 +75,7 @@ class SegmentRun:
     def detach(self, rows: Rows, first: int, client_side: int) -> None:
         """Copy the rows from ``first`` on, at most MAX_INDEX_ENTRIES, so that ``rows`` can be freed."""
         first = max(first, self.stop - MAX_INDEX_ENTRIES)
-        lower, higher, self.frame, self.time_ns, self.ack = (
+        lower, higher, self.frame, self.time_ns, self.ack, self.peer_ack = (
             column.data for column in rows.table[:, first : self.stop].copy()
         )
         self.sizes = (higher, lower) if client_side else (lower, higher)
@@ -101,6 +102,13 @@ class SegmentRun:
             if acked < 0:
                 acked = 0
         return _new_tuple(Position, (self.stamp + row, self.frame[row], self.time_ns[row], acked))
+
+    def received_before(self, direction: int, offset: int) -> int | None:
+        """What the other side had acknowledged of ``direction`` before this byte; None where no row shows it."""
+        acked, number = self.peer_ack[self.row(direction, offset)], self.numbers[direction]
+        if acked < 0 or number < 0:
+            return None
+        return max(self.starts[direction] + ((acked - number + HALF) & MASK) - HALF, 0)
 
 
 class PositionIndex:
@@ -144,6 +152,12 @@ class PositionIndex:
             number = max(bisect_right(self._starts, offset) - 1, 0)
         entry = self._entries[number]
         return entry.locate(self._direction, offset) if isinstance(entry, SegmentRun) else entry
+
+    def received_before(self, offset: int) -> int | None:
+        """What the other side had acknowledged before the byte at ``offset``, if that is known here."""
+        number = max(bisect_right(self._starts, offset) - 1, 0)
+        entry = self._entries[number] if self._entries else None
+        return entry.received_before(self._direction, offset) if isinstance(entry, SegmentRun) else None
 
     def prune(self, offset: int) -> None:
         """Forget the entries before the one that holds ``offset``."""

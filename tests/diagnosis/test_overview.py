@@ -21,7 +21,7 @@ def healthy(number=0):
 
 def finding(severity, story):
     exchanges = story.exchanges
-    return SimpleNamespace(severity=severity, exchanges=exchanges, connections=[story.number])
+    return SimpleNamespace(rule="command-abandoned", severity=severity, exchanges=exchanges, connections=[story.number])
 
 
 def judged(*stories, findings=(), anomalies=(), ignored=()):
@@ -159,6 +159,14 @@ def test_a_hello_request_without_an_answer_is_told():
     found = judged(healthy().hello_request(had=10, mid_body=False))
     assert (found.verdict, kinds(found)) == ("look", [("unanswered-hello-request", 1)])
     assert "HelloRequest" in concern_text(found.concerns[0])
+
+
+@pytest.mark.parametrize(("rule", "told"), [("command-abandoned", 1), ("renegotiation-deadlock", 0)])
+def test_a_hello_request_without_an_answer_is_told_beside_findings_about_something_else(rule, told):
+    story = Story().request().hello_request(had=10).close("server-rst")
+    found = finding("critical", story)
+    found.rule = rule
+    assert kinds(judged(story, findings=[found])) == [("unanswered-hello-request", 1)] * told
 
 
 def test_a_refused_connection_is_told():

@@ -53,12 +53,16 @@ def test_a_request_that_was_answered_early_still_has_its_place():
     assert place(talk, talk.offsets[C]) is None
 
 
-def test_pipelined_requests_have_different_places():
+def test_of_pipelined_requests_the_oldest_without_a_response_is_in_progress():
     first = get(b"/1")
     talk = Talk().say(C, first + get(b"/2") + get(b"/3")[:9])
     assert place(talk, len(first)) == (0, False, 0, True)
+    for further in (1, len(first), len(first) + 9):  # the server works through them in order
+        assert place(talk, len(first) + further) == (0, False, 0, True)
+    talk.say(S, reply())
     assert place(talk, len(first) + 1) == (1, True, 0, False)
     assert place(talk, 2 * len(first)) == (1, False, 0, True)
+    talk.say(S, reply())
     assert place(talk, 2 * len(first) + 9) == (2, True, 0, False)
 
 

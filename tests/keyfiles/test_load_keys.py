@@ -242,7 +242,7 @@ def test_only_so_many_blocks_of_a_file_are_read(load, monkeypatch):
 def test_keys_and_key_logs_are_recognised_whichever_way_they_are_given(load, as_log):
     ring, file = load(KEY_LOG, as_log=as_log)
     assert (file.kind, file.secrets, file.problem) == ("key-log", 1, None)
-    assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 0)
+    assert ring.master_secrets(b"\xa1" * 32) == ((b"\xb2" * 48, 0),)
     ring, file = load(server_key_pem(), as_log=as_log)
     assert file.kind == "rsa-private-key"
 
@@ -304,7 +304,7 @@ def test_one_bad_file_does_not_stop_the_others_and_order_is_kept(tmp_path):
     ring, files = load_keys([tmp_path / "a", tmp_path / "b"], key_logs=[tmp_path / "c"])
     assert [file.kind for file in files] == ["unusable", "rsa-private-key", "key-log"]
     assert ring.source_for_certificate(server_certificate_der()) == 1
-    assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 2)
+    assert ring.master_secrets(b"\xa1" * 32) == ((b"\xb2" * 48, 2),)
 
 
 def test_a_key_file_result_holds_no_key_material(load):

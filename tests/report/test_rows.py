@@ -65,6 +65,8 @@ def test_a_renegotiation_says_at_which_byte_of_which_body_it_began():
             "exchange": 2,
             "body_offset_sent": 114_688,
             "body_offset_acknowledged": 49_152,
+            "body_offset_sent_most": None,
+            "body_offset_acknowledged_most": None,
             "outcome": "unanswered",
             "certificate_requested": False,
             "certificate_presented": None,

@@ -170,9 +170,9 @@ class Finder:
     def __init__(self, **secrets):
         self.secrets = secrets
 
-    def traffic_secret(self, _client_random, label):
-        secret = self.secrets.get(label)
-        return None if secret is None else (secret, 7)
+    def traffic_secrets(self, _client_random, label, size):
+        secret = self.secrets.get(label, b"")
+        return [(secret, 7)] if len(secret) == size else []
 
 
 @pytest.mark.parametrize("direction", [TO_SERVER, TO_CLIENT])

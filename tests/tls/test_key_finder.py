@@ -80,12 +80,13 @@ def test_the_private_key_gives_no_secret_for_a_handshake_with_an_ephemeral_key()
         assert found.candidates == []
 
 
-def test_a_key_log_is_used_before_a_private_key():
+def test_a_key_log_is_tried_before_a_private_key():
     found = negotiation()
     log = ring_with_log(f"CLIENT_RANDOM {CLIENT_RANDOM.hex()} {'ab' * 48}")
     log.add_private_key(server_private_key(), 0)
     finder(log).find_by_key_exchange(found, key_exchange())
-    assert found.candidates == [Candidate(b"\xab" * 48, 7)]
+    assert [each.source for each in found.candidates] == [7, 0]
+    assert found.candidates[0] == Candidate(b"\xab" * 48, 7)
 
 
 def test_a_key_log_may_give_the_premaster_secret_of_any_key_exchange():

@@ -210,17 +210,17 @@ def test_a_real_key_log_gives_the_master_secret_by_the_client_random():
     client_random = recording.stream(0)[11:43]
     logged = next(line for line in recording.key_log.splitlines() if line.startswith("CLIENT_RANDOM"))
     assert (usable, bad) == (2, [])  # OpenSSL writes the premaster secret as well
-    assert ring.master_secret(client_random) == (bytes.fromhex(logged.split()[2]), 3)
+    assert ring.master_secrets(client_random) == ((bytes.fromhex(logged.split()[2]), 3),)
 
 
 def test_a_real_key_log_of_tls_1_3_is_kept_by_label():
     recording = TlsPeer(0x0304).record([])
     ring = KeyRing()
     assert ring.add_key_log(recording.key_log.encode(), 3) == (5, [])
-    secret, source = ring.secrets(recording.stream(0)[11:43], "CLIENT_TRAFFIC_SECRET_0")
+    [(secret, source)] = ring.secrets(recording.stream(0)[11:43], "CLIENT_TRAFFIC_SECRET_0")
     assert (len(secret), source) == (48, 3)
-    assert ring.secrets(bytes(32), "CLIENT_TRAFFIC_SECRET_0") is None
-    assert ring.secrets(bytes(32), "SOMETHING_ELSE") is None
+    assert ring.secrets(bytes(32), "CLIENT_TRAFFIC_SECRET_0") == ()
+    assert ring.secrets(bytes(32), "SOMETHING_ELSE") == ()
 
 
 def test_every_form_of_key_log_line_is_accepted():
@@ -232,10 +232,10 @@ def test_every_form_of_key_log_line_is_accepted():
         f"EXPORTER_SECRET {RANDOM} {'07' * 32}",
     ]
     assert ring.add_key_log("\n".join(lines).encode(), 1) == (4, [])
-    assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 1)
+    assert ring.master_secrets(b"\xa1" * 32) == ((b"\xb2" * 48, 1),)
     assert ring.premasters(b"\xc3" * 256, None) == [(b"\xd4" * 48, 1)]
-    assert ring.master_secret_by_session_id(b"\xe5" * 32) == (b"\xf6" * 48, 1)
-    assert ring.secrets(b"\xa1" * 32, "EXPORTER_SECRET") == (b"\x07" * 32, 1)
+    assert ring.master_secrets_by_session_id(b"\xe5" * 32) == ((b"\xf6" * 48, 1),)
+    assert ring.secrets(b"\xa1" * 32, "EXPORTER_SECRET") == ((b"\x07" * 32, 1),)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
@@ -245,7 +245,7 @@ def test_text_encodings_and_line_ends_of_any_system_are_accepted(encoding, newli
     data = text.encode(encoding)
     ring = KeyRing()
     assert ring.add_key_log(data, 0) == (1, [])
-    assert ring.master_secret(b"\xa1" * 32) is not None
+    assert ring.master_secrets(b"\xa1" * 32)
     assert looks_like_key_log(data)
 
 
@@ -253,7 +253,8 @@ def test_text_encodings_and_line_ends_of_any_system_are_accepted(encoding, newli
     "line",
     [
         f"CLIENT_RANDOM {RANDOM} {MASTER[:-2]}", f"CLIENT_RANDOM {RANDOM[2:]} {MASTER}", f"CLIENT_RANDOM {RANDOM}",
-        f"CLIENT_RANDOM {RANDOM} {MASTER} 00", f"CLIENT_RANDOM {RANDOM} {'zz' * 48}", "CLIENT_RANDOM",
+        f"CLIENT_RANDOM {RANDOM} {MASTER}00ff", f"XCLIENT_RANDOM {RANDOM} {MASTER}",
+        f"CLIENT_RANDOM {RANDOM} {'zz' * 48}", "CLIENT_RANDOM",
         f"SOMETHING {RANDOM} {MASTER}", "RSA Session-ID:00", "RSA Session-ID: Master-Key:", "\x00\xff",
         f"RSA {'00' * 7} {MASTER}", f"CLIENT_TRAFFIC_SECRET_0 {RANDOM} ",
     ],
@@ -266,10 +267,12 @@ def test_an_unusable_line_is_named_by_its_number_and_not_quoted(line):
     assert "SOMETHING" not in repr(unusable)
 
 
-def test_the_last_line_of_a_secret_that_was_logged_twice_counts():
+def test_different_secrets_for_one_connection_are_all_kept_up_to_a_limit():
     ring = KeyRing()
-    ring.add_key_log(f"CLIENT_RANDOM {RANDOM} {MASTER}\nCLIENT_RANDOM {RANDOM} {'00' * 48}".encode(), 0)
-    assert ring.master_secret(b"\xa1" * 32) == (bytes(48), 0)
+    lines = [f"CLIENT_RANDOM {RANDOM} {number:096x}" for number in range(limits.MAX_SECRETS_PER_IDENTIFIER + 5)]
+    assert ring.add_key_log("\n".join([lines[0], *lines]).encode(), 0) == (len(lines) + 1, [])
+    kept = ring.master_secrets(b"\xa1" * 32)
+    assert kept == tuple((number.to_bytes(48), 0) for number in range(limits.MAX_SECRETS_PER_IDENTIFIER))
 
 
 def test_the_number_of_reported_lines_is_limited():
@@ -295,7 +298,7 @@ def test_a_good_line_is_usable_whatever_lines_are_around_it():
     for around in (b"\xff\xfe\xfd", b"\x00", b"CLIENT_RANDOM", b"RSA", b"#"):
         ring = KeyRing()
         ring.add_key_log(b"xx" + around + b"\n" + good + b"\n" + around, 4)
-        assert ring.master_secret(b"\xa1" * 32) == (b"\xb2" * 48, 4)
+        assert ring.master_secrets(b"\xa1" * 32) == ((b"\xb2" * 48, 4),)
 
 
 def test_a_key_ring_says_which_kinds_of_key_it_has(ring):

@@ -320,7 +320,7 @@ def test_one_missing_secret_is_reported_and_affects_one_direction_only(direction
 
 def test_a_secret_of_the_wrong_length_counts_as_missing():
     script = talk(Tls13Script().handshake())
-    script.secrets["CLIENT_TRAFFIC_SECRET_0"] = bytes(48)
+    script.secrets["CLIENT_TRAFFIC_SECRET_0"] = b"\1" * 48
     assert "CLIENT_TRAFFIC_SECRET_0" in read(script).session.missing_secrets
 
 

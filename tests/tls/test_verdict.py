@@ -215,7 +215,7 @@ def handshake(*, version=0x0303, decryptable=True, forward_secret=False, rsa=Tru
     values = {
         "agreement": agreed,
         "abbreviated": False,
-        "candidates": [],
+        "has_candidates": False,
         "origin": None,
         "unsupported": False,
         "failed": False,
@@ -243,7 +243,7 @@ REASONS = [
     ({"failed": True, "certificate_matches_key": None}, KEYS, "key-mismatch"),
     ({"failed": True, "certificate_matches_key": True}, KEYS, "mac-failure"),
     ({"failed": True}, LOG, "mac-failure"),
-    ({"failed": True, "abbreviated": True, "candidates": ["one"]}, KEYS, "mac-failure"),
+    ({"failed": True, "abbreviated": True, "has_candidates": True}, KEYS, "mac-failure"),
     ({"forward_secret": True}, LOG, "forward-secrecy"),
     ({"ephemeral_key": True}, KEYS, "forward-secrecy"),
     ({"ephemeral_key": True, "rsa": False}, KEYS, "needs-key-log"),

@@ -53,7 +53,7 @@ def _proven(index: AnalysisIndex, attempt: RequestAttempt) -> Finding:
             *evidence.alert_sent(how),
             evidence.connection_ends(how.end, exchange),
         ],
-        against=_against(index, connection, renegotiation, how),
+        against=["The capture ends before either side gave up."] if how.end.by == "capture" else [],
         remedies=_cures(index, connection),
     )
 
@@ -82,20 +82,6 @@ def _waited(how: RenegotiationOutcome) -> str:
     if how.end.by == "capture":
         return f"Nothing moved for {evidence.duration(how.silence_ns)} until the capture ended."
     return f"Nothing moved for {evidence.duration(how.silence_ns)} before the {how.end.by} gave up."
-
-
-def _against(
-    index: AnalysisIndex, connection: Connection, renegotiation: Renegotiation, how: RenegotiationOutcome
-) -> list[str]:
-    found = []
-    if how.silence_ns < outcome.stall_limit(index, connection, renegotiation.position):
-        found.append(
-            f"Only {evidence.duration(how.silence_ns)} of silence before the end: the {how.end.by} may have "
-            "closed for another reason."
-        )
-    if how.end.by == "capture":
-        found.append("The capture ends before either side gave up.")
-    return found
 
 
 def _inferred(index: AnalysisIndex, connection: Connection, hidden: HiddenRenegotiation) -> Finding:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RULE = ("renegotiation-mid-body", "warning")
 
 TITLE = "The server asks for a client certificate while the upload is still running"
+REKEYING_TITLE = "The server renegotiates while the upload is still running, and asks for no certificate"
 
 
 def find(index: AnalysisIndex) -> Iterator[Finding]:
@@ -39,6 +40,7 @@ def _fires(renegotiation: Renegotiation, how: RenegotiationOutcome) -> bool:
 
 def _proven(index: AnalysisIndex, attempt: RequestAttempt) -> Finding:
     connection, exchange, renegotiation, how = attempt
+    rekeying = outcome.completed(renegotiation) and not renegotiation.certificate_requested
     lines = [
         *evidence.request_begins(index, exchange),
         evidence.asked(connection, renegotiation),
@@ -54,11 +56,23 @@ def _proven(index: AnalysisIndex, attempt: RequestAttempt) -> Finding:
         RULE,
         connection,
         exchange,
-        title=TITLE,
-        detail=_detail(connection, renegotiation),
+        title=REKEYING_TITLE if rekeying else TITLE,
+        detail=_rekeying(renegotiation) if rekeying else _detail(connection, renegotiation),
         evidence=lines,
         against=_against(renegotiation, how),
-        remedies=remedies.ask_in_first_handshake(index.site(connection)),
+        remedies=[] if rekeying else remedies.ask_in_first_handshake(index.site(connection)),
+    )
+
+
+def _rekeying(renegotiation: Renegotiation) -> str:
+    """Nobody's certificate is concerned, so no setting for certificates can be the cure."""
+    exchange = renegotiation.exchange
+    status = exchange.response.status if exchange and exchange.response else None
+    went = f" The upload went on, and the server answered {status}." if status is not None else ""
+    return (
+        "The server begins another handshake (HelloRequest) after the request head, while the client is sending the "
+        "body, and does not ask for a certificate in it: it wants new keys, or other parameters. A client must notice "
+        f"that in mid-upload, and the server must go on reading, or both wait for each other.{went}"
     )
 
 

@@ -87,6 +87,11 @@ class EncryptedHandshake13:
         self.negotiation = negotiation
         self._secrets = secrets
 
+    def use_secret(self, direction: int, secret: bytes) -> None:
+        """A record of the handshake opened under this secret: it is the right one of several."""
+        client, server = self._secrets
+        self._secrets = (secret, server) if direction == TO_SERVER else (client, secret)
+
     def take(self, message: Message, place: Place, epoch: int) -> HandshakeEvents:
         """Process one message that was decrypted with the keys of ``epoch``."""
         negotiation = self.negotiation

@@ -8,6 +8,7 @@ from easpcap.tls.codepoints import TLS13
 from easpcap.tls.handshake.messages import encrypted_premaster
 from easpcap.tls.handshake.negotiation import Candidate
 from easpcap.tls.handshake.verdict import KeysGiven, missing_secret_reason
+from easpcap.tls.secrets.key_log import secret_of_size
 from easpcap.tls.secrets.schedule import extended_master_secret, master_secret
 from easpcap.tls.secrets.session_cache import Origin
 
@@ -43,17 +44,20 @@ class KeyFinder:
 
     def has_traffic_secret(self, client_random: bytes) -> bool:
         """Whether the key logs have a secret of TRAFFIC_SECRETS for this TLS 1.3 connection."""
-        return any(self._keyring.secrets(client_random, label) is not None for label in TRAFFIC_SECRETS)
+        return any(self._keyring.secrets(client_random, label) for label in TRAFFIC_SECRETS)
 
-    def traffic_secret(self, client_random: bytes, label: str) -> tuple[bytes, int] | None:
-        """The TLS 1.3 secret with this label (RFC 9850), and the number of the key log it came from."""
-        return self._keyring.secrets(client_random, label)
+    def traffic_secrets(self, client_random: bytes, label: str, size: int) -> list[tuple[bytes, int]]:
+        """The TLS 1.3 secrets of ``size`` bytes with this label (RFC 9850), and the number of the key log of each."""
+        logged = [
+            (secret_of_size(secret, size), source) for secret, source in self._keyring.secrets(client_random, label)
+        ]
+        return list(dict.fromkeys((secret, source) for secret, source in logged if secret is not None))
 
     def find_by_key_exchange(self, negotiation: Negotiation, body: bytes) -> None:
         """Add the candidates that a ClientKeyExchange gives; the transcript must already contain the message."""
         self._by_key_log(negotiation)
         agreement = negotiation.agreement
-        if agreement is None or negotiation.candidates or agreement.version >= TLS13:
+        if agreement is None or agreement.version >= TLS13:
             return
         version, chosen, client_random = agreement.version, agreement.suite, agreement.client_random
         if client_random is None:
@@ -70,13 +74,11 @@ class KeyFinder:
     def _premasters(self, negotiation: Negotiation, encrypted: bytes) -> list[tuple[bytes, int]]:
         """The possible premaster secrets; ``encrypted`` is used only if the client encrypts the premaster secret."""
         agreement, ring = negotiation.agreement, self._keyring
-        logged = ring.premaster_by_random(agreement.client_random) if agreement and agreement.client_random else None
-        if logged is not None:
-            return [logged]
+        logged = ring.premasters_by_random(agreement.client_random) if agreement and agreement.client_random else ()
         if negotiation.private_key_suffices:
-            return ring.premasters(encrypted, negotiation.certificate)
+            return [*logged, *ring.premasters(encrypted, negotiation.certificate)]
         rsa = agreement is not None and agreement.suite.rsa_key_transport
-        return ring.logged_premasters(encrypted) if rsa else []
+        return [*logged, *(ring.logged_premasters(encrypted) if rsa else ())]
 
     def find_by_resumption(self, negotiation: Negotiation) -> str | None:
         """Add the candidates of the session that an abbreviated handshake resumes.
@@ -105,10 +107,13 @@ class KeyFinder:
         agreement = negotiation.agreement
         if agreement is None or negotiation.candidates:
             return
-        found = [self._keyring.master_secret(agreement.client_random)] if agreement.client_random else []
-        if negotiation.session_id:
-            found.append(self._keyring.master_secret_by_session_id(negotiation.session_id))
-        negotiation.candidates += [Candidate(*secret) for secret in found if secret]
+        ring, session_id = self._keyring, negotiation.session_id
+        found = ring.master_secrets(agreement.client_random or b"")
+        found += ring.master_secrets_by_session_id(session_id) if session_id else ()
+        negotiation.candidates += [Candidate(*secret) for secret in dict.fromkeys(found)]
+        if not session_id or negotiation.abbreviated:  # by ticket, perhaps
+            guesses = ring.master_secrets_by_session_id(b"")
+            negotiation.candidates += [Candidate(*secret, guessed=True) for secret in guesses]
 
     def remember(self, negotiation: Negotiation) -> None:
         """Store the session for connections that resume it: its master secret, or the reason why it is unknown."""

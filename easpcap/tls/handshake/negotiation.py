@@ -28,10 +28,14 @@ NO_COMPRESSION, DEFLATE = 0, 1  # RFC 3749 section 2
 
 
 class Candidate(NamedTuple):
-    """A master secret that may be the right one, and the number of the key or key log it came from (None: unknown)."""
+    """A master secret that may be the right one, and the number of the key or key log it came from (None: unknown).
+
+    ``guessed``: nothing says that it belongs to this handshake.
+    """
 
     master: bytes
     source: int | None
+    guessed: bool = False
 
     def __repr__(self) -> str:
         return f"Candidate(source={self.source})"
@@ -101,6 +105,11 @@ class Negotiation:
         self._keys: dict[Candidate, tuple[EpochKeys, EpochKeys]] = {}
         self._transcript = bytearray()
         self.transcript_complete = True  # no message is missing in the transcript
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether a secret was found for this handshake, one that is not only a guess."""
+        return any(not candidate.guessed for candidate in self.candidates)
 
     @property
     def private_key_suffices(self) -> bool:

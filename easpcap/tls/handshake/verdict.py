@@ -104,7 +104,7 @@ def missing_secret_reason(negotiation: Negotiation, given: KeysGiven) -> Reason:
     agreement = negotiation.agreement
     if agreement is None:
         return "handshake-not-captured"
-    if negotiation.abbreviated and not negotiation.candidates:
+    if negotiation.abbreviated and not negotiation.has_candidates:
         origin = negotiation.origin
         return (origin.reason if origin else None) or "resumed-session-not-captured"
     if _is_unsupported(negotiation):

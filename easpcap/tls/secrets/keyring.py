@@ -7,16 +7,30 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import easpcap.limits as limits
 from easpcap.tls.secrets.certificate import PublicKey, certificate_fingerprint, certificate_public_key
-from easpcap.tls.secrets.key_log import MASTER, PREMASTER, PREMASTER_BY_RANDOM, SESSION, BadLine, parse_key_log
+from easpcap.tls.secrets.key_log import (
+    MASTER,
+    PREMASTER,
+    PREMASTER_BY_RANDOM,
+    SESSION,
+    BadLine,
+    parse_key_log,
+    secret_of_size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+    from easpcap.tls.secrets.key_log import Secret
+
 __all__ = ["KeyRing", "certificate_fingerprint"]
 
+#: (secret, number of the key log it came from), in the order of the lines.
+LoggedSecrets = tuple[tuple[bytes, int], ...]
+
 _PREMASTER_SIZE: Final = 48  # RFC 5246 section 7.4.7.1
+_PREMASTER_SIZES: Final = (32, _PREMASTER_SIZE, 56, 66)  # P-256 and X25519; RSA and P-384; X448; P-521 (RFC 8422)
 _MAX_CACHED_CERTIFICATES: Final = 1024
 
 
@@ -46,13 +60,13 @@ class KeyRing:
     def __init__(self) -> None:
         self._private: list[_PrivateKey] = []
         self._logs = 0
-        self._by_label: dict[str, dict[bytes, tuple[bytes, int]]] = {MASTER: {}, PREMASTER: {}, SESSION: {}}
+        self._by_label: dict[str, dict[bytes, LoggedSecrets]] = {}
         self._decrypted: OrderedDict[tuple[str, bytes], bytes | None] = OrderedDict()
         self._pending: OrderedDict[bytes, PendingDecryption] = OrderedDict()  # by ciphertext, for the only key
         self._certificates: OrderedDict[bytes, PublicKey | None] = OrderedDict()
 
     def __repr__(self) -> str:
-        secrets = sum(map(len, self._by_label.values()))
+        secrets = sum(len(secrets) for by_identifier in self._by_label.values() for secrets in by_identifier.values())
         return f"KeyRing({len(self._private)} private keys, {secrets} secrets)"
 
     @property
@@ -82,8 +96,8 @@ class KeyRing:
     def add_key_log(self, data: bytes, source: int) -> tuple[int, list[BadLine]]:
         """Add the lines of a key log (RFC 9850).
 
-        Returns the number of usable lines, and those that are not, at most limits.MAX_KEY_LOG_COMPLAINTS. Of a secret
-        that was logged twice the last line counts.
+        Returns the number of usable lines, and those that are not, at most limits.MAX_KEY_LOG_COMPLAINTS. Where lines
+        give different secrets for the same connection, all are kept.
         """
         self._logs += 1
         usable = 0
@@ -93,9 +107,19 @@ class KeyRing:
                 if len(complaints) < limits.MAX_KEY_LOG_COMPLAINTS:
                     complaints.append(line)
                 continue
-            self._by_label.setdefault(line.label, {})[line.identifier] = (line.secret, source)
+            self._add_secret(line, source)
             usable += 1
         return usable, complaints
+
+    def _add_secret(self, line: Secret, source: int) -> None:
+        by_identifier = self._by_label.setdefault(line.label, {})
+        known = by_identifier.get(line.identifier)
+        if known is None:
+            by_identifier[line.identifier] = ((line.secret, source),)
+            return
+        most = limits.MAX_SECRETS_PER_IDENTIFIER if line.identifier else limits.MAX_SECRETS_WITHOUT_IDENTIFIER
+        if len(known) < most and all(secret != line.secret for secret, _ in known):
+            by_identifier[line.identifier] = (*known, (line.secret, source))
 
     def premasters(self, encrypted: bytes, certificate: bytes | None) -> list[tuple[bytes, int]]:
         """The possible premaster secrets of a ClientKeyExchange: (48 bytes, source), likeliest first.
@@ -104,33 +128,45 @@ class KeyRing:
         give 48 random bytes (implicit rejection of PKCS #1 v1.5 errors), so that only Finished or a MAC proves a
         candidate. ``encrypted`` is the ciphertext without its length.
         """
-        candidates = self.logged_premasters(encrypted)
+        candidates = list(self.logged_premasters(encrypted))
         for private in self._possible_keys(encrypted, certificate):
             premaster = self._decrypt(private, encrypted)
             if premaster is not None:
                 candidates.append((premaster, private.source))
         return candidates
 
-    def logged_premasters(self, encrypted: bytes) -> list[tuple[bytes, int]]:
-        """The premaster secret that a key log gives for an encrypted one: at most one (48 bytes, source)."""
-        logged = self._by_label[PREMASTER].get(encrypted[:8])
-        return [] if logged is None else [logged]
+    def logged_premasters(self, encrypted: bytes) -> LoggedSecrets:
+        """The premaster secrets (48 bytes) that key logs give for an encrypted one."""
+        return self.secrets(encrypted[:8], PREMASTER)
 
-    def premaster_by_random(self, client_random: bytes) -> tuple[bytes, int] | None:
-        """The premaster secret of any key exchange that a key log gives for a ClientHello's random."""
-        return self.secrets(client_random, PREMASTER_BY_RANDOM)
+    def premasters_by_random(self, client_random: bytes) -> LoggedSecrets:
+        """The premaster secrets of any key exchange that key logs give for a ClientHello's random.
 
-    def master_secret(self, client_random: bytes) -> tuple[bytes, int] | None:
-        """The master secret that a key log gives for a ClientHello's random."""
-        return self._by_label[MASTER].get(client_random)
+        Their length is not known: where zeros may fill one up, it is there without them as well.
+        """
+        return tuple(
+            (unfilled, source)
+            for secret, source in self.secrets(client_random, PREMASTER_BY_RANDOM)
+            for unfilled in _unfilled_premasters(secret)
+        )
 
-    def master_secret_by_session_id(self, session_id: bytes) -> tuple[bytes, int] | None:
-        """The master secret that a key log gives for a session id."""
-        return self._by_label[SESSION].get(session_id)
+    def master_secrets(self, client_random: bytes) -> LoggedSecrets:
+        """The master secrets that key logs give for a ClientHello's random."""
+        return self.secrets(client_random, MASTER)
 
-    def secrets(self, client_random: bytes, label: str) -> tuple[bytes, int] | None:
-        """A TLS 1.3 secret by its label of RFC 9850, e.g. CLIENT_TRAFFIC_SECRET_0."""
-        return self._by_label.get(label, {}).get(client_random)
+    def master_secrets_by_session_id(self, session_id: bytes) -> LoggedSecrets:
+        """The master secrets that key logs give for a session id.
+
+        Those of the empty id may belong to any session that has no id or was resumed by a ticket.
+        """
+        return self.secrets(session_id, SESSION)
+
+    def secrets(self, identifier: bytes, label: str) -> LoggedSecrets:
+        """All secrets with a label of RFC 9850, e.g. CLIENT_TRAFFIC_SECRET_0 by client random.
+
+        Those of TLS 1.3 may be filled up with zeros (``secret_of_size``).
+        """
+        return self._by_label.get(label, {}).get(identifier, ())
 
     def source_for_certificate(self, certificate: bytes) -> int | None:
         """The source of the private key that belongs to a certificate (DER); None if there is none."""
@@ -174,6 +210,11 @@ class KeyRing:
 def _matches(private: _PrivateKey, public: PublicKey | None) -> bool:
     """Whether both are the same key. Their numbers are compared, because encodings of the same key may differ."""
     return public is not None and private.public[1:] == public[1:]
+
+
+def _unfilled_premasters(secret: bytes) -> list[bytes]:
+    """The premaster secrets that one may be that zeros perhaps fill up: as it is, and in the usual lengths."""
+    return list(dict.fromkeys(filter(None, (secret, *(secret_of_size(secret, size) for size in _PREMASTER_SIZES)))))
 
 
 def _decrypt(private: _PrivateKey, encrypted: bytes) -> bytes | None:

@@ -35,7 +35,8 @@ class Epoch(NamedTuple):
     """An epoch that a direction is in or may come to.
 
     ``stage``: EARLY, HANDSHAKE or APPLICATION. ``label``: what a key log calls its secret. ``source``: the key log it
-    came from. ``protection``: None where the secret is not known.
+    came from. ``protection``: None where the secret is not known. ``alternatives``: the same epoch under other secrets
+    that key logs give for it, until one of them opens a record.
     """
 
     stage: int
@@ -43,9 +44,15 @@ class Epoch(NamedTuple):
     secret: bytes
     source: int | None
     protection: Tls13Protection | None
+    alternatives: tuple[Epoch, ...] = ()
 
     def __repr__(self) -> str:
         return f"Epoch({self.label}, known={self.protection is not None})"
+
+    @property
+    def variants(self) -> tuple[Epoch, ...]:
+        """This epoch and its alternatives, to be tried one after the other."""
+        return (self, *self.alternatives)
 
 
 class DirectionEpochs:
@@ -95,11 +102,12 @@ def known_epochs(finder: KeyFinder, agreement: Agreement, direction: int) -> lis
 
 
 def _known_epoch(finder: KeyFinder, agreement: Agreement, stage: int, label: str) -> Epoch:
-    found = finder.traffic_secret(agreement.client_random or b"", label)
-    if found is None or len(found[0]) != HASH_SIZES[agreement.suite.prf_hash]:
-        return Epoch(stage, label, b"", None, None)
-    secret, source = found
-    return Epoch(stage, label, secret, source, tls13_protection(agreement.suite, secret, agreement.draft))
+    size = HASH_SIZES[agreement.suite.prf_hash]
+    epochs = [
+        Epoch(stage, label, secret, source, tls13_protection(agreement.suite, secret, agreement.draft))
+        for secret, source in finder.traffic_secrets(agreement.client_random or b"", label, size)
+    ]
+    return epochs[0]._replace(alternatives=tuple(epochs[1:])) if epochs else Epoch(stage, label, b"", None, None)
 
 
 def next_generation(epoch: Epoch, agreement: Agreement | None) -> Epoch | None:
@@ -107,7 +115,8 @@ def next_generation(epoch: Epoch, agreement: Agreement | None) -> Epoch | None:
     if epoch.stage != APPLICATION or agreement is None or not epoch.secret:
         return None
     secret = next_secret(agreement.suite, epoch.secret, agreement.draft)
-    return epoch._replace(secret=secret, protection=tls13_protection(agreement.suite, secret, agreement.draft))
+    protection = tls13_protection(agreement.suite, secret, agreement.draft)
+    return epoch._replace(secret=secret, protection=protection, alternatives=())
 
 
 def is_supported(agreement: Agreement) -> bool:
@@ -155,7 +164,7 @@ def early_epochs(secret: bytes, source: int, suites: tuple[int, ...], versions: 
     ``suites`` and ``versions``: what the client offers. A suite is possible if its hash is as long as the secret.
     """
     drafts = {_dialect(ext.draft_of(version)) for version in versions}
-    for chosen in map(suite, suites):
+    for chosen in map(suite, dict.fromkeys(suites)):
         if chosen.key_exchange == "TLS13" and chosen.decryptable and HASH_SIZES[chosen.prf_hash] == len(secret):
             for draft in sorted(drafts):
                 yield Epoch(EARLY, EARLY_LABEL, secret, source, tls13_protection(chosen, secret, draft))

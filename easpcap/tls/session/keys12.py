@@ -79,7 +79,7 @@ class Tls12Keys:
             reader.search_after(record, 0)
             output.report_bad_record(reader, record.content_type, record.start)
             return None
-        negotiation.failed = bool(candidates)
+        negotiation.failed = any(not candidate.guessed for candidate, _ in candidates)
         is_handshake = record.content_type == HANDSHAKE
         self._damaged_finished = (reader, record) if negotiation.failed and is_handshake else None
         self._close(reader)

@@ -15,6 +15,7 @@ from easpcap.tls import codepoints as cp
 from easpcap.tls.handshake import extensions as ext
 from easpcap.tls.handshake.encrypted13 import APPLICATION, EARLY, HANDSHAKE, EncryptedHandshake13
 from easpcap.tls.protection.tls13 import Tls13Protection
+from easpcap.tls.secrets.schedule13 import HASH_SIZES
 from easpcap.tls.session.direction import Content, Mode
 from easpcap.tls.session.epochs13 import (
     EARLY_LABEL,
@@ -90,9 +91,12 @@ class Tls13Keys:
         if hello is None:
             return
         self._early_offered = True
-        secret = self._finder.traffic_secret(hello.random, EARLY_LABEL)
-        if secret is not None:
-            self._early_epochs = list(early_epochs(*secret, hello.suites, ext.offered_versions(hello.extensions)))
+        self._early_epochs = [
+            epoch
+            for size in HASH_SIZES.values()
+            for secret, source in self._finder.traffic_secrets(hello.random, EARLY_LABEL, size)
+            for epoch in early_epochs(secret, source, hello.suites, ext.offered_versions(hello.extensions))
+        ]
         self._epochs[TO_SERVER].epochs = [Epoch(EARLY, EARLY_LABEL, b"", None, None)]
         self._enter(self._directions[TO_SERVER])
 
@@ -157,13 +161,12 @@ class Tls13Keys:
         state = self._epochs[reader.direction]
         for number, present in enumerate(state.epochs):
             unproven = present.stage == EARLY and present.protection is None
-            for epoch in self._early_epochs if unproven else [present]:
+            for epoch in self._early_epochs if unproven else present.variants:
                 if unproven and epoch.protection is not None:
                     epoch.protection.sequence = state.unopened_records
                 opened = open_record(epoch, record)
                 if opened is not None:
-                    state.epochs[number] = epoch
-                    self._arrive(reader, number)
+                    self._prove(reader, number, epoch)
                     return self._content(reader, record, *opened)
         self._not_opened(reader, record)
         return None
@@ -267,6 +270,13 @@ class Tls13Keys:
         if not any(epoch.protection for epoch in state.epochs):
             self._stop(reader, state.epochs[0])
 
+    def _prove(self, reader: Direction, number: int, epoch: Epoch) -> None:
+        """A record of the epoch with this number opened under the keys of ``epoch``."""
+        self._epochs[reader.direction].epochs[number] = epoch._replace(alternatives=())
+        if epoch.stage == HANDSHAKE:
+            self._handshake.use_secret(reader.direction, epoch.secret)
+        self._arrive(reader, number)
+
     def _arrive(self, reader: Direction, number: int) -> None:
         """The direction is in the epoch of this number."""
         state = self._epochs[reader.direction]
@@ -349,14 +359,16 @@ class Tls13Keys:
         The next generations have no number yet: they replace the last epoch.
         """
         state = self._epochs[reader.direction]
-        found = [(number, epoch) for number, epoch in enumerate(state.epochs) if epoch.protection is not None]
+        known = [(number, epoch) for number, epoch in enumerate(state.epochs) if epoch.protection is not None]
+        found = [(number, variant) for number, epoch in known for variant in epoch.variants]
         if state.epochs and state.stage == EARLY and state.epochs[0].protection is None:
             found += [(0, epoch) for epoch in self._early_epochs]
-        following = state.epochs[-1] if state.epochs else None
-        for _ in range(MAX_LOST_KEY_UPDATES):
-            following = next_generation(following, self._agreement) if following is not None else None
-            if following is not None:
-                found.append((len(state.epochs) - 1, following))
+        for epoch in state.epochs[-1].variants if state.epochs else ():
+            following: Epoch | None = epoch
+            for _ in range(MAX_LOST_KEY_UPDATES):
+                following = next_generation(following, self._agreement) if following is not None else None
+                if following is not None:
+                    found.append((len(state.epochs) - 1, following))
         return found
 
     def reopened(self, reader: Direction, lost: Lost, record: Record, opened: tuple[int, bytes]) -> Content | None:
@@ -365,11 +377,11 @@ class Tls13Keys:
         protection, state = epoch.protection, self._epochs[reader.direction]
         if protection is None:
             return None
-        first = lost.sequence if epoch is state.epochs[0] else None
-        key_update = epoch.stage == APPLICATION and epoch is not state.epochs[number]
+        first = lost.sequence if any(epoch is variant for variant in state.epochs[0].variants) else None
+        is_next_generation = all(epoch is not variant for variant in state.epochs[number].variants)
+        key_update = epoch.stage == APPLICATION and is_next_generation
         bounds = lost_plaintext(epoch, record.start - lost.start, first, key_update=key_update)
         self._output.add_gap(reader, *bounds)
-        state.epochs[number] = epoch
-        self._arrive(reader, number)
+        self._prove(reader, number, epoch)
         content_type, data = protection.other_content or (cp.APPLICATION_DATA, opened[1])
         return self._content(reader, record, content_type, data)
