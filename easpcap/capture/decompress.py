@@ -119,12 +119,16 @@ def _load_lz4() -> tuple[Callable[[], Decompressor], tuple[type[Exception], ...]
     return frame.LZ4FrameDecompressor, (RuntimeError,)
 
 
+#: The packages of modules that are not in Python's standard library.
+PACKAGES: Final = {"zstd": "backports.zstd", "lz4": "lz4"}
+
+
 def _module(name: str, codec: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = name.partition(".")[0] if codec == "lz4" else name.replace("compression.", "backports.")
-        msg = f"the capture is compressed with {codec}, and the module {name} is missing: pip install {package}"
+        remedy = f"pip install {PACKAGES[codec]}" if codec in PACKAGES else f"decompress the file first, with {codec}"
+        msg = f"the capture is compressed with {codec}, and Python's module {name} is missing; {remedy}"
         raise CaptureError(msg) from error
 
 
