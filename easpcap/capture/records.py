@@ -184,7 +184,7 @@ class RecordScanner:
         """The length of the held packet that ends at ``following``, where its length on the wire agrees; else None."""
         fields = gather(window.buffer, np.array([window.start]), self._dtype)
         captured = following - window.start - self._record.header_bytes
-        return captured if int(fields["original"][0]) == captured else None
+        return captured if int(fields["original"][0]) == captured <= MAX_LIKELY_PACKET_BYTES else None
 
     def accept(self) -> None:
         """Use the record at which scanning is stuck although it looks odd."""

@@ -9,8 +9,9 @@ import numpy as np
 from easpcap.capture.formats import capture_inside, find_capture
 from easpcap.capture.pcapng import PcapngScanner
 from easpcap.capture.records import RecordScanner
-from easpcap.capture.resync import Search, prove, search
+from easpcap.capture.resync import CHAIN, Search, prove, search
 from easpcap.capture.source import MAGIC_BYTES
+from easpcap.limits import MAX_LIKELY_PACKET_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,7 +35,7 @@ def recover(window: Window, scanner: Scanner) -> Generator[Packets, None, Recove
         another = _capture_at(window, 0)
         if another and not isinstance(another[1], PcapngScanner):  # a section is damaged where a scanner is stuck at it
             return _switch(scanner, another)
-        return _search_onward(window, scanner)
+        return (yield from _search_onward(window, scanner))
     another = _capture_at(window, scanner.held_bytes)
     if not another:
         if _is_only_unusual(window, scanner):
@@ -45,7 +46,7 @@ def recover(window: Window, scanner: Scanner) -> Generator[Packets, None, Recove
             return (yield from _cut_held(window, scanner, inside))
     if scanner.held_bytes:
         yield scanner.take_held(window)
-    return _switch(scanner, another) if another else _search_onward(window, scanner)
+    return _switch(scanner, another) if another else (yield from _search_onward(window, scanner))
 
 
 def recover_rest(window: Window, scanner: Scanner) -> Recovered:
@@ -91,7 +92,7 @@ def _search_in_held(window: Window, scanner: RecordScanner) -> int | None:
 
 
 def _cut_held(window: Window, scanner: RecordScanner, following: int) -> Generator[Packets, None, Recovered]:
-    """Go on ``following`` bytes after the record whose length is wrong; keep that record if it can be repaired."""
+    """Go on ``following`` bytes after a record whose length is wrong; keep that record if it can be repaired."""
     length = scanner.repaired_length(window, window.start + following)
     if length is None:
         return _go_on(window, scanner, following)
@@ -99,13 +100,19 @@ def _cut_held(window: Window, scanner: RecordScanner, following: int) -> Generat
     return _go_on(window, scanner, 0)
 
 
-def _search_onward(window: Window, scanner: Scanner) -> Recovered:
-    """Skip what is no record, from the window's start on."""
+def _search_onward(window: Window, scanner: Scanner) -> Generator[Packets, None, Recovered]:
+    """Skip what is no record, from the window's start on; keep the record there if only its length is wrong."""
     skipped, first = 0, window.start + 1
     while True:
         found = _earliest(window, scanner, first, window.end)
         if found.final and found.place is not None:
+            if isinstance(scanner, RecordScanner) and not skipped:
+                return (yield from _cut_held(window, scanner, found.place - window.start))
             return _go_on(window, scanner, found.place - window.start, skipped)
+        may_repair = not skipped and window.end - window.start < KEPT_BYTES
+        if may_repair and not window.ended and _more(window):
+            first = window.start + 1
+            continue
         keep_from = window.end if found.place is None else found.place
         skipped += keep_from - window.start
         window.start = keep_from
@@ -126,6 +133,8 @@ def _go_on(window: Window, scanner: Scanner, distance: int, skipped: int = 0) ->
     return Recovered(scanner, damage, skipped)
 
 
+#: Bytes after damage that are kept until what follows is judged: a chain of the greatest likely packets.
+KEPT_BYTES = (CHAIN + 1) * MAX_LIKELY_PACKET_BYTES
 #: Damage that cost no bytes.
 WRONG_LENGTH = "the stored length of a packet is wrong; its length on the wire was used"
 

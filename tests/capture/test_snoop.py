@@ -53,12 +53,19 @@ def test_cut_at_any_byte_it_gives_the_whole_packets_before():
 
 def test_a_record_with_a_wrong_length_costs_only_itself():
     place = len(snoop_bytes(PACKETS[:20]))
-    damaged = SNOOP[: place + 8] + b"\0\0\1\0" + SNOOP[place + 12 :]
+    damaged = SNOOP[:place] + b"\0\0\1\0" * 3 + SNOOP[place + 12 :]
     for window in (1, 100, 2**16):
         capture, rows = read(damaged, window_bytes=window)
         assert [row.seq for row in rows] == [*range(20), *range(21, 40)]
         size = len(snoop_bytes(PACKETS[20:21])) - 16
         assert capture.anomalies == [("capture-damaged", 20, f"{size} bytes that are no packets were skipped")]
+
+
+def test_a_record_is_whole_where_its_packet_ends_at_the_next_one():
+    place = len(snoop_bytes(PACKETS[:20]))
+    capture, rows = read(SNOOP[: place + 8] + b"\0\0\1\0" + SNOOP[place + 12 :])
+    assert rows == read(SNOOP)[1]
+    assert [code for code, _, _ in capture.anomalies] == ["capture-damaged"]
 
 
 def test_a_pipe_that_grows_yields_its_packets_as_they_come():
