@@ -26,6 +26,36 @@ FRAGMENT_TIMEOUT_NS = 60 * 10**9
 #: Connections quoted by ICMP errors, and not seen otherwise, that are remembered for their numbers.
 MAX_QUOTED_CONNECTIONS = 65_536
 
+#: How many times a compressed capture may expand, beyond a first amount (deflate reaches 1,032, real captures 300).
+MAX_EXPANSION = 1100
+MAX_FREELY_EXPANDED_BYTES = 256 * 2**20
+
+#: Compressions around one capture: a compressed file that was compressed again.
+MAX_COMPRESSIONS = 3
+
+#: Memory that an xz decompressor may take (xz -9 needs 65 MiB), and the logarithm of zstd's largest window.
+MAX_XZ_MEMORY = 256 * 2**20
+MAX_ZSTD_WINDOW_LOG = 27
+
+#: Bytes of a record within which damage is repaired; a record that claims more is not looked for.
+MAX_LIKELY_PACKET_BYTES = 256 * 2**10
+
+#: Damaged places of one capture after which reading goes on; beyond them the rest is not read.
+MAX_DAMAGED_PLACES = 1000
+
+#: Unusual records that are checked one by one; after so many the file was written that way.
+MAX_CHECKED_RECORDS = 16
+
+#: Frames of one Network Monitor file (its table holds four bytes for each).
+MAX_NETMON_FRAMES = 16 * 2**20
+
+#: Bytes of a Network Monitor capture that are held in memory where it comes through a pipe or is compressed.
+MAX_NETMON_PIPE_BYTES = 512 * 2**20
+
+#: Seconds after which tshark is stopped where it neither reads nor writes, and bytes of its messages that are kept.
+MAX_TSHARK_SILENCE_S = 60
+MAX_TSHARK_MESSAGES = 4096
+
 #: Bytes of one direction that may wait out of order before the gap before them is declared.
 MAX_OUT_OF_ORDER_BYTES = 4 * 2**20
 
@@ -171,8 +201,8 @@ PRUNE_BYTES = 256 * 2**10
 #: Different header fields, header lists or targets of which all exchanges share one copy.
 MAX_SHARED_HEADERS = 10_000
 
-#: Bytes of key log lines kept from a capture's Decryption Secrets Blocks.
-MAX_CAPTURE_SECRETS_BYTES = 64 * 2**20
+#: Bytes of key log lines kept from a capture's Decryption Secrets Blocks: as many as from a key log file.
+MAX_CAPTURE_SECRETS_BYTES = MAX_KEY_LOG
 
 #: Interfaces of one pcapng section; packets of further ones are counted, not decoded.
 MAX_INTERFACES = 65_536

@@ -26,7 +26,7 @@ class InputFile(Fields):
 
     path: str
     sha256: str
-    format: str  # pcap, pcapng; with "+gzip" where compressed
+    format: str  # pcap, pcapng, snoop, netmon, or tshark, which converted it; with "+gzip" where compressed
     link_types: list[str]
     packets: int
     first_time: int | None
@@ -35,9 +35,10 @@ class InputFile(Fields):
     first_frame: int = 1  # merged frame number of its first packet
     clock_offset: int = 0  # ns by which its clock is ahead of the other captures'; only its own times are not corrected
     copies: int = 0  # packets that another capture has too, which were counted once
-
     clock_steps: tuple[tuple[int, int], ...] = ()  # (packet of this capture from 1, ns) where its times go back
     clock_end: int | None = None  # the latest time, if its times had not gone back
+    damaged_places: int = 0  # where it could not be read although it goes on, or its compression is damaged
+    unread_bytes: int = 0  # skipped or left unread at those places, as far as they can be counted
 
     @property
     def last_time_corrected(self) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from easpcap.capture.interfaces import ticks_to_ns
-from easpcap.capture.packets import NO_TIME, Packets, gather
+from easpcap.capture.packets import NO_PACKET, NO_TIME, Packets, gather
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def _packets(heads: _Heads, interface: NDArray[np.uint64]) -> Packets:
     nothing = np.zeros_like(heads.at)
     return _where(
         np.isin(heads.kind, list(OTHER_FRAMES)),
-        Packets(heads.at, nothing, nothing, _no_time(heads), nothing - 1),
+        Packets(heads.at, nothing, nothing, _no_time(heads), nothing + NO_PACKET),
         packets,
     )
 

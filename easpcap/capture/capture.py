@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from easpcap.capture.clock import ClockWatch
 from easpcap.capture.columns import Decoder
-from easpcap.capture.formats import scanner_for
-from easpcap.capture.gunzip import GZIP_MAGIC, Gunzip
-from easpcap.capture.interleave import in_time_order
+from easpcap.capture.formats import open_stream
 from easpcap.capture.layers.numbers import link_type_name
+from easpcap.capture.netmon import NetmonStream
 from easpcap.capture.packets import NO_TIME
+from easpcap.capture.recovery import Recovered, recover, recover_rest
 from easpcap.capture.source import Source
 from easpcap.capture.window import Window
 from easpcap.errors import CaptureError
-from easpcap.limits import WINDOW_BYTES
+from easpcap.limits import MAX_DAMAGED_PLACES, WINDOW_BYTES
 
 if TYPE_CHECKING:
     import os
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, Self
 
     from easpcap.batch import PacketBatch
-    from easpcap.capture.packets import Packets
-    from easpcap.capture.source import Stream
+    from easpcap.capture.packets import Packets, Scanner
 
 #: The window where only the first packet is read.
 PEEK_BYTES: Final = 64 * 2**10
@@ -48,16 +48,18 @@ class Capture:
     """One capture. Iterating reads it once, from front to end; the attributes are final when the iteration has ended.
 
     The buffer of a batch is valid until the next batch is read. The iteration raises CaptureError where the disk
-    fails; a truncated or damaged file only ends it early, and sets ``truncated`` and ``anomalies``.
+    fails. Damage only costs the packets in it; ``truncated``, ``unread_bytes`` and ``anomalies`` tell of it.
     """
 
     def __init__(self, source: Source, *, first_frame: int, window_bytes: int) -> None:
-        stream, suffix = _uncompressed(source)
+        opened = open_stream(source)
         self._source = source
-        self._stream = stream
-        name, self._scanner = scanner_for(source.path, stream.peek())
-        self.format = name + suffix
-        self._window = Window(stream, source, window_bytes)
+        self._stream = opened.stream
+        self._scanner = opened.scanner
+        self._past_scanners: list[Scanner] = []  # of captures before another one in the same file
+        self.format = opened.name
+        self._window = Window(opened.stream, window_bytes)
+        self._found = self._windows()
         self._held: Packets | None = None
         self._read = False
         self._previous_time = 0
@@ -73,14 +75,17 @@ class Capture:
         self.last_time: int | None = None
         #: whether the last packet is cut off, or the bytes after it cannot be read
         self.truncated = False
+        #: bytes that were skipped or left unread because the file is damaged
+        self.unread_bytes = 0
+        #: places at which the file is damaged
+        self.damaged_places = 0
         self._decoder = Decoder()
-        #: anomalies of the file: code, frame, detail
-        self.anomalies: list[tuple[str, int, str]] = []
+        self._anomalies: list[tuple[str, int, str]] = []  # with the number of the packet in the file, from 0
 
     @property
-    def link_types(self) -> list[str]:
-        """Display names of the interfaces' link types so far, in order of appearance."""
-        return list(dict.fromkeys(link_type_name(link_type) for link_type in self._scanner.link_types))
+    def anomalies(self) -> list[tuple[str, int, str]]:
+        """Anomalies of the file: code, frame, detail."""
+        return [(code, self.first_frame + number, detail) for code, number, detail in self._anomalies]
 
     @property
     def ignored(self) -> Counter[str]:
@@ -88,9 +93,16 @@ class Capture:
         return self._decoder.ignored
 
     @property
+    def link_types(self) -> list[str]:
+        """Display names of the interfaces' link types so far, in order of appearance."""
+        scanners = [*self._past_scanners, self._scanner]
+        link_types = [link_type for scanner in scanners for link_type in scanner.link_types]
+        return list(dict.fromkeys(link_type_name(link_type) for link_type in link_types))
+
+    @property
     def secrets(self) -> list[bytes]:
         """Key logs embedded in the part of the capture read so far."""
-        return self._scanner.secrets
+        return [secrets for scanner in (*self._past_scanners, self._scanner) for secrets in scanner.secrets]
 
     @property
     def sha256(self) -> str:
@@ -114,11 +126,11 @@ class Capture:
         """
         self._begin()
         try:
-            for found in self._windows():
+            for found in self._all_windows():
                 yield self._window.buffer, self._dated(found)
             self._source.drain()
         finally:
-            self._source.close()
+            self._stream.close()
 
     def _begin(self) -> None:
         if self._read:
@@ -132,7 +144,7 @@ class Capture:
             yield from self._batches()
             self._source.drain()
         finally:
-            self._source.close()
+            self._stream.close()
             self._window.buffer = bytearray()  # the attributes outlive it
 
     def __enter__(self) -> Self:
@@ -145,40 +157,69 @@ class Capture:
 
     def close(self) -> None:
         """Close the file; for captures that are not iterated to their end."""
-        self._source.close()
+        self._stream.close()
 
     def peek(self) -> Head:
         """The first packets. Iterating still yields them."""
-        held = self._held = next(self._windows(), None)
+        held = self._held = next(self._found, None)
         if held is None or not (known := held.time_ns[held.time_ns != NO_TIME]).size:
             return Head(None, None, None)
         rows = Decoder().decode(self._window.buffer, held, 1) if known.size == held.at.size else None
         return Head(int(known[0]), int(known.max()), rows)
 
     def _batches(self) -> Iterator[PacketBatch]:
-        for found in self._windows():
+        for found in self._all_windows():
             packets = self._dated(found)
             first_frame = self.first_frame + self.packets
             self.packets += len(packets.at)
             batch = self._decoder.decode(self._window.buffer, packets, first_frame)
             if batch is not None:
-                yield in_time_order(batch)
+                yield batch
         self._decoder.finish()
         self._note_end()
 
+    def _all_windows(self) -> Iterator[Packets]:
+        """`_windows`, from the first one on even after a look at it."""
+        held, self._held = self._held, None
+        return self._found if held is None else chain([held], self._found)
+
     def _windows(self) -> Iterator[Packets]:
         """The packets of one window after the other, until nothing is left or the rest cannot be read."""
-        window, scanner = self._window, self._scanner
-        held, self._held = self._held, None
-        if held is not None:
-            yield held
-        while not scanner.damage:
+        window = self._window
+        at_end = False  # the scanner knows that nothing follows
+        while True:
             before = window.start
-            packets = scanner.scan(window)
+            packets = self._scanner.scan(window)
             if len(packets.at):
                 yield packets
+            elif self._scanner.stuck:
+                recovered = yield from recover(window, self._scanner)
+                if not self._go_on(recovered):
+                    return
             elif window.start == before and not window.refill():
-                return
+                if at_end and not (window.end > window.start and self._go_on(recover_rest(window, self._scanner))):
+                    return
+                at_end = True
+
+    def _go_on(self, recovered: Recovered) -> bool:
+        """Record what was wrong, and go on as ``recovered`` says; return False where nothing more can be read."""
+        if recovered.damage:
+            self.unread_bytes += recovered.skipped
+            self._note_damage(recovered.damage)
+        if recovered.another:
+            self._note("capture-appended", f"another capture ({recovered.another}) begins after this packet")
+            self._past_scanners.append(self._scanner)
+        if recovered.scanner is None:
+            self.truncated = True
+            return False
+        self._scanner = recovered.scanner
+        if self.damaged_places + len(self._past_scanners) < MAX_DAMAGED_PLACES:
+            return True
+        self.truncated = True
+        self.unread_bytes += self._window.end - self._window.start
+        self._window.start = self._window.end
+        self._note_damage(f"{MAX_DAMAGED_PLACES:,} places are damaged; what follows the last one was not read")
+        return False
 
     def _dated(self, packets: Packets) -> Packets:
         """Give packets without a time that of the packet before them; record the earliest and the latest time."""
@@ -198,19 +239,28 @@ class Capture:
     def _note_end(self) -> None:
         """Record the part that could not be read, with the last frame before it."""
         left = self._window.end - self._window.start
-        damage = self._scanner.damage or self._stream.damage
-        if not damage and not left:
-            return
-        self.truncated = True
-        frame = max(self.first_frame, self.first_frame + self.packets - 1)
-        code = "capture-damaged" if damage else "capture-truncated"
-        self.anomalies.append((code, frame, damage or f"the last packet is cut: {left} bytes of it are left"))
+        if self._stream.damage:
+            self.truncated = True
+            self._note_damage(self._stream.damage)
+        elif left:
+            self.truncated = True
+            self._note("capture-truncated", f"the last packet is cut: {left} bytes of it are left")
+        if isinstance(self._stream, NetmonStream) and self._stream.local_time:
+            self._note("capture-local-time", "the capture has the local time of its machine, without a time zone")
+
+    def _note_damage(self, detail: str) -> None:
+        self.damaged_places += 1
+        self._note("capture-damaged", detail)
+
+    def _note(self, code: str, detail: str) -> None:
+        """Add an anomaly at the last frame so far."""
+        self._anomalies.append((code, max(self.packets - 1, 0), detail))
 
 
 def open_capture(
     path: str | os.PathLike[str] | BinaryIO, *, first_frame: int = 1, window_bytes: int = WINDOW_BYTES
 ) -> Capture:
-    """Open a pcap or pcapng file, compressed with gzip or not; ``"-"`` is standard input.
+    """Open a capture in any format of `easpcap.capture.formats`, compressed or not; ``"-"`` is standard input.
 
     ``first_frame`` is the number of its first packet; ``window_bytes`` is how much is read at a time.
     Raises CaptureError, with one line that says what to do, where the file cannot be opened or is not a capture.
@@ -229,8 +279,3 @@ def _open(source: Source, first_frame: int, window_bytes: int) -> Capture:
     except CaptureError:
         source.close()
         raise
-
-
-def _uncompressed(source: Source) -> tuple[Stream, str]:
-    """The stream of the capture's uncompressed bytes, and the suffix of its format name."""
-    return (Gunzip(source), "+gzip") if source.peek().startswith(GZIP_MAGIC) else (source, "")

@@ -1,77 +1,171 @@
-"""Recognises the format of a capture by its first bytes, never by its name.
+"""Recognises what a capture file is by its first bytes, never by its name. The one list of all formats.
 
-To add a format, write its scanner (`easpcap.capture.packets.Scanner`) in a new file, and add one line to FORMATS.
+A file is a stream in up to MAX_COMPRESSIONS compressions (`decompress.CODECS`). In it is a format with a scanner
+(FORMATS), one that is converted to pcapng as it is read (CONVERTERS), or one that only Wireshark reads. To add a
+format, write its scanner (`easpcap.capture.packets.Scanner`) in a new file, and add an entry to FORMATS.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from easpcap.capture import netmon
+from easpcap.capture.decompress import Decompressed, codec_of
+from easpcap.capture.foreign import is_text, only_wireshark, refusal
 from easpcap.capture.pcap import PcapScanner
 from easpcap.capture.pcapng import PcapngScanner
+from easpcap.capture.resync import Search
+from easpcap.capture.snoop import SnoopScanner
+from easpcap.capture.source import MAGIC_BYTES
 from easpcap.errors import CaptureError
+from easpcap.limits import MAX_COMPRESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from easpcap.capture.packets import Scanner
+    from easpcap.capture.source import Source, Stream
+    from easpcap.capture.window import Window
 
 
 class Format(NamedTuple):
-    """A capture format: its name in reports, and a function that opens a file by its first bytes (None: not it)."""
+    """A capture format with a scanner.
+
+    ``open`` makes the scanner of a file from its first bytes (None: not this format), ``open_inside`` that of a capture
+    that begins inside a file, where the whole header must be likely; ``begins`` is a pattern that finds such places.
+    """
 
     name: str
     open: Callable[[bytes], Scanner | None]
+    open_inside: Callable[[bytes], Scanner | None]
+    begins: bytes
 
 
 FORMATS: Final = (
-    Format("pcapng", PcapngScanner.open),
-    Format("pcap", PcapScanner.open),
+    Format(
+        "pcapng",
+        PcapngScanner.open,
+        PcapngScanner.open_inside,
+        rb"\x0a\x0d\x0d\x0a.{4}(?:\x4d\x3c\x2b\x1a|\x1a\x2b\x3c\x4d)",
+    ),
+    Format(
+        "pcap",
+        PcapScanner.open,
+        PcapScanner.open_inside,
+        rb"(?:[\xd4\x4d\x34][\xc3\x3c\xcd]\xb2\xa1|[\xab\xac]\x01\x00\x1c)\x02\x00[\x00-\x04]\x00"
+        rb"|(?:\xa1\xb2[\xc3\x3c\xcd][\xd4\x4d\x34]|\x1c\x00\x01[\xab\xac])\x00\x02\x00[\x00-\x04]",
+    ),
+    Format("snoop", SnoopScanner.open, SnoopScanner.open, rb"snoop\0\0\0\0\0\0\x02"),
 )
-
-CONVERT: Final = "convert it first: editcap -F pcap OLD NEW"
-FOREIGN_MAGICS: Final = (
-    (b"GMBU", f"a NetMon 2 capture; {CONVERT}"),
-    (b"RTSS", f"a NetMon 1 capture; {CONVERT}"),
-    (b"snoop\0", f"a snoop capture; {CONVERT}"),
-    (b"TRSNIFF data", f"a Sniffer capture; {CONVERT}"),
-    (b"XCP\0", f"a NetXRay capture; {CONVERT}"),
-    (b"\x7fVERSION=", f"an EtherPeek capture; {CONVERT}"),
-    (b"PK\x03\x04", "a zip archive; unpack it and give the capture inside"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it and give the capture inside"),
-    (b"Rar!", "a RAR archive; unpack it and give the capture inside"),
-    (b"MSCF", "a cabinet archive; unpack it and give the capture inside"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd; decompress it first: zstd -d FILE"),
-    (b"\x04\x22\x4d\x18", "compressed with lz4; decompress it first: lz4 -d FILE"),
-    (b"\xfd7zXZ\0", "compressed with xz; decompress it first: xz -d FILE"),
-    (b"BZh", "compressed with bzip2; decompress it first: bunzip2 FILE"),
-    (b"\x1f\x8b", "compressed with gzip twice; decompress it once: gunzip FILE"),
-    (b"-----BEGIN", "a PEM file, no capture; give a key with --key"),
-    (b"CLIENT_RANDOM", "a key log, no capture; give it with --key-log"),
-    (b"# SSL/TLS secrets", "a key log, no capture; give it with --key-log"),
-    (b"\x30\x82", "a DER or PKCS #12 file, no capture; give a key with --key"),
-    # An ETL file has no magic; its first buffer header names its own size, 64 KiB as netsh writes it.
-    (b"\x00\x00\x01\x00", "perhaps an ETL trace of netsh or pktmon; convert it first: etl2pcapng OLD NEW"),
-    (b"\x00\x40\x00\x00", "perhaps an ETL trace of netsh or pktmon; convert it first: etl2pcapng OLD NEW"),
-)
+#: A shorter file is no capture of any format.
+LEAST_CAPTURE_BYTES: Final = 24
+_CAPTURE: Final = re.compile(b"|".join(b"(?:" + form.begins + b")" for form in FORMATS), re.DOTALL)
+#: Formats whose stream is converted to pcapng: the first bytes, the name, and the converter.
+CONVERTERS: Final = ((tuple(netmon.MAGICS), "netmon", netmon.NetmonStream),)
 
 
-def scanner_for(path: str, head: bytes) -> tuple[str, Scanner]:
-    """The format of a file that begins with ``head``, and its scanner; CaptureError where no scanner reads it."""
-    for name, open_scanner in FORMATS:
-        scanner = open_scanner(head)
+class Opened(NamedTuple):
+    """A capture that was recognised: its display name, the stream that the scanner reads, and the scanner."""
+
+    name: str
+    stream: Stream
+    scanner: Scanner
+
+
+def open_stream(source: Source) -> Opened:
+    """Recognise a capture. Raises CaptureError, with one line that says what to do, where nothing reads it."""
+    stream, suffix = _decompressed(source)
+    head = stream.peek()
+    if not head and stream.damage:
+        msg = f"{source.path}: {stream.damage}; copy the file again"
+        raise CaptureError(msg)
+    for form in FORMATS:
+        scanner = form.open(head)
         if scanner is not None:
-            return name, scanner
-    raise _refusal(path, head)
+            return Opened(form.name + suffix, stream, scanner)
+    for magics, name, convert in CONVERTERS:
+        if head.startswith(magics):
+            return Opened(name + suffix, convert(stream, source), PcapngScanner())
+    return _through_tshark(source, stream, suffix, head)
 
 
-def _refusal(path: str, head: bytes) -> CaptureError:
-    """The error for a file whose first bytes are ``head`` and that no scanner reads."""
-    if not head:
-        return CaptureError(f"{path}: the file is empty; take the capture again")
-    for magic, what in FOREIGN_MAGICS:
-        if head.startswith(magic):
-            return CaptureError(f"{path}: this is {what}")
-    if all(byte in b"\t\r\n" or 0x20 <= byte < 0x7F for byte in head):
-        return CaptureError(f"{path}: this is a text file, no capture; give the pcap or pcapng file itself")
-    return CaptureError(f"{path}: neither pcap nor pcapng; if Wireshark opens it, {CONVERT}")
+def capture_inside(head: bytes) -> tuple[str, Scanner] | None:
+    """The format and scanner of a capture that begins with ``head`` inside a file; None where none does."""
+    for form in FORMATS:
+        scanner = form.open_inside(head)
+        if scanner is not None:
+            return form.name, scanner
+    return None
+
+
+def find_capture(window: Window, start: int, stop: int) -> Search:
+    """The first place from ``start`` up to ``stop`` where another capture begins."""
+    whole = window.end if window.ended else window.end - MAGIC_BYTES
+    for found in _CAPTURE.finditer(window.buffer, start, max(min(stop + MAGIC_BYTES, window.end), start)):
+        place = found.start()
+        if place >= stop:
+            break
+        if place > whole:
+            return Search(place, final=False)
+        if capture_inside(bytes(window.buffer[place : min(place + MAGIC_BYTES, window.end)])):
+            return Search(place, final=True)
+    if window.ended or stop <= whole:
+        return Search(None, final=True)
+    return Search(max(start, whole), final=False)
+
+
+def _decompressed(source: Source) -> tuple[Stream, str]:
+    """The stream of the capture's uncompressed bytes, and the suffix of its format name."""
+    stream: Stream = source
+    suffix = ""
+    for _ in range(MAX_COMPRESSIONS):
+        codec = codec_of(stream.peek())
+        if codec is None:
+            return stream, suffix
+        try:
+            stream = Decompressed(stream, codec)
+        except CaptureError as error:
+            msg = f"{source.path}: {error}"
+            raise CaptureError(msg) from error
+        suffix = f"+{codec.name}{suffix}"
+    return stream, suffix
+
+
+def _through_tshark(source: Source, stream: Stream, suffix: str, head: bytes) -> Opened:
+    """A capture that only Wireshark reads, converted by its tshark."""
+    refused = refusal(head)
+    if refused:
+        msg = f"{source.path}: {refused}"
+        raise CaptureError(msg)
+    from easpcap.capture.tshark import HOW_TO_INSTALL, TsharkStream, find_tshark
+
+    what = only_wireshark(head)
+    tshark = find_tshark() if len(head) >= LEAST_CAPTURE_BYTES else None
+    if tshark is None:
+        reason = f"this is {what}, which is read through tshark; {HOW_TO_INSTALL}" if what else _unknown(head)
+        msg = f"{source.path}: {reason}"
+        raise CaptureError(msg)
+    converted = TsharkStream(stream, source, tshark)
+    scanner = None
+    try:
+        scanner = PcapngScanner.open(converted.peek())
+    finally:
+        if scanner is None:
+            converted.close()
+    if scanner is not None:
+        return Opened(f"tshark{suffix}", converted, scanner)
+    complaint = converted.message
+    reason = f"this is {what}, but tshark cannot read it: {complaint}" if what else _unknown(head, tried=True)
+    msg = f"{source.path}: {reason}"
+    raise CaptureError(msg)
+
+
+def _unknown(head: bytes, *, tried: bool = False) -> str:
+    """Why a file that looks like no capture is not read."""
+    if is_text(head):
+        return "this is a text file, no capture; give the pcap or pcapng file itself"
+    known = "neither pcap, pcapng, snoop nor a Network Monitor capture"
+    if tried:
+        return f"{known}, and tshark cannot read it either; give the capture file itself"
+    return f"{known}; if Wireshark opens it, install its tshark, or save it as pcapng in Wireshark"

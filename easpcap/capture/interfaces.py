@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from easpcap.capture.packets import UNKNOWN_LINK_TYPE
 from easpcap.limits import MAX_INTERFACES
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Interface(NamedTuple):
     offset_ns: int  # added to every time; wrapped to 64 bits
 
 
-UNKNOWN: Final = Interface(-1, NO_SNAP, USUAL_RESOLUTION, 0)
+UNKNOWN: Final = Interface(UNKNOWN_LINK_TYPE, NO_SNAP, USUAL_RESOLUTION, 0)
 
 
 def parse_interface(body: bytes, order: str) -> Interface:
@@ -81,6 +82,16 @@ class Interfaces:
             self._table = self._table[self._base :]
             self._base = 0
             self._columns = None
+
+    def mark(self) -> tuple[int, int]:
+        """A state to which `rewind` returns."""
+        return len(self._table), self._base
+
+    def rewind(self, mark: tuple[int, int]) -> None:
+        """Drop the interfaces that were added after ``mark``."""
+        size, self._base = mark
+        del self._table[size:]
+        self._columns = None
 
     def rows(self, numbers: NDArray[np.int64], bases: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
         """Table rows of ``numbers`` in sections whose interfaces are at ``bases`` up to ``ends``."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from easpcap.capture.resync import Layout
     from easpcap.capture.window import Window
 
 #: The most packets in one batch: its columns must not need more memory than the window that they describe.
@@ -26,6 +27,11 @@ LEAST_TCP: Final = 20
 NO_TIME: Final = -(2**63)
 
 
+#: The link types of a packet whose own is not known, and of a frame in which no packet is.
+UNKNOWN_LINK_TYPE: Final = -1
+NO_PACKET: Final = -2
+
+
 class Packets(NamedTuple):
     """One row per captured packet, in file order. Offsets point into the window's buffer."""
 
@@ -33,22 +39,29 @@ class Packets(NamedTuple):
     captured: NDArray[np.int64]  # bytes present
     original: NDArray[np.int64]  # bytes that were on the wire
     time_ns: NDArray[np.int64]  # since 1970 UTC; NO_TIME where the format stores none
-    link_type: NDArray[np.int64]  # LINKTYPE_ value; -1 where it is not known
+    link_type: NDArray[np.int64]  # LINKTYPE_ value, UNKNOWN_LINK_TYPE or NO_PACKET
 
 
 class Scanner(Protocol):
-    """Finds the packets of one capture format in a window. A damaged file sets ``damage``; nothing is raised.
+    """Finds the packets of one capture format in a window. Nothing is raised.
 
     ``link_types`` are the LINKTYPE_ values of the interfaces so far, in order of appearance, ``secrets`` the key logs
-    so far. ``damage`` says why scanning stopped for good, and is empty while it goes on.
+    so far. ``stuck`` says why no record begins at the window's start, and is empty while scanning goes on.
     """
 
     link_types: list[int]
     secrets: list[bytes]
-    damage: str
+    stuck: str
+
+    @property
+    def layout(self) -> Layout:
+        """What a record looks like, to find one in a damaged file."""
 
     def scan(self, window: Window) -> Packets:
         """The next whole packets, at most BATCH_PACKETS; none where more bytes are needed. Moves ``window.start``."""
+
+    def resume(self) -> None:
+        """Go on with the record at the window's start, after `stuck`."""
 
 
 class Skipped:

@@ -32,7 +32,7 @@ LONGEST_FILL_S: Final = 0.2
 
 
 class Stream(Protocol):
-    """The uncompressed bytes of a capture, from front to end."""
+    """The bytes of a capture from front to end, as stored, decompressed or converted."""
 
     @property
     def damage(self) -> str:
@@ -43,6 +43,15 @@ class Stream(Protocol):
 
     def read_into(self, view: memoryview) -> int:
         """Fill ``view``; return the bytes read: fewer than its size where a pipe pauses or ends, 0 only at the end."""
+
+    def begin_window(self) -> None:
+        """Prepare for the bytes of earlier calls to be overwritten; a pipe may pause again from here on."""
+
+    def more_comes(self) -> bool:
+        """Whether to read on before the bytes read so far are used: False where a pipe pauses."""
+
+    def close(self) -> None:
+        """Release what the stream holds."""
 
 
 class Hasher:
@@ -151,6 +160,11 @@ class Source:
         while self.read(DRAIN_BYTES):
             pass
         self.sha256 = self._end_hash()
+
+    @property
+    def reopenable(self) -> bool:
+        """Whether this is a regular file that was opened by its name, so that it can be opened again."""
+        return self.size is not None and self._owned
 
     def close(self) -> None:
         """End the hash thread, and close the file if it was opened here."""

@@ -23,7 +23,7 @@ _FIRST_ERROR: Final = 400
 _UNAUTHORIZED: Final = 401  # the way to a password, not an error
 
 #: Packets that are not read for these reasons cannot belong to HTTP over TCP.
-_HARMLESS: Final = frozenset({"not IP", "not TCP", "ICMP error", "duplicate IP fragment"})
+_HARMLESS: Final = frozenset({"not IP", "not TCP", "ICMP error", "duplicate IP fragment", "no packet in the frame"})
 
 #: Rules that tell what became of a HelloRequest.
 _ABOUT_HANDSHAKES: Final = frozenset(

@@ -227,7 +227,7 @@ class MessageReader:
         self.message_may_be_lost = True
         self._state = LOST
         if expected:
-            detail = f"{self.next_offset - self._head.offset:,} bytes are neither a message nor the end"
+            detail = "the bytes here are neither a message nor the end"
             self._listener.note("http-not-a-message", self._direction, self._head.offset, detail)
         else:
             self._listener.not_a_message(self._direction, data)

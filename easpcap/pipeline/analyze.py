@@ -129,6 +129,8 @@ class _Reader:
             copies=self._captures.copies(member),
             clock_steps=tuple(capture.clock.steps),
             clock_end=capture.clock.end,
+            damaged_places=capture.damaged_places,
+            unread_bytes=capture.unread_bytes,
         )
 
     def anomalies(self) -> list[LocatedAnomaly]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from easpcap.capture.interleave import in_time_order
 from easpcap.limits import ENDED_LINGER_NS, MAX_ENDED_CONNECTIONS
 from easpcap.pipeline.compact import ExchangeCompactor
 from easpcap.pipeline.connection_result import connection_result
@@ -68,6 +69,7 @@ class Analyzer:
         if not len(batch):
             return []
         known = len(self._partial.connections)
+        batch = in_time_order(batch)
         self._rsa_prefetcher.prefetch(batch)
         self._read(self._assembler.feed(batch))
         self._close_ended(int(batch.time_ns[-1]))

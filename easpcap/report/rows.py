@@ -53,6 +53,8 @@ def input_row(source: InputFile) -> Row:
         "first_time": rfc3339(source.first_time),
         "last_time": rfc3339(source.last_time),
         "truncated": source.truncated,
+        "damaged_places": source.damaged_places,
+        "unread_bytes": source.unread_bytes,
         "clock_offset_s": float(seconds_text(source.clock_offset)),
         "copies": source.copies,
     }

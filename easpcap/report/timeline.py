@@ -121,7 +121,10 @@ def _end_of(source: InputFile) -> tuple[int, int]:
 
 def _input_end(source: InputFile) -> _Event:
     frame = source.first_frame + source.packets - 1
-    detail = "the capture is truncated: its last packet is incomplete" if source.truncated else "the capture ends"
+    detail = "the capture ends"
+    if source.truncated:
+        damaged = "the capture is damaged and cannot be read further, or is truncated"
+        detail = damaged if source.damaged_places else "the capture is truncated: its last packet is incomplete"
     return _Event(Position(0, frame, source.last_time_corrected or 0, None), "capture-end", None, detail=detail)
 
 

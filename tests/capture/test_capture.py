@@ -130,7 +130,7 @@ def test_random_bytes_after_a_header_yield_no_more_rows_and_bytes_than_the_file_
 
 
 def test_a_batch_covers_a_bounded_number_of_packets(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("easpcap.capture.pcap.BATCH_PACKETS", 3)
+    monkeypatch.setattr("easpcap.capture.records.BATCH_PACKETS", 3)
     monkeypatch.setattr("easpcap.capture.pcapng.BATCH_PACKETS", 3)
     for data in (PCAP, PCAPNG):
         capture = open_capture(io.BytesIO(data))

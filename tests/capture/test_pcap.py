@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
 
-from tests.capture.rows import Row, read
+from easpcap.capture import open_capture
+from tests.capture.rows import Row, read, rows_of
+from tests.support.captures import pcap_variant
 from tests.support.packets import ACK, PSH, START_NS, SYN, pcap_bytes, tcp_packet
 
 HELLO = tcp_packet("10.0.0.1", "192.168.255.254", 50000, 443, 0xFFFFFFFF, 0x80000000, PSH | ACK, b"hello", window=4242)
@@ -80,11 +83,12 @@ def test_a_capture_without_packets_is_a_capture():
     assert (capture.packets, capture.first_time, capture.last_time, capture.truncated) == (0, None, None, False)
 
 
-def test_an_impossible_packet_length_ends_the_reading_and_is_reported():
+def test_an_impossible_packet_length_with_nothing_after_it_ends_the_reading():
     data = pcap_bytes([HELLO, HELLO]) + struct.pack("<IIII", 1, 1, 0x7FFFFFFF, 60) + bytes(100)
     capture, rows = read(data)
     assert (len(rows), capture.packets, capture.truncated) == (2, 2, True)
-    assert capture.anomalies == [("capture-damaged", 2, "a packet claims 2147483647 bytes")]
+    assert capture.anomalies == [("capture-damaged", 2, "the remaining 116 bytes cannot be read")]
+    assert (capture.damaged_places, capture.unread_bytes) == (1, 116)
     assert capture.bytes_read == len(data)
 
 
@@ -95,7 +99,72 @@ def test_a_packet_greater_than_the_window_is_read_whole():
 
 
 def test_a_large_window_is_read_in_batches_without_losing_a_packet(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("easpcap.capture.pcap.BATCH_PACKETS", 100)
+    monkeypatch.setattr("easpcap.capture.records.BATCH_PACKETS", 100)
     packets = [tcp_packet(seq=number, payload=b"x" * 1400) for number in range(1000)]
     _, rows = read(pcap_bytes(packets), window_bytes=2**22)
     assert [row.seq for row in rows] == list(range(1000))
+
+
+# ---------------------------------------------------------------------- variants of the format
+
+VARIANT_PACKETS = [
+    (START_NS + n * 1_000_000, tcp_packet(seq=n, payload=bytes([n]) * (n % 5)), 60 + n) for n in range(12)
+]
+VARIANTS = {
+    "1999-04-17": pcap_variant(VARIANT_PACKETS, extra=bytes(8)),
+    "1999-04-17, big-endian": pcap_variant(VARIANT_PACKETS, order=">", extra=bytes(8)),
+    "1999-09-15": pcap_variant(VARIANT_PACKETS, magic=0xA1B2CD34, extra=bytes(12)),
+    "1999-10-29": pcap_variant(VARIANT_PACKETS, magic=0xA1B2CD34, extra=bytes(8)),
+    "Nokia": pcap_variant(VARIANT_PACKETS, extra=b"\1\2\3\4"),
+    "AIX": pcap_variant(VARIANT_PACKETS, version=(2, 2), link_type=6, order=">", fraction_ns=1),
+    "Ixia": pcap_variant(VARIANT_PACKETS, magic=0x1C0001AC, extra_header=bytes(4), fraction_ns=1),
+    "Ixia, big-endian": pcap_variant(VARIANT_PACKETS, magic=0x1C0001AB, extra_header=bytes(4), order=">"),
+    "before 2.3": pcap_variant(VARIANT_PACKETS, version=(2, 1), swapped=True),
+    "DG/UX": pcap_variant(VARIANT_PACKETS, version=(543, 0), swapped=True, order=">"),
+}
+EVERY_VARIANT = pytest.mark.parametrize("data", VARIANTS.values(), ids=VARIANTS)
+
+
+@EVERY_VARIANT
+@pytest.mark.parametrize("window", [1, 40, 2**16])
+def test_variants_give_the_same_rows(data: bytes, window: int):
+    capture, rows = read(data, window_bytes=window)
+    assert rows == read(pcap_bytes(VARIANT_PACKETS))[1]
+    assert (capture.format, capture.link_types, capture.truncated) == ("pcap", ["Ethernet"], False)
+
+
+@EVERY_VARIANT
+def test_variants_that_are_cut_at_any_byte_give_whole_packets(data: bytes):
+    whole = read(data)[1]
+    for cut in range(180, len(data)):
+        _, rows = read(data[:cut])
+        assert rows == whole[: len(rows)]
+
+
+@EVERY_VARIANT
+def test_variants_are_read_from_a_pipe_that_grows(data: bytes):
+    inlet, outlet = os.pipe()
+    with os.fdopen(inlet, "rb", buffering=0) as file:
+        os.write(outlet, data[:-100])
+        batches = iter(open_capture(file))
+        rows = rows_of(next(batches))
+        assert len(rows) > 5
+        os.write(outlet, data[-100:])
+        os.close(outlet)
+        rows += [row for batch in batches for row in rows_of(batch)]
+    assert rows == read(data)[1]
+
+
+@pytest.mark.parametrize(
+    ("version", "link_type", "name"),
+    [((2, 2), 6, "Ethernet"), ((2, 2), 9, "Token Ring"), ((2, 2), 24, "BSD loopback"), ((2, 4), 6, "Token Ring")],
+)
+def test_only_aix_numbers_link_types_as_interfaces(version: tuple[int, int], link_type: int, name: str):
+    data = pcap_variant(VARIANT_PACKETS, version=version, link_type=link_type)
+    assert read(data)[0].link_types == [name]
+
+
+def test_one_packet_of_a_variant_is_not_enough_to_recognise_it():
+    """The longer header must prove itself; else the usual one is taken."""
+    capture, _ = read(pcap_variant(VARIANT_PACKETS[:1], extra=bytes(8)))
+    assert capture.packets == 1

@@ -138,6 +138,42 @@ def test_key_logs_are_available_as_soon_as_their_block_was_read():
     assert len(rows) == 2
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("window", [1, 1000, 2**16, 2**22])
+def test_a_long_key_log_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch, order: str, window: int):
+    monkeypatch.setattr("easpcap.capture.pcapng.LONG_SECRETS", 5000)
+    secrets = b"".join(b"CLIENT_RANDOM %064x %096x\n" % (number, number) for number in range(300)) + b"#"
+    capture, rows = read(pcapng_bytes([HELLO, HELLO], secrets=secrets, order=order), window_bytes=window)
+    assert capture.secrets == [secrets]
+    assert len(rows) == 2
+    assert not capture.anomalies
+
+
+def test_a_key_log_may_be_as_long_as_a_key_log_file():
+    secrets = b"#" * (70 * 2**20) + b"\n"
+    capture, rows = read(pcapng_bytes([HELLO], secrets=secrets))
+    assert [len(lines) for lines in capture.secrets] == [len(secrets)]
+    assert len(rows) == 1
+
+
+def test_key_logs_beyond_the_limit_are_skipped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("easpcap.capture.pcapng.LONG_SECRETS", 5000)
+    monkeypatch.setattr("easpcap.capture.pcapng.MAX_CAPTURE_SECRETS_BYTES", 10_000)
+    data = b"".join(pcapng_bytes([HELLO], secrets=bytes([n]) * 6000) for n in (65, 66))
+    capture, rows = read(data)
+    assert capture.secrets == [b"A" * 6000]
+    assert len(rows) == 2
+
+
+def test_a_secrets_block_whose_lengths_contradict_each_other_is_damage(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("easpcap.capture.pcapng.LONG_SECRETS", 5000)
+    block = bytearray(pcapng_secrets(b"short"))
+    block[4:8] = struct.pack("<I", 200_000)
+    capture, rows = read(pcapng_bytes([HELLO]) + bytes(block) + pcapng_packet(1, HELLO))
+    assert len(rows) == 2
+    assert (capture.secrets, capture.unread_bytes) == ([], len(block))
+
+
 def test_options_after_the_packet_and_unknown_interface_options_are_ignored():
     body = struct.pack("<IIIII", 0, 0, 5, len(HELLO), len(HELLO)) + HELLO + pcapng_option(1, b"a comment")
     names = pcapng_option(2, b"eth0") + pcapng_option(9, b"\x09") + pcapng_option(9, b"bad") + b"\1"
@@ -162,8 +198,26 @@ def test_a_captured_length_beyond_its_block_is_limited_to_the_block():
         struct.pack("<II", 0x0A0D0D0A, 28) + bytes(40),
     ],
 )
-def test_a_damaged_block_ends_the_reading_and_is_reported(damaged: bytes):
-    capture, rows = read(pcapng_bytes([HELLO, HELLO]) + damaged + pcapng_packet(1, HELLO))
+def test_a_damaged_block_is_skipped_and_reported(damaged: bytes):
+    for window in (1, 64, 2**16):
+        data = pcapng_bytes([HELLO, HELLO]) + damaged + pcapng_packet(1, HELLO)
+        capture, rows = read(data, window_bytes=window)
+        assert [(row.frame, row.payload) for row in rows] == [(1, b"hello"), (2, b"hello"), (3, b"hello")]
+        detail = f"{len(damaged)} bytes that are no packets were skipped"
+        assert capture.anomalies == [("capture-damaged", 2, detail)]
+        assert (capture.damaged_places, capture.unread_bytes, capture.truncated) == (1, len(damaged), False)
+
+
+def test_a_damaged_block_with_nothing_after_it_ends_the_reading():
+    capture, rows = read(pcapng_bytes([HELLO, HELLO]) + pcapng_packet(1, HELLO)[:-4] + b"\0\0\0\1")
     assert [row.frame for row in rows] == [1, 2]
-    assert capture.truncated
-    assert [(code, frame) for code, frame, _ in capture.anomalies] == [("capture-damaged", 2)]
+    assert (capture.truncated, capture.unread_bytes) == (True, len(pcapng_packet(1, HELLO)))
+
+
+def test_a_section_after_a_damaged_block_is_read_once():
+    damaged = pcapng_packet(1, HELLO)[:-4] + b"\0\0\0\1"
+    later = pcapng_bytes([HELLO], order=">", secrets=b"second")
+    capture, rows = read(pcapng_bytes([HELLO], secrets=b"first") + damaged + later)
+    assert [row.frame for row in rows] == [1, 2]
+    assert capture.secrets == [b"first", b"second"]
+    assert capture.link_types == ["Ethernet"]

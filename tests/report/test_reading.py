@@ -69,6 +69,53 @@ def test_a_truncated_capture_is_named_if_there_are_several():
     assert f"Capture {sentence}" in report(analysis)
 
 
+def damaged(analysis, *details, truncated=False):
+    """The analysis, with a second capture of frames 101 to 200 that is damaged after its frames 5, 6 ..."""
+    first = builders.input_file("a.pcap", packets=100)
+    second = builders.input_file("b.pcap", packets=100, first=101, truncated=truncated)
+    second.damaged_places = len(details)
+    analysis.inputs = [first, second]
+    analysis.anomalies = [
+        LocatedAnomaly("capture-damaged", None, 105 + number, None, detail) for number, detail in enumerate(details)
+    ]
+    return analysis
+
+
+def test_damage_is_shown_with_the_frame_of_its_file_and_what_it_cost():
+    text = report(damaged(builders.quiet(), "1,234 bytes that are no packets were skipped"))
+    assert "b.pcap: damaged after frame 5: 1,234 bytes that are no packets were skipped" in text
+    assert "a.pcap: damaged" not in text
+    assert "truncated: the file" not in text
+    assert "unusual: " not in text
+
+
+def test_many_damaged_places_are_counted():
+    text = report(damaged(builders.quiet(), *["20 bytes that are no packets were skipped"] * 5))
+    assert "damaged after frame 7: 20" in text
+    assert "damaged after frame 8: 20" not in text
+    assert "b.pcap: damaged in 2 more places" in text
+
+
+def test_a_damaged_capture_that_is_also_truncated_is_not_said_to_be_used_whole():
+    analysis = damaged(builders.quiet(), "20 bytes that are no packets were skipped", truncated=True)
+    analysis.anomalies.append(LocatedAnomaly("capture-truncated", None, 200, None, "..."))
+    assert "b.pcap: truncated: the file ends in mid-packet" in report(analysis)
+    assert "everything before that was used" not in report(analysis)
+
+
+def test_damage_is_shown_where_no_connection_could_be_read():
+    analysis = damaged(builders.quiet(), "the remaining 5,000 bytes cannot be read")
+    analysis.connections = []
+    assert "b.pcap: damaged after frame 5: the remaining 5,000 bytes cannot be read" in report(analysis)
+
+
+def test_a_damaged_capture_without_packets_is_damaged_at_its_beginning():
+    analysis = builders.quiet()
+    analysis.inputs = [builders.input_file("a.pcap", packets=0, first_time=None, last_time=None)]
+    analysis.anomalies = [LocatedAnomaly("capture-damaged", None, 1, None, "the remaining 9 bytes cannot be read")]
+    assert "damaged at its beginning: the remaining 9 bytes cannot be read" in report(analysis)
+
+
 @pytest.mark.parametrize(("silent", "name"), [(0, "client"), (1, "server")])
 def test_a_side_whose_data_was_not_captured_is_named(silent, name):
     analysis = builders.quiet()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from easpcap.capture.packets import NO_PACKET
+
 #: Display names of the link types that are decoded (https://www.tcpdump.org/linktypes.html).
 DECODED: Final = {
     0: "BSD loopback",
@@ -77,4 +79,6 @@ def link_type_name(link_type: int) -> str:
 
 def unsupported(link_type: int) -> str:
     """The reason under which packets of an undecoded link type are counted."""
+    if link_type == NO_PACKET:
+        return "no packet in the frame"
     return f"unsupported link type {link_type}" if link_type >= 0 else "no known link type"

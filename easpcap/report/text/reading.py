@@ -12,17 +12,18 @@ from easpcap.report.times import lasted, span
 from easpcap.stream import TO_CLIENT, TO_SERVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from easpcap.report.text.layout import Layout
-    from easpcap.results import Analysis, InputFile
+    from easpcap.results import Analysis, InputFile, LocatedAnomaly
 
 _INPUTS_SHOWN = 4
 _ANOMALIES_SHOWN = 4
 #: What each anomaly code means, in words that fit any number of occurrences. A gap and a truncated capture have lines
 #: of their own.
 ANOMALY_WORDS = {
-    "capture-damaged": "damaged capture file, read up to the damage",
+    "capture-appended": "another capture begins inside the file",
+    "capture-local-time": "times in the local time of the capturing machine, shown as UTC",
     "clock-step": "times that go back (the clock was set, or captures were joined)",
     "tcp-out-of-window": "TCP segments outside the receive window, not counted",
     "tcp-reset-ignored": "TCP resets that did not end a connection",
@@ -50,7 +51,9 @@ ANOMALY_WORDS = {
 }
 #: What is odd about captures as a set is said in full.
 _ABOUT_SETS = frozenset({"clock-offset", "two-capture-points", "translated-connection"})
-_SHOWN_ELSEWHERE = frozenset({"gap", "capture-truncated", *_ABOUT_SETS})
+_SHOWN_ELSEWHERE = frozenset({"gap", "capture-truncated", "capture-damaged", *_ABOUT_SETS})
+#: Damaged places of one file that are listed.
+_DAMAGE_SHOWN = 3
 
 
 def input_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
@@ -78,7 +81,8 @@ def quality_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
     if not analysis.connections:
         ignored = _ignored(analysis)
         nothing = "no TCP connections; easpcap reads TCP only"
-        yield from layout.labelled("Capture", nothing + (f" ({ignored})" if ignored else ""))
+        nothing += f" ({ignored})" if ignored else ""
+        yield from layout.paragraphs("Capture", [nothing, *_file_flaws(analysis)])
         return
     flaws = list(_flaws(analysis)) or ["complete: both directions, no gaps, no truncated packets"]
     flaws += _about_sets(analysis)
@@ -98,12 +102,37 @@ def _about_sets(analysis: Analysis) -> Iterator[str]:
         yield f"... and {count(len(details) - _ANOMALIES_SHOWN, 'more remark')} on how the captures belong together"
 
 
+def _file_flaws(analysis: Analysis) -> Iterator[str]:
+    """Where files are damaged or end in mid-packet."""
+    for source in analysis.inputs:
+        name = f"{shown(path_text(source.path))}: " if len(analysis.inputs) > 1 else ""
+        for text in _damage(source, analysis.anomalies):
+            yield name + text
+
+
+def _damage(source: InputFile, anomalies: Sequence[LocatedAnomaly]) -> Iterator[str]:
+    frames = range(source.first_frame, source.first_frame + max(source.packets, 1))
+    here = [a for a in anomalies if a.connection is None and a.frame in frames]
+    damaged = [a for a in here if a.code == "capture-damaged"]
+    for anomaly in damaged[:_DAMAGE_SHOWN]:
+        place = f"after frame {_frame_in(source, anomaly):,}" if source.packets else "at its beginning"
+        yield f"damaged {place}: {shown(anomaly.detail)}"
+    if len(damaged) > _DAMAGE_SHOWN:
+        yield f"damaged in {count(len(damaged) - _DAMAGE_SHOWN, 'more place')}"
+    if source.truncated and not damaged:
+        yield "truncated: the file ends in mid-packet; everything before that was used"
+    elif any(a.code == "capture-truncated" for a in here):
+        yield "truncated: the file ends in mid-packet"
+
+
+def _frame_in(source: InputFile, anomaly: LocatedAnomaly) -> int:
+    """The frame's number in its file."""
+    return (anomaly.frame or source.first_frame) - source.first_frame + 1
+
+
 def _flaws(analysis: Analysis) -> Iterator[str]:
     connections = analysis.connections
-    for source in analysis.inputs:
-        if source.truncated:
-            name = f"{shown(path_text(source.path))}: " if len(analysis.inputs) > 1 else ""
-            yield f"{name}truncated: the file ends in mid-packet; everything before that was used"
+    yield from _file_flaws(analysis)
     lost = [c for c in connections if any(c.gaps) and "truncated" not in str(c.decryption.reason)]
     if lost:
         total = sum(sum(connection.gaps) for connection in lost)
