@@ -13,7 +13,7 @@ from easpcap.http.errorpage import read_error_page
 from easpcap.http.exchange import BodyPlace, Exchange, Interim, Message, Request, Response
 from easpcap.http.framing import SWITCHING_PROTOCOLS, is_interim, is_tunnel, request_framing, response_framing
 from easpcap.http.head import parse_head, parse_request_line, parse_status_line
-from easpcap.http.outcome import Closing, Endings
+from easpcap.http.outcome import Closing, Endings, response_was_lost
 from easpcap.http.place import place_in_request
 from easpcap.http.reader import MessageReader
 from easpcap.http.start import HTTP2_PREFACE, likely_request, likely_response, starts_request, starts_response
@@ -269,7 +269,7 @@ class HttpConversation:
             responses.expect_next_message()
         if not self._unanswered:
             return
-        while self._response_is_lost(first):
+        while self._unanswered and response_was_lost(self._unanswered[0], first):
             self._interrupt(self._unanswered.pop(0))
         if len(self._unanswered) >= MAX_PIPELINED:
             offset = self._readers[TO_SERVER].head_offset
@@ -333,14 +333,6 @@ class HttpConversation:
         if self._opened is None and self._readers[TO_SERVER].has_unfinished_head:
             return self._open()
         return self._new_exchange()
-
-    def _response_is_lost(self, request: Position) -> bool:
-        """Whether a gap hides the response to the oldest request: its client got some bytes, and sent another."""
-        oldest = self._unanswered[0] if self._unanswered else None
-        if oldest is None or oldest.response is not None or oldest.request is None:
-            return False
-        had, has = oldest.request.first.acked, request.acked
-        return oldest.gap_before_response and (had is None or has is None or has > had)
 
     def _skip_lost_response(self) -> None:
         """Give up the response that a gap hides."""

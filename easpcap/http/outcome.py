@@ -28,6 +28,14 @@ class Closing(NamedTuple):
     position: Position | None
 
 
+def response_was_lost(exchange: Exchange, request: Position) -> bool:
+    """Whether a gap hides the response: its client got some bytes, and has sent another request, at ``request``."""
+    if exchange.response is not None or exchange.request is None:
+        return False
+    had, has = exchange.request.first.acked, request.acked
+    return exchange.gap_before_response and (had is None or has is None or has > had)
+
+
 class Endings:
     """How both sides ended a connection: the first sign of each side, their order, and whether the client reset it."""
 
