@@ -63,7 +63,7 @@ MAX_OUT_OF_ORDER_BYTES = 4 * 2**20
 MAX_OUT_OF_ORDER_SEGMENTS = 8192
 
 #: Bytes of each direction remembered after delivery, to compare repeated segments with.
-MAX_REMEMBERED_BYTES = 4096
+MAX_REMEMBERED_BYTES = 1536
 
 #: What the sender of a RST sent after it, kept until it is clear whether the RST counts.
 MAX_PARKED_SEGMENTS = 256

@@ -11,9 +11,7 @@ from easpcap.capture.clock import ClockWatch
 from easpcap.capture.columns import Decoder
 from easpcap.capture.formats import open_stream
 from easpcap.capture.layers.numbers import link_type_name
-from easpcap.capture.netmon import NetmonStream
 from easpcap.capture.packets import NO_TIME
-from easpcap.capture.recovery import Recovered, recover, recover_rest
 from easpcap.capture.source import Source
 from easpcap.capture.window import Window
 from easpcap.errors import CaptureError
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
     from easpcap.batch import PacketBatch
     from easpcap.capture.packets import Packets, Scanner
+    from easpcap.capture.recovery import Recovered
 
 #: The window where only the first packet is read.
 PEEK_BYTES: Final = 64 * 2**10
@@ -193,13 +192,23 @@ class Capture:
             if len(packets.at):
                 yield packets
             elif self._scanner.stuck:
+                from easpcap.capture.recovery import recover  # loaded for damaged files only
+
                 recovered = yield from recover(window, self._scanner)
                 if not self._go_on(recovered):
                     return
             elif window.start == before and not window.refill():
-                if at_end and not (window.end > window.start and self._go_on(recover_rest(window, self._scanner))):
+                if at_end and not self._go_on_with_rest():
                     return
                 at_end = True
+
+    def _go_on_with_rest(self) -> bool:
+        """Find packets in what is left at the end of the file."""
+        if self._window.end == self._window.start:
+            return False
+        from easpcap.capture.recovery import recover_rest
+
+        return self._go_on(recover_rest(self._window, self._scanner))
 
     def _go_on(self, recovered: Recovered) -> bool:
         """Record what was wrong, and go on as ``recovered`` says; return False where nothing more can be read."""
@@ -245,7 +254,7 @@ class Capture:
         elif left:
             self.truncated = True
             self._note("capture-truncated", f"the last packet is cut: {left} bytes of it are left")
-        if isinstance(self._stream, NetmonStream) and self._stream.local_time:
+        if getattr(self._stream, "local_time", False):  # of a Network Monitor file
             self._note("capture-local-time", "the capture has the local time of its machine, without a time zone")
 
     def _note_damage(self, detail: str) -> None:

@@ -8,9 +8,9 @@ format, write its scanner (`easpcap.capture.packets.Scanner`) in a new file, and
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from easpcap.capture import netmon
 from easpcap.capture.decompress import Decompressed, codec_of
 from easpcap.capture.foreign import is_text, only_wireshark, refusal
 from easpcap.capture.pcap import PcapScanner
@@ -61,8 +61,9 @@ FORMATS: Final = (
 #: A shorter file is no capture of any format.
 LEAST_CAPTURE_BYTES: Final = 24
 _CAPTURE: Final = re.compile(b"|".join(b"(?:" + form.begins + b")" for form in FORMATS), re.DOTALL)
-#: Formats whose stream is converted to pcapng: the first bytes, the name, and the converter.
-CONVERTERS: Final = ((tuple(netmon.MAGICS), "netmon", netmon.NetmonStream),)
+#: Formats whose stream is converted to pcapng: the first bytes, the name, and the module and class of the converter,
+#: which is loaded when it is needed.
+CONVERTERS: Final = (((b"RTSS", b"GMBU"), "netmon", ("easpcap.capture.netmon", "NetmonStream")),)
 
 
 class Opened(NamedTuple):
@@ -84,8 +85,9 @@ def open_stream(source: Source) -> Opened:
         scanner = form.open(head)
         if scanner is not None:
             return Opened(form.name + suffix, stream, scanner)
-    for magics, name, convert in CONVERTERS:
+    for magics, name, (module, converter) in CONVERTERS:
         if head.startswith(magics):
+            convert = getattr(import_module(module), converter)
             return Opened(name + suffix, convert(stream, source), PcapngScanner())
     return _through_tshark(source, stream, suffix, head)
 

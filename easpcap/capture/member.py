@@ -10,7 +10,6 @@ import numpy as np
 
 from easpcap.capture.capture import Head, open_capture, open_head
 from easpcap.capture.interleave import take
-from easpcap.capture.segments import segments_of
 from easpcap.errors import CaptureError
 from easpcap.limits import MAX_CLOCK_OFFSET_NS, MAX_HEAD_PACKETS
 
@@ -69,6 +68,8 @@ class Member:
     def segments(self) -> Segments | None:
         """The rows that are loaded, for comparing them with those of other captures."""
         if self._segments is None and self.batch is not None:
+            from easpcap.capture.segments import segments_of  # only sets of captures are compared
+
             self._segments = segments_of(self.batch)
         return self._segments
 
@@ -89,15 +90,18 @@ class Member:
     def _keep(self, head: Head) -> None:
         self._first_time, self._last_of_head = head.first_time, head.last_time
         if head.rows is not None:
+            from easpcap.capture.segments import segments_of
+
             self.head = segments_of(head.rows).where(np.arange(min(MAX_HEAD_PACKETS, len(head.rows))))
 
-    def open(self, first_frame: int, window_bytes: int) -> None:
-        """Begin to read; ``first_frame`` is the number of the first packet."""
+    def open(self, first_frame: int, window_bytes: int) -> Iterator[PacketBatch]:
+        """Begin to read; ``first_frame`` is the number of the first packet. Returns the batches, which `load` reads too."""
         if self.capture is None:
             self.capture = open_capture(self.path, window_bytes=window_bytes)
         self.head = None
         self.first_frame = self.capture.first_frame = first_frame
         self._batches = iter(self.capture)
+        return self._batches
 
     def close(self) -> None:
         """Close the file; for members that are not read to their end."""

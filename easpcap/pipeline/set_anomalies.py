@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from easpcap.capture import CaptureSet
-    from easpcap.capture.captureset import TwoPoints
     from easpcap.capture.member import Member
+    from easpcap.capture.merging import TwoPoints
     from easpcap.capture.translations import Translated
 
 #: Fewer packets at two times may be retransmissions.

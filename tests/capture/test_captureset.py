@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easpcap.capture import CaptureSet, captureset
+from easpcap.capture import CaptureSet, merging
 from easpcap.capture import member as members
 from easpcap.capture.member import why_no_capture
 from easpcap.errors import CaptureError
@@ -142,8 +142,8 @@ def test_however_packets_are_dealt_to_files_they_are_read_in_the_order_of_their_
     hands = {f"f{n}": [packet(i) for i, hand in enumerate(dealt) if hand == n] for n in set(dealt)}
     paths = data.draw(st.permutations(list(write(folder, **hands).values())))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(captureset, "WINDOW_BYTES", data.draw(st.sampled_from([400, 2_000, 2**20])))
-        patch.setattr(captureset, "PEEK_BYTES", 100)
+        patch.setattr(merging, "WINDOW_BYTES", data.draw(st.sampled_from([400, 2_000, 2**20])))
+        patch.setattr(merging, "PEEK_BYTES", 100)
         captures, rows = read(*paths)
     assert numbers(rows) == list(range(len(dealt)))
     assert [row.payload for row in rows] == [b"%010d" % number for number in range(len(dealt))]
@@ -238,8 +238,8 @@ def test_what_one_capture_point_missed_comes_from_the_other(tmp_path):
 
 
 def test_copies_are_found_across_the_borders_of_windows(tmp_path, monkeypatch):
-    monkeypatch.setattr(captureset, "WINDOW_BYTES", 500)
-    monkeypatch.setattr(captureset, "PEEK_BYTES", 300)
+    monkeypatch.setattr(merging, "WINDOW_BYTES", 500)
+    monkeypatch.setattr(merging, "PEEK_BYTES", 300)
     packets = [packet(n) for n in range(60)]
     files = write(tmp_path, near=packets, far=[(at + 7 * MS, data) for at, data in packets])
     assert sorted(numbers(read(*files.values())[1])) == list(range(60))

@@ -40,11 +40,11 @@ _TWO_FIELDS: Final = frozenset({*_SIZES, *_TLS13_LABELS} - {SESSION})
 _LABELS: Final = "|".join(sorted(_TWO_FIELDS, key=len, reverse=True))
 _BETWEEN: Final = r"[\s\"',]++"
 #: Other words may come before the label (a time, a host, a program) and after the secret.
-_SECRET: Final = re.compile(
+_SECRET: Final = (
     rf"(?<![A-Z_])(?:({_LABELS}){_BETWEEN}([0-9a-fA-F]++){_BETWEEN}([0-9a-fA-F]++)"
     r"|RSA\s++Session-ID:\s*+([0-9a-fA-F]*+)\s*+Master-Key:\s*+([0-9a-fA-F]++))(?![0-9A-Za-z])"
 )
-_LABEL: Final = re.compile(rf"(?<![A-Z_])(?:(RSA\s++Session-ID):|({_LABELS})(?![0-9A-Za-z_]))")
+_LABEL: Final = rf"(?<![A-Z_])(?:(RSA\s++Session-ID):|({_LABELS})(?![0-9A-Za-z_]))"
 
 
 class Secret(NamedTuple):
@@ -93,7 +93,7 @@ def decode_text(data: bytes) -> str:
 def looks_like_key_log(data: bytes) -> bool:
     """Whether a line begins with a known label, or holds a secret anywhere."""
     return any(
-        _LABEL.match(line.lstrip()) or _SECRET.search(line)
+        re.match(_LABEL, line.lstrip()) or re.search(_SECRET, line)
         for part in (data[:_HEAD], data)
         for line in decode_text(part).splitlines()
     )
@@ -111,7 +111,7 @@ def _parse_line(number: int, text: str) -> list[Secret | BadLine]:
         secret = _parse_fields(number, *fields)
         if isinstance(secret, Secret):
             return [secret]
-    found = [_parse_match(number, match) for match in _SECRET.finditer(text)]
+    found = [_parse_match(number, match) for match in re.finditer(_SECRET, text)]
     if len(found) < 2:
         return found or [_without_fields(number, text)]
     return [each for each in found if isinstance(each, Secret)] or found[:1]
@@ -141,7 +141,7 @@ def _parse_fields(number: int, label: str, first: str, second: str) -> Secret | 
 
 def _without_fields(number: int, text: str) -> BadLine:
     """What is wrong with a line that is not a label with two hexadecimal fields."""
-    match = _LABEL.search(text)
+    match = re.search(_LABEL, text)
     if match is None:
         return BadLine(number, "unknown-label")
     label = SESSION if match[1] else match[2]
