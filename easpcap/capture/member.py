@@ -95,7 +95,7 @@ class Member:
             self.head = segments_of(head.rows).where(np.arange(min(MAX_HEAD_PACKETS, len(head.rows))))
 
     def open(self, first_frame: int, window_bytes: int) -> Iterator[PacketBatch]:
-        """Begin to read; ``first_frame`` is the number of the first packet. Returns the batches, which `load` reads too."""
+        """Begin to read; ``first_frame`` is the number of the first packet. Returns the batches."""
         if self.capture is None:
             self.capture = open_capture(self.path, window_bytes=window_bytes)
         self.head = None
