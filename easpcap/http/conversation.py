@@ -161,11 +161,12 @@ class HttpConversation:
         """The smallest plaintext offset of ``direction`` whose position may still be asked for."""
         return self._readers[direction].keep_from()
 
-    def request_at(self, offset: int) -> BodyPlace | None:
+    def request_at(self, offset: int, hidden: int = 0) -> BodyPlace | None:
         """Where ``offset`` of the client's stream lies: in a request, or after one whose response is not complete.
 
         None: between requests. At the offset of a request's first byte the server has nothing of that request yet, so
-        this offset lies before the request.
+        this offset lies before the request. ``hidden``: so many bytes of the client, of which some may be of the body,
+        are lost or could not be read, and no event of the stream tells of them yet.
         """
         reader = self._readers[TO_SERVER]
         if (
@@ -178,7 +179,7 @@ class HttpConversation:
             request = exchange.request
             if request is not None and offset > request.head_offset:
                 reader.count_body()
-                uncertain = reader.uncertain_bytes if reader.message is request else 0
+                uncertain = reader.uncertain_bytes + hidden if reader.message is request else 0
                 return place_in_request(exchange, request, offset, reader.next_offset, uncertain)
         return None
 

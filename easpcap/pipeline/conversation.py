@@ -35,7 +35,7 @@ from easpcap.tls.session.session import Records, Seen, TlsEvent, TlsSession
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from easpcap.http.exchange import Exchange
+    from easpcap.http.exchange import BodyPlace, Exchange
     from easpcap.pipeline.compact import ExchangeCompactor
     from easpcap.stream import Position
     from easpcap.tcp.assembler import TcpConnection
@@ -87,7 +87,7 @@ class Conversation:
         self._make_session = make_session
         self._compactor = compactor
         self._detector = TlsDetector(tcp, self.http, self._read)
-        self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
+        self._tracker = RenegotiationTracker(self.renegotiations, self._request_at)
         self._since_prune = 0
 
     @property
@@ -177,7 +177,7 @@ class Conversation:
         before = self.http
         self.http = HttpConversation(self.tcp.first.frame, self._locate_plain, before.next_index)
         before.forget()
-        self._tracker = RenegotiationTracker(self.renegotiations, self.http.request_at)
+        self._tracker = RenegotiationTracker(self.renegotiations, self._request_at)
         if self.digest is not None:
             self.digest = Digest()
 
@@ -267,6 +267,11 @@ class Conversation:
             self._tracker.add(seen, position, received, sent)
         if not isinstance(seen.what, NOT_KEPT):
             self._add_fact(Fact(seen.what, seen.direction, position))
+
+    def _request_at(self, offset: int) -> BodyPlace | None:
+        """Where an offset of the client's plaintext lies in a request."""
+        hidden = self.tls.hidden_bytes(TO_SERVER) if self.tls is not None else 0
+        return self.http.request_at(offset, hidden)
 
     def _client_progress(self, seen: Seen, position: Position) -> tuple[int, int]:
         """Plaintext bytes of the client that the server had received at a message, and those seen until then.

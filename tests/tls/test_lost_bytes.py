@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from easpcap.limits import MAX_LOST_KEY_UPDATES
-from easpcap.stream import TO_CLIENT, TO_SERVER
+from easpcap.stream import TO_CLIENT, TO_SERVER, Data, Gap
+from easpcap.tls.session.session import SessionCache, TlsSession
 from easpcap.tls.suites.suite import suite
 from tests.support.tls13_script import LABELS, Tls13Script
-from tests.support.tls_runs import ring_with_log, run
+from tests.support.tls_runs import SERVER, ring_with_key, ring_with_log, run
 from tests.support.tls_script import TlsScript
 
 HEADER = 5
@@ -180,3 +181,27 @@ def test_without_the_handshake_secret_a_lost_finished_does_not_matter():
     script.data(TO_SERVER, b"request")
     log = ring_with_log(script.key_log(LABELS[TO_SERVER][0]))
     assert run(script.flights, log, lost=(TO_SERVER, start, stop)).plaintext[TO_SERVER] == b"request"
+
+
+# -- what is not known yet ---------------------------------------------------------------------------------------------
+
+
+def test_lost_bytes_are_hidden_until_the_next_record_opens():
+    script = TlsScript().full()
+    begin = script.offsets[TO_SERVER]
+    script.data(TO_SERVER, b"l" * 100)
+    end = script.offsets[TO_SERVER]
+    (_, last) = script.flights[-1]
+    session, offsets = TlsSession(ring_with_key(), SessionCache(), SERVER), [0, 0]
+    for direction, flight in script.flights[:-1]:
+        session.feed(Data(direction, offsets[direction], flight))
+        offsets[direction] += len(flight)
+    assert session.hidden_bytes(TO_SERVER) == 0
+    session.feed(Gap(TO_SERVER, begin, 60, 60))
+    assert session.hidden_bytes(TO_SERVER) == 60
+    session.feed(Data(TO_SERVER, begin + 60, last[60:]))
+    assert session.hidden_bytes(TO_SERVER) == end - begin
+    script.data(TO_SERVER, b"more")
+    session.feed(Data(TO_SERVER, end, script.flights[-1][1]))
+    assert session.hidden_bytes(TO_SERVER) == 0
+    assert session.hidden_bytes(TO_CLIENT) == 0

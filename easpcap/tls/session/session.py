@@ -81,6 +81,13 @@ class TlsSession(SessionOutput):
         """The TCP stream offset of the first byte that is not part of a finished record."""
         return self._directions[direction].offset
 
+    def hidden_bytes(self, direction: int) -> int:
+        """Bytes of records at the present end of a direction that could not be read: what they hold is not known."""
+        reader = self._directions[direction]
+        if reader.lost is not None:
+            return reader.offset + reader.waiting - reader.lost.start
+        return reader.opaque_bytes if reader.ever_opened else 0
+
     def forget(self) -> None:
         """Nothing more will come: cut the references in a circle, so that the memory is free at once."""
         del self.machine, self._keys12
