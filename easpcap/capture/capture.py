@@ -78,6 +78,8 @@ class Capture:
         self.unread_bytes = 0
         #: places at which the file is damaged
         self.damaged_places = 0
+        #: whether another capture goes on with its unfinished IP datagrams
+        self.is_followed = False
         self._decoder = Decoder()
         self._anomalies: list[tuple[str, int, str]] = []  # with the number of the packet in the file, from 0
 
@@ -117,6 +119,14 @@ class Capture:
     def bytes_read(self) -> int:
         """Bytes of the stored file read so far."""
         return self._source.bytes_read
+
+    def follow(self, earlier: Capture) -> None:
+        """Go on with the unfinished IP datagrams of a capture that ends where this one begins."""
+        self._decoder.take_over(earlier._decoder)
+
+    def finish(self) -> None:
+        """No capture follows: count the packets of unfinished IP datagrams as ignored."""
+        self._decoder.finish()
 
     def packets_as_captured(self) -> Iterator[tuple[bytes | bytearray, Packets]]:
         """Every packet, TCP or not, with its link-layer header. Call it instead of iterating.
@@ -174,7 +184,8 @@ class Capture:
             batch = self._decoder.decode(self._window.buffer, packets, first_frame)
             if batch is not None:
                 yield batch
-        self._decoder.finish()
+        if not self.is_followed:
+            self.finish()
         self._note_end()
 
     def _all_windows(self) -> Iterator[Packets]:

@@ -60,6 +60,11 @@ class Decoder:
             batch.quoted, self._quoted = tuple(self._quoted), []
         return batch
 
+    def take_over(self, earlier: Decoder) -> None:
+        """Go on with what another decoder holds, whose capture this one's follows."""
+        self._fragments, earlier._fragments = earlier._fragments, None
+        self._quoted = [*earlier._quoted, *self._quoted]
+
     def finish(self) -> None:
         """No more packets: count the fragments of datagrams that never became complete."""
         if self._fragments is not None:

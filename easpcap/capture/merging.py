@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from easpcap.batch import PacketBatch
+    from easpcap.capture.capture import Capture
     from easpcap.capture.duplicates import CopyCount
     from easpcap.capture.member import Member
     from easpcap.capture.segments import Segments
@@ -63,6 +64,7 @@ class Merging:
         self._deduplicator = Deduplicator()
         self._translations = Translations()
         self._passed: Candidates | None = None  # the last rows that were not compared
+        self._ended: Capture | None = None  # the last one, while no other follows it
         self._packets_before = 0  # of the captures that were read to their end
         #: whether frames of batches and captures are not final: `final_frame` gives the final ones at the end
         self.overlap = False
@@ -72,6 +74,8 @@ class Merging:
             batch = self._next()
             if batch is not None:
                 yield batch
+        if self._ended is not None:
+            self._ended.finish()
 
     @property
     def two_points(self) -> list[TwoPoints]:
@@ -117,6 +121,7 @@ class Merging:
             ended = [member for member in self._open if not member.load()]
             for member in ended:
                 self._open.remove(member)
+                self._end(member)
                 self._packets_before += member.packets
             if self._waiting and self._has_come(self._waiting[0]):
                 self._begin(len(self.members) - len(self._waiting), self._waiting.popleft())
@@ -140,11 +145,23 @@ class Merging:
             self._deduplicator.remember(self._passed)
         self._passed = None
         member.open(self._first_frame(number), max(PEEK_BYTES, WINDOW_BYTES // (1 + len(self._open))))
+        if member.capture is not None:
+            member.capture.is_followed = True
+            if self._ended is not None:
+                member.capture.follow(self._ended)
+                self._ended = None
         if not member.load():
+            self._end(member)
             self._packets_before += member.packets
             return
         self._compare_clock(member)
         self._open.append(member)
+
+    def _end(self, member: Member) -> None:
+        """A capture has ended; the next one that begins follows it."""
+        if self._ended is not None:
+            self._ended.finish()
+        self._ended = member.capture
 
     def _compare_clock(self, member: Member) -> None:
         """Set the clock of a capture by the open ones, where its first packets did not."""

@@ -17,6 +17,7 @@ from easpcap.capture import member as members
 from easpcap.capture.member import why_no_capture
 from easpcap.errors import CaptureError
 from tests.capture.rows import rows_of
+from tests.capture.test_fragments import FRAGMENTS, PAYLOAD, WHOLE
 from tests.support.packets import (
     ACK,
     FIN,
@@ -303,3 +304,30 @@ def test_syn_and_fin_without_data_are_merged_too(tmp_path):
     other = [(START_NS + MS, tcp_packet("10.0.0.2", "10.0.0.1", 443, 50000, seq=9, ack=2, flags=SYN | ACK))]
     files = write(tmp_path, one=one, other=other)
     assert [row.flags for row in read(*files.values())[1]] == [SYN, SYN | ACK, FIN | ACK]
+
+
+def written(folder, *captures):
+    """Captures of IP packets, one a millisecond."""
+    paths, at = [], 0
+    for number, packets in enumerate(captures):
+        path = folder / f"{number}.pcap"
+        stamped = [(START_NS + (at + place) * 10**6, packet) for place, packet in enumerate(packets)]
+        path.write_bytes(pcap_bytes(stamped, link_type=RAW_IP))
+        paths.append(str(path))
+        at += len(packets)
+    return paths
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_fragments_of_a_datagram_may_be_in_captures_that_follow_each_other(tmp_path, cut):
+    packets = [WHOLE, *FRAGMENTS, WHOLE]
+    captures = CaptureSet(written(tmp_path, packets[:cut], packets[cut:])[::-1])
+    rows = [row for batch in captures for row in rows_of(batch)]
+    assert [(row.frame, row.payload) for row in rows] == [(1, b"whole"), (4, PAYLOAD), (5, b"whole")]
+    assert not any(capture.ignored for capture in captures.opened)
+
+
+def test_fragments_that_no_capture_completes_are_counted_once(tmp_path):
+    captures = CaptureSet(written(tmp_path, [WHOLE, FRAGMENTS[0]], [FRAGMENTS[1], WHOLE], [WHOLE]))
+    assert len([row for batch in captures for row in rows_of(batch)]) == 3
+    assert sum(sum(capture.ignored.values()) for capture in captures.opened) == 2
