@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easpcap.capture import open_capture
+from easpcap.errors import CaptureError
 from easpcap.keyfiles import load_keys
 from easpcap.pipeline import Analyzer, judge
+from easpcap.report import render_text
 from easpcap.results import InputFile
 from tests.pipeline.captures import CAPTURES, KEY, packets_of
 
@@ -138,3 +140,21 @@ def whole(name):
 def time_of(packet):
     seconds, fraction = struct.unpack_from("<II", packet)
     return seconds * 10**9 + fraction * 1000
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_a_file_cut_anywhere_gives_an_answer_or_an_error_of_one_line(name, data):
+    (path,) = (path for path in CAPTURES if path.stem == name)
+    whole = path.read_bytes()
+    cut = data.draw(st.one_of(st.integers(0, 4096), st.integers(0, len(whole))))
+    analyzer = Analyzer(keys(name)[0])
+    try:
+        capture = open_capture(io.BytesIO(whole[:cut]))
+        for batch in capture:
+            analyzer.feed(batch)
+    except CaptureError as error:
+        assert "\n" not in str(error)
+    else:
+        assert "".join(render_text(judge(analyzer.finish())))
