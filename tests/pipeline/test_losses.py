@@ -142,6 +142,17 @@ def time_of(packet):
     return seconds * 10**9 + fraction * 1000
 
 
+def answer_or_error(name, data):
+    """The report, which ends with a line end, or the message of the error."""
+    analyzer = Analyzer(keys(name)[0])
+    try:
+        for batch in open_capture(io.BytesIO(data)):
+            analyzer.feed(batch)
+    except CaptureError as error:
+        return str(error)
+    return "".join(render_text(judge(analyzer.finish())))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
@@ -149,12 +160,5 @@ def test_a_file_cut_anywhere_gives_an_answer_or_an_error_of_one_line(name, data)
     (path,) = (path for path in CAPTURES if path.stem == name)
     whole = path.read_bytes()
     cut = data.draw(st.one_of(st.integers(0, 4096), st.integers(0, len(whole))))
-    analyzer = Analyzer(keys(name)[0])
-    try:
-        capture = open_capture(io.BytesIO(whole[:cut]))
-        for batch in capture:
-            analyzer.feed(batch)
-    except CaptureError as error:
-        assert "\n" not in str(error)
-    else:
-        assert "".join(render_text(judge(analyzer.finish())))
+    answer = answer_or_error(name, whole[:cut])
+    assert answer.endswith("\n") or "\n" not in answer
