@@ -267,8 +267,8 @@ class Concern(Fields):
 
     The kinds, and what ``names`` holds: error-response (the status), abandoned, interrupted, unanswered,
     handshake-failed (the alert, and who sent it), handshake-unfinished (who closed), unanswered-hello-request, refused,
-    not-decrypted and partly-decrypted (the reason), not-understood, missing-bytes, damaged-file, packets-not-read (the
-    reason).
+    reset, not-decrypted and partly-decrypted (the reason), not-understood, missing-bytes, damaged-file,
+    packets-not-read (the reason).
     """
 
     kind: str

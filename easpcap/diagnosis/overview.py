@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from easpcap.facts import Alert, ClientHello, HandshakeDone
+from easpcap.facts import Alert, ClientHello, HandshakeDone, Rst
 from easpcap.results import Concern, Overview
 from easpcap.tls.codepoints import HANDSHAKE
 
@@ -55,6 +55,7 @@ _FAILURES: Final = frozenset(
         "handshake-unfinished",
         "interrupted",
         "refused",
+        "reset",
         "unanswered",
         "unanswered-hello-request",
     }
@@ -105,12 +106,21 @@ def _of_connection(connection: Connection) -> Iterator[Concern]:
     elif status in {"opaque", "partial"}:
         kind = "not-decrypted" if status == "opaque" else "partly-decrypted"
         yield Concern(kind, 1, (connection.decryption.reason or "",), connection.id, connection.first.frame)
+        yield from _reset(connection)
     elif status != "none" and not connection.exchanges:
         yield Concern("not-understood", 1, (), connection.id, connection.first.frame)
+        yield from _reset(connection)
     elif status == "none" and connection.closed_by == "server-rst" and not any(connection.payload_bytes):
         yield Concern("refused", 1, (), connection.id, connection.first.frame)
     if any(connection.gaps) and not any(exchange.outcome == "interrupted" for exchange in connection.exchanges):
         yield Concern("missing-bytes", 1, (), connection.id, connection.first.frame)
+
+
+def _reset(connection: Connection) -> Iterator[Concern]:
+    """A connection that could not be read, and that the server reset: a request on it may have failed."""
+    if connection.closed_by == "server-rst":
+        reset = next((fact for fact in connection.facts if isinstance(fact.what, Rst)), None)
+        yield Concern("reset", 1, (), connection.id, reset.position.frame if reset is not None else None)
 
 
 def _unanswered_requests(connection: Connection) -> Iterator[Concern]:

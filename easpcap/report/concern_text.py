@@ -34,6 +34,10 @@ _WORDS: Final = {
         "{n} HelloRequests of servers, which ask for a renegotiation, were not answered",
     ),
     "refused": ("1 connection was refused (RST)", "{n} connections were refused (RST)"),
+    "reset": (
+        "1 connection that could not be read was reset by the server",
+        "{n} connections that could not be read were reset by the server",
+    ),
     "not-decrypted": (
         "1 connection was not decrypted: {0}",
         "{n} connections were not decrypted: {0}",

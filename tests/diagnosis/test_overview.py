@@ -103,6 +103,15 @@ def test_what_was_not_decrypted_is_not_clear_and_alone_it_is_blind():
     assert (found.verdict, kinds(found)) == ("look", [("not-decrypted", 1, "no-key")])
 
 
+def test_an_unread_connection_that_the_server_reset_may_hide_a_failure():
+    opaque = Story(1)
+    opaque.decryption = Decryption("opaque", "no-key")
+    opaque.close("server-rst")
+    found = judged(opaque)
+    assert (found.verdict, kinds(found)) == ("look", [("reset", 1), ("not-decrypted", 1, "no-key")])
+    assert found.concerns[0].frame == opaque.facts[-1].position.frame
+
+
 def test_decrypted_data_that_nobody_parsed_is_not_clear():
     other = Story(1)
     other.decryption = Decryption("decrypted")
