@@ -38,6 +38,8 @@ class InputFile(Fields):
     clock_steps: tuple[tuple[int, int], ...] = ()  # (packet of this capture from 1, ns) where its times go back
     clock_end: int | None = None  # the latest time, if its times had not gone back
     damaged_places: int = 0  # where it could not be read although it goes on, or its compression is damaged
+    dropped_packets: int | None = None  # by the capturing machine, as it says; None: it does not say
+    large_segments: int = 0  # larger than any frame: captured before segmentation, or after it was undone
     unread_bytes: int = 0  # skipped or left unread at those places, as far as they can be counted
 
     @property

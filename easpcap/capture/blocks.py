@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from easpcap.capture.interfaces import Interfaces
 
-SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET, SECRETS = 0x0A0D0D0A, 1, 2, 3, 6, 10
+SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
 #: Blocks that Wireshark numbers as frames although no packet is in them: custom blocks and the systemd journal's.
 OTHER_FRAMES: Final = frozenset({0x00000BAD, 0x40000BAD, 9})
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from easpcap.capture.packets import Packets, Scanner
     from easpcap.capture.recovery import Recovered
 
+#: Bytes of the payload of a jumbo frame.
+LARGEST_ON_WIRE: Final = 9000
+
 #: The window where only the first packet is read.
 PEEK_BYTES: Final = 64 * 2**10
 
@@ -78,6 +81,8 @@ class Capture:
         self.unread_bytes = 0
         #: places at which the file is damaged
         self.damaged_places = 0
+        #: segments larger than any frame: captured before the network card divided them, or after it joined them
+        self.large_segments = 0
         #: whether another capture goes on with its unfinished IP datagrams
         self.is_followed = False
         self._decoder = Decoder()
@@ -87,6 +92,12 @@ class Capture:
     def anomalies(self) -> list[tuple[str, int, str]]:
         """Anomalies of the file: code, frame, detail."""
         return [(code, self.first_frame + number, detail) for code, number, detail in self._anomalies]
+
+    @property
+    def dropped(self) -> int | None:
+        """Packets that the capturing machine says it dropped; None where the file does not say."""
+        said = [getattr(scanner, "dropped", None) for scanner in (*self._past_scanners, self._scanner)]
+        return sum(count or 0 for count in said) if any(count is not None for count in said) else None
 
     @property
     def ignored(self) -> Counter[str]:
@@ -183,6 +194,7 @@ class Capture:
             self.packets += len(packets.at)
             batch = self._decoder.decode(self._window.buffer, packets, first_frame)
             if batch is not None:
+                self.large_segments += int(np.count_nonzero(batch.on_wire > LARGEST_ON_WIRE))
                 yield batch
         if not self.is_followed:
             self.finish()

@@ -11,10 +11,13 @@ from easpcap.capture.packets import UNKNOWN_LINK_TYPE
 from easpcap.limits import MAX_INTERFACES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 SECOND: Final = 10**9
 END_OF_OPTIONS, IF_TSRESOL, IF_TSOFFSET = 0, 9, 14
+ISB_DROPS: Final = (5, 7)  # isb_ifdrop, isb_osdrop
 #: Microseconds, where the block has no if_tsresol (pcapng section 4.2).
 USUAL_RESOLUTION: Final = 6
 NO_SNAP: Final = 2**32
@@ -38,18 +41,33 @@ def parse_interface(body: bytes, order: str) -> Interface:
     if len(body) < 8:
         return UNKNOWN
     link_type, _, snap = struct.unpack_from(order + "HHI", body)
-    resolution, offset, position = USUAL_RESOLUTION, 0, 8
-    while position + 4 <= len(body):
-        code, size = struct.unpack_from(order + "HH", body, position)
-        value = body[position + 4 : position + 4 + size]
-        if code == END_OF_OPTIONS:
-            break
+    resolution, offset = USUAL_RESOLUTION, 0
+    for code, value in _options(body, order, 8):
         if code == IF_TSRESOL and len(value) == 1:
             resolution = value[0]
         elif code == IF_TSOFFSET and len(value) == 8:
             offset = struct.unpack(order + "q", value)[0]
-        position += 4 + (size + 3 & ~3)
     return Interface(link_type, snap or NO_SNAP, resolution, (offset * SECOND) & MASK)
+
+
+def parse_dropped(body: bytes, order: str) -> dict[int, int]:
+    """The packets that an interface dropped, by its number, of an Interface Statistics Block; none where it is silent.
+
+    The interface and the operating system count different ones (pcapng section 4.6).
+    """
+    counts = dict(_options(body, order, 12))
+    dropped = [struct.unpack(order + "Q", counts[code])[0] for code in ISB_DROPS if len(counts.get(code, b"")) == 8]
+    return {struct.unpack_from(order + "I", body)[0]: sum(dropped)} if dropped and len(body) >= 4 else {}
+
+
+def _options(body: bytes, order: str, position: int) -> Iterator[tuple[int, bytes]]:
+    """The options of a block from ``position`` on."""
+    while position + 4 <= len(body):
+        code, size = struct.unpack_from(order + "HH", body, position)
+        if code == END_OF_OPTIONS:
+            return
+        yield code, body[position + 4 : position + 4 + size]
+        position += 4 + (size + 3 & ~3)
 
 
 class Interfaces:

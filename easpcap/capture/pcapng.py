@@ -16,10 +16,11 @@ from easpcap.capture.blocks import (
     SECRETS,
     SECTION,
     SIMPLE_PACKET,
+    STATISTICS,
     Section,
     read_blocks,
 )
-from easpcap.capture.interfaces import Interfaces, parse_interface
+from easpcap.capture.interfaces import Interfaces, parse_dropped, parse_interface
 from easpcap.capture.packets import BATCH_PACKETS, Packets, gather
 from easpcap.capture.pcap import PCAP_MAGICS
 from easpcap.capture.resync import NO, UNKNOWN, YES
@@ -102,6 +103,7 @@ class PcapngScanner:
         self._order = "<"
         self._interfaces = Interfaces()
         self._sections: list[Section] = []
+        self._dropped: dict[int, int] = {}  # by interface
         self._secret_bytes = 0
         self._long_secrets: LongSecrets | None = None
 
@@ -237,6 +239,13 @@ class PcapngScanner:
                 self.link_types.append(interface.link_type)
         elif kind == SECRETS:
             self._keep_secrets(bytes(body), order)
+        elif kind == STATISTICS:
+            self._dropped.update(parse_dropped(bytes(body), order))
+
+    @property
+    def dropped(self) -> int | None:
+        """Packets that the capturing machine dropped, by the last statistics of each interface; None without any."""
+        return sum(self._dropped.values()) if self._dropped else None
 
     def _keep_secrets(self, body: bytes, order: str) -> None:
         kind, size = HEADS[order].unpack_from(body)

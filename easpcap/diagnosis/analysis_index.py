@@ -211,9 +211,8 @@ class AnalysisIndex:
         With several captures the connection is named by address, since Wireshark numbers streams per file.
         """
         if len(self.analysis.inputs) <= 1:
-            return [InputFilter(file.path, display_filter(connection, frames)) for file in self.analysis.inputs]
-        client = connection.client
-        where = f"{'ipv6' if ':' in client.address else 'ip'}.addr == {client.address} && tcp.port == {client.port}"
+            return [InputFilter(file.path, self.display_filter(connection, frames)) for file in self.analysis.inputs]
+        where = _by_address(connection)
         found: dict[str, list[int]] = {}
         for frame in sorted(frames):
             file = self.input_of(frame)
@@ -221,10 +220,24 @@ class AnalysisIndex:
                 found.setdefault(file.path, []).append(frame - file.first_frame + 1)
         return [InputFilter(path, f"{where} && {_frames(own)}") for path, own in found.items()]
 
+    def display_filter(self, connection: Connection, frames: Sequence[int]) -> str:
+        """A Wireshark display filter for these frames of a connection, in all captures joined into one.
 
-def display_filter(connection: Connection, frames: Sequence[int]) -> str:
-    """A Wireshark display filter for these frames of a connection, in all captures joined into one."""
-    return f"tcp.stream eq {connection.id} && {_frames(frames)}"
+        By the number of the stream, except where Wireshark begins another one at a SYN that opened nothing.
+        """
+        split = connection.id in self._split_streams
+        where = _by_address(connection) if split else f"tcp.stream eq {connection.id}"
+        return f"{where} && {_frames(frames)}"
+
+    @cached_property
+    def _split_streams(self) -> set[int | None]:
+        return {anomaly.connection for anomaly in self.analysis.anomalies if anomaly.code == "tcp-syn-ignored"}
+
+
+def _by_address(connection: Connection) -> str:
+    """A display filter for the packets of a connection, and of others on the same ports."""
+    client = connection.client
+    return f"{'ipv6' if ':' in client.address else 'ip'}.addr == {client.address} && tcp.port == {client.port}"
 
 
 def stamp(fact: Fact) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easpcap.diagnosis import renegotiation_outcome as outcome
-from easpcap.diagnosis.analysis_index import display_filter
 from easpcap.results import Evidence, Finding, LogLine
 from easpcap.stream import TO_CLIENT, TO_SERVER, Position
 
@@ -192,9 +191,13 @@ def doubts(connection: Connection) -> list[str]:
     return found
 
 
-def confidence(connection: Connection) -> str:
-    """Proven where the bytes were read, inferred where only record types and sizes are known."""
-    return "inferred" if connection.decryption.status == "opaque" else "proven"
+def confidence(connection: Connection, *, rests_on_absence: bool = False) -> str:
+    """Proven where the bytes were read, inferred where only record types and sizes are known.
+
+    What rests on the absence of something is only inferred where bytes of the connection are missing.
+    """
+    opaque = connection.decryption.status == "opaque"
+    return "inferred" if opaque or (rests_on_absence and any(connection.gaps)) else "proven"
 
 
 def _order(item: Evidence) -> tuple[bool, int, int]:
@@ -218,10 +221,12 @@ def finding(  # a finding has this many parts; all but the first four by name
     remedies: Sequence[Remedy],
     against: Sequence[str] = (),
     compared: Sequence[Evidence] = (),
+    rests_on_absence: bool = False,
 ) -> Finding:
     """A finding of ``rule`` (id, severity).
 
-    Its evidence is sorted: frames in causal order, log lines by time, then ``compared`` (other connections).
+    ``rests_on_absence``: it says that something did not come. Its evidence is sorted: frames in causal order, log lines
+    by time, then ``compared`` (other connections).
     """
     ordered = sorted(evidence, key=_order)
     positions = [item.position for item in ordered if item.position is not None]
@@ -229,7 +234,7 @@ def finding(  # a finding has this many parts; all but the first four by name
     return Finding(
         rule=rule[0],
         severity=rule[1],
-        confidence=confidence(connection),
+        confidence=confidence(connection, rests_on_absence=rests_on_absence),
         connections=[connection.id],
         exchanges=[exchange] if exchange is not None else [],
         title=title,
@@ -237,6 +242,6 @@ def finding(  # a finding has this many parts; all but the first four by name
         evidence=[*ordered, *compared],
         against=[*against, *doubts(connection)],
         remedies=list(remedies),
-        wireshark_filter=display_filter(connection, frames),
+        wireshark_filter=index.display_filter(connection, frames),
         input_filters=index.input_filters(connection, frames),
     )

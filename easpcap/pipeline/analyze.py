@@ -131,6 +131,8 @@ class _Reader:
             clock_end=capture.clock.end,
             damaged_places=capture.damaged_places,
             unread_bytes=capture.unread_bytes,
+            dropped_packets=capture.dropped,
+            large_segments=capture.large_segments,
         )
 
     def anomalies(self) -> list[LocatedAnomaly]:

@@ -55,6 +55,8 @@ def input_row(source: InputFile) -> Row:
         "truncated": source.truncated,
         "damaged_places": source.damaged_places,
         "unread_bytes": source.unread_bytes,
+        "dropped_packets": source.dropped_packets,
+        "large_segments": source.large_segments,
         "clock_offset_s": float(seconds_text(source.clock_offset)),
         "copies": source.copies,
     }

@@ -212,3 +212,9 @@ def test_tshark_sees_the_same_rows_in_real_captures(name: str):
     if not path.exists():
         pytest.skip(f"needs ../shared/captures/{name}")
     assert our_rows(path) == tshark_rows(path)
+
+
+@pytest.mark.parametrize(("size", "large"), [(9000, 0), (9001, 1)])
+def test_segments_larger_than_any_frame_are_counted(size, large):
+    capture, rows = read(pcap_bytes([tcp_packet(payload=bytes(size))]))
+    assert (len(rows), capture.large_segments) == (1, large)

@@ -221,3 +221,30 @@ def test_a_section_after_a_damaged_block_is_read_once():
     assert [row.frame for row in rows] == [1, 2]
     assert capture.secrets == [b"first", b"second"]
     assert capture.link_types == ["Ethernet"]
+
+
+def statistics(interface=0, *options, order="<"):
+    """An Interface Statistics Block."""
+    body = struct.pack(order + "III", interface, 0, 0)
+    return pcapng_block(5, body + b"".join(pcapng_option(code, value, order) for code, value in options), order)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_last_statistics_of_each_interface_say_what_was_dropped(order):
+    def dropped(count):
+        return struct.pack(order + "Q", count)
+
+    blocks = [
+        statistics(0, (5, dropped(3)), order=order),
+        statistics(1, (5, dropped(20)), (7, dropped(1)), order=order),
+    ]
+    last = statistics(0, (4, dropped(9)), (5, dropped(4)), order=order)
+    capture, rows = read(pcapng_bytes([HELLO], order=order) + b"".join(blocks) + last)
+    assert (capture.dropped, len(rows)) == (4 + 21, 1)
+
+
+@pytest.mark.parametrize("block", [b"", statistics(), statistics(0, (4, bytes(8))), statistics(0, (5, b"short"))])
+def test_without_a_count_nothing_is_said_of_dropped_packets(block):
+    capture, _ = read(pcapng_bytes([HELLO]) + block)
+    assert capture.dropped is None
+    assert not capture.anomalies

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from easpcap.diagnosis import evidence
+import pytest
+
+from easpcap.diagnosis import diagnose, evidence
 from easpcap.diagnosis.analysis_index import AnalysisIndex
-from easpcap.results import Evidence, LogLine
+from easpcap.results import Evidence, LocatedAnomaly, LogLine
+from easpcap.stream import TO_SERVER
 from tests.diagnosis.builders import START, Story, analysis
 
 RULE = ("a-rule", "warning")
@@ -35,3 +38,22 @@ def test_a_finding_that_only_a_log_proves_shows_the_whole_connection_in_wireshar
     found = finding_with(Evidence(LogLine("httperr1.log", 3, START), "Timer_EntityBody"))
     assert found.evidence[0].position is None
     assert found.wireshark_filter == "tcp.stream eq 0 && frame.number >= 1 && frame.number <= 5"
+
+
+def test_the_filter_names_addresses_where_wireshark_splits_the_stream():
+    found = analysis(Story().request(10).close("server-rst"))
+    (finding,) = diagnose(found)[0]
+    assert finding.wireshark_filter.startswith("tcp.stream eq 0 && ")
+    found.anomalies = [LocatedAnomaly("tcp-syn-ignored", 0, 5, None, "")]
+    (finding,) = diagnose(found)[0]
+    assert finding.wireshark_filter.startswith("ip.addr == 10.20.0.51 && tcp.port == 50000 && frame.number >= ")
+
+
+@pytest.mark.parametrize(("gap", "confidence"), [(False, "proven"), (True, "inferred")])
+def test_what_rests_on_absence_is_inferred_where_bytes_are_missing(gap, confidence):
+    story = Story().request(10).body(10)
+    if gap:
+        story.gap(TO_SERVER)
+    (finding,) = diagnose(analysis(story.close("client-fin")))[0]
+    assert (finding.rule, finding.confidence) == ("command-abandoned", confidence)
+    assert any("missing from the capture" in text for text in finding.against) is gap

@@ -152,3 +152,24 @@ def test_packets_of_another_capture_are_counted_beside_the_name():
     analysis = builders.quiet()
     analysis.inputs[0].copies = 1_234
     assert "packets (1,234 of them in an earlier capture too)" in report(analysis)
+
+
+def test_packets_that_the_capturing_machine_dropped_are_told():
+    analysis = builders.quiet()
+    assert "dropped" not in report(analysis)
+    analysis.inputs[0].dropped_packets = 12_345
+    assert "12,345 packets dropped by the capturing machine, by its own count" in report(analysis)
+
+
+def test_offload_is_told_but_is_no_flaw():
+    analysis = builders.quiet()
+    analysis.inputs[0].large_segments = 7
+    assert "complete: both directions" in report(analysis)
+    assert "7 segments captured before or after segmentation (offload)" in report(analysis)
+
+
+def test_missing_bytes_are_told_with_their_share():
+    analysis = builders.quiet()
+    (connection,) = analysis.connections
+    connection.payload_bytes, connection.gaps = (300, 600), (100, 0)
+    assert "100 bytes (10 % of all) missing from 1 connection" in report(analysis)

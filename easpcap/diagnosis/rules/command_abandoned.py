@@ -52,6 +52,7 @@ def _finding(index: AnalysisIndex, exchange: Exchange, request: Request, command
         evidence=lines,
         against=_against(exchange, name, by),
         remedies=remedies.watch_abandoned(),
+        rests_on_absence=not exchange.too_late,
     )
 
 

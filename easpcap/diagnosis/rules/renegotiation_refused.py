@@ -50,6 +50,7 @@ def _finding(
         detail=_detail(connection, does),
         evidence=lines,
         against=_against(renegotiation, said_no),
+        rests_on_absence=not said_no,
         remedies=remedies.ask_in_first_handshake(
             site, *([] if evidence.post_handshake(connection) else remedies.allow_renegotiation(site))
         ),

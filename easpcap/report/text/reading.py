@@ -86,6 +86,11 @@ def quality_lines(analysis: Analysis, layout: Layout) -> Iterator[str]:
         return
     flaws = list(_flaws(analysis)) or ["complete: both directions, no gaps, no truncated packets"]
     flaws += _about_sets(analysis)
+    large = sum(source.large_segments for source in analysis.inputs)
+    if large:
+        flaws.append(
+            f"{count(large, 'segment')} captured before or after segmentation (offload): sizes are not the wire's"
+        )
     ignored = _ignored(analysis)
     if ignored:
         flaws.append(f"ignored: {ignored}")
@@ -133,10 +138,17 @@ def _frame_in(source: InputFile, anomaly: LocatedAnomaly) -> int:
 def _flaws(analysis: Analysis) -> Iterator[str]:
     connections = analysis.connections
     yield from _file_flaws(analysis)
+    dropped = sum(source.dropped_packets or 0 for source in analysis.inputs)
+    if dropped:
+        yield f"{count(dropped, 'packet')} dropped by the capturing machine, by its own count"
     lost = [c for c in connections if any(c.gaps) and "truncated" not in str(c.decryption.reason)]
     if lost:
         total = sum(sum(connection.gaps) for connection in lost)
-        yield f"{count(total, 'byte')} missing from {count(len(lost), 'connection')} (packets the capture did not see)"
+        share = 100 * total / (total + sum(sum(connection.payload_bytes) for connection in connections))
+        yield (
+            f"{count(total, 'byte')} ({share:.2g} % of all) missing from {count(len(lost), 'connection')} (packets the "
+            "capture did not see)"
+        )
     cut = sum("truncated" in str(c.decryption.reason) for c in connections)
     if cut:
         yield f"packets truncated by a snapshot length on {count(cut, 'connection')}: capture with -s 0"
