@@ -232,7 +232,10 @@ def test_ctrl_c_is_answered_while_passwords_are_tried(tmp_path):
     for number in range(30):  # half a minute of work
         made = pbkdf2(limits.MAX_KEY_ROUNDS) if number % 2 else pfx(1, pbes1(limits.MAX_KEY_ROUNDS // 3))
         (keys / f"{number:02}").write_bytes(made)
-    command = [sys.executable, "-m", "easpcap", "keys", str(capture), "--key", str(keys)]
+    # A process that was started in the background of a shell ignores SIGINT, and so would its children.
+    listen = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    listen += "runpy.run_module('easpcap', run_name='__main__')"
+    command = [sys.executable, "-c", listen, "keys", str(capture), "--key", str(keys)]
     environment = {**os.environ, "EASPCAP_PASSWORD": "secret"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         time.sleep(3)
