@@ -92,11 +92,12 @@ class Analyzer:
                 conversation = self._begin(tcp)
             elif conversation is _CLOSED:
                 continue
-            if isinstance(conversation, RoleDetector):
+            turns = conversation.is_reversed
+            if turns is None:
                 if conversation.feed(event):
                     self._decide_roles(tcp, conversation)
                 continue
-            conversation.feed(turned(event) if conversation.is_reversed else event)
+            conversation.feed(turned(event) if turns else event)
             if isinstance(event, End) and conversation.ended == _BOTH:
                 self._ended.append(tcp)
 

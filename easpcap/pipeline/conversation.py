@@ -280,7 +280,7 @@ class Conversation:
         server's last acknowledgement before it counts.
         """
         sent, acked = self.http.next_offset(TO_SERVER), position.acked
-        if seen.direction == TO_SERVER:
+        if isinstance(seen.what, ClientHello) and seen.direction == TO_SERVER:
             acked = self.tcp.received_before(TO_SERVER, seen.offset)
         if acked is None or self.tls is None:
             return sent, sent

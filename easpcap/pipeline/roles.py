@@ -6,7 +6,7 @@ first messages show the roles, and turns events and connection round if the gues
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from easpcap.http.start import starts_request, starts_response
 from easpcap.limits import MAX_ROLE_BYTES, MAX_ROLE_EVENTS
@@ -43,6 +43,8 @@ class RoleDetector:
     """Holds the events of one connection until it is known who the client is, or until there are too many."""
 
     __slots__ = ("_bytes", "_ended", "held", "reversed")
+
+    is_reversed: ClassVar = None  # not known yet: a Conversation has True or False
 
     def __init__(self) -> None:
         self.held: list[Event] = []

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from easpcap.batch import ACK, RST, SYN
+from easpcap.limits import MAX_REMEMBERED_BYTES
 from easpcap.stream import Data
 from easpcap.tcp.flows import group_by_flow
 from easpcap.tcp.in_order import InOrderRuns, Sequences
 from easpcap.tcp.positions import SegmentRun
 from easpcap.tcp.reassembler import Reassembler
-from easpcap.tcp.segment import segment_of
+from easpcap.tcp.segment import segment_columns, segment_of
 from easpcap.tcp.sequence import MASK
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ColumnarPass:
         self._syns: list[int] = [*np.flatnonzero(sequences.flags & (SYN | ACK) == SYN).tolist(), len(batch)]
         self._syn = 0
         self._columns = [getattr(batch, name).data for name in _SEGMENT_COLUMNS]
+        self._segments = segment_columns(batch)
         self._order = flows.order.data
         self._sides = flows.side.data
         self._after = sequences.after.data
@@ -58,18 +60,24 @@ class ColumnarPass:
 
     def events(self) -> Iterator[tuple[TcpConnection, Event]]:
         """The events of the batch, one flow after the other."""
-        starts = self._flows.starts.tolist()
+        starts, table = self._flows.starts.tolist(), self._table
         for number, key in enumerate(self._flows.keys):
-            yield from self._flow(key, self._found[number], starts[number], starts[number + 1])
+            start, stop, found = starts[number], starts[number + 1], self._found[number]
+            first_other = start
+            if found is None:
+                yield from table.open(key, self._segment_at(start))
+                found, first_other = table.find(key), start + 1
+            # One generator less where only one connection can be meant: nearly always.
+            if self._next_syn(first_other) >= stop and isinstance(found, Reassembler) and not table.holds(key):
+                yield from self._connection(found, start, stop, was_known=True)
+            else:
+                yield from self._flow(key, found, start, stop)
 
     def _flow(
         self, key: FlowKey, found: Reassembler | ClosedFlow | None, start: int, stop: int
     ) -> Iterator[tuple[TcpConnection, Event]]:
         """Read rows [start, stop), all of one flow, whose newest connection in earlier batches is ``found``."""
         table, row, current = self._table, start, found
-        if found is None:
-            yield from table.open(key, self._segment_at(row))
-            current = found = table.find(key)
         while row < stop:
             until = self._next_syn(row)
             if table.holds(key) or (until == row and self._opens_another(current, row)):
@@ -94,7 +102,7 @@ class ColumnarPass:
         return current is not None and self._table.is_another(current, self._sides[row], int(self._sequences.seq[row]))
 
     def _segment_at(self, row: int) -> Segment:
-        return segment_of(self._batch, self._order[row], self._buffer)
+        return segment_of(self._segments, self._order[row], self._buffer)
 
     def _ignore(self, closed: ClosedFlow, start: int, stop: int) -> None:
         """Skip late segments of a connection that its consumer has forgotten."""
@@ -148,7 +156,7 @@ class ColumnarPass:
     def _segment(self, reassembler: Reassembler, direction: int, row: int) -> list[Event]:
         """Pass one row to the reassembler; ``row`` is its number in the batch."""
         if self._columns[_FLAGS][row] & (SYN | RST) or reassembler.was_reset:
-            return self._table.feed(reassembler, segment_of(self._batch, row, self._buffer))
+            return self._table.feed(reassembler, segment_of(self._segments, row, self._buffer))
         seq, ack, flags, window, at, captured, on_wire, frame, time_ns = [column[row] for column in self._columns]
         payload = self._buffer[at : at + min(captured, on_wire)]
         return reassembler.segment(direction, seq, ack, flags, window, payload, on_wire, frame, time_ns)
@@ -182,7 +190,12 @@ class ColumnarPass:
             row = stop
             at = ends[direction]
             ends[direction] = at + len(data)
-            states[direction].remember(data)
+            state = states[direction]  # `DirectionState.remember` without the call
+            state.recent = (
+                data[-MAX_REMEMBERED_BYTES:]
+                if len(data) >= MAX_REMEMBERED_BYTES
+                else ((state.recent + data)[-MAX_REMEMBERED_BYTES:])
+            )
             if at == starts[direction]:
                 connection.indexes[direction].add_run(segment_run)
             yield connection, Data(direction, at, data)

@@ -132,9 +132,8 @@ class InOrderRuns:
         stops = np.append(np.flatnonzero(changes) + 1, len(places))
         self.stops: list[int] = stops.tolist()
         self.sides: list[bool] = side[stops - 1].tolist() if len(places) else []
-        before = other_before[places]
-        peer_ack = np.where(before >= 0, ack[before].astype(np.int64), -1)
-        self.rows = Rows(_table(size, side, batch.frame[source], batch.time_ns[source], ack[places], peer_ack))
+        table = _table(size, side, batch.frame[source], batch.time_ns[source], ack[places])
+        self.rows = Rows(table, lambda: np.where(other_before >= 0, ack[other_before].astype(np.int64), -1)[places])
 
 
 def _table(size: NDArray[np.int64], side: Flags, *others: NDArray[Any]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from easpcap.stream import Position
 from easpcap.tcp.sequence import HALF, MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -22,16 +22,25 @@ class Rows:
     """The in-order rows with payload of a batch, as columns.
 
     The lines of ``table`` are: payload bytes that lower ends of flows sent in the rows before each row, payload bytes
-    that higher ends sent, frame, time, acknowledgement number, and that of the other side's last row before (-1: none).
+    that higher ends sent, frame, time and acknowledgement number. ``find_peer_acks`` finds what the other side's last
+    row before each row acknowledged (-1: there is none).
     """
 
-    __slots__ = ("columns", "table")
+    __slots__ = ("_find_peer_acks", "_peer_acks", "columns", "table")
 
-    def __init__(self, table: NDArray[np.int64]) -> None:
+    def __init__(self, table: NDArray[np.int64], find_peer_acks: Callable[[], NDArray[np.int64]]) -> None:
         self.table = table
+        self._find_peer_acks = find_peer_acks
+        self._peer_acks: NDArray[np.int64] | None = None
         lower, higher, *others = table
         # The two that are searched are lists: bisect takes half the time on a list.
         self.columns: tuple[Sequence[int], ...] = (lower.tolist(), higher.tolist(), *(column.data for column in others))
+
+    def peer_ack(self, row: int) -> int:
+        """What the other side's last row before ``row`` acknowledged; few ask, so it is found when somebody does."""
+        if self._peer_acks is None:
+            self._peer_acks = self._find_peer_acks()
+        return int(self._peer_acks[row])
 
 
 class SegmentRun:
@@ -48,7 +57,7 @@ class SegmentRun:
         "first",
         "frame",
         "numbers",
-        "peer_ack",
+        "rows",
         "shifts",
         "size",
         "sizes",
@@ -61,7 +70,8 @@ class SegmentRun:
     def __init__(
         self, rows: Rows, first: int, stop: int, client_side: int, starts: tuple[int, int], numbers: tuple[int, int]
     ) -> None:
-        lower, higher, self.frame, self.time_ns, self.ack, self.peer_ack = rows.columns
+        lower, higher, self.frame, self.time_ns, self.ack = rows.columns
+        self.rows: Rows | None = rows
         self.sizes = (higher, lower) if client_side else (lower, higher)
         self.first = first
         self.stop = stop
@@ -75,7 +85,8 @@ class SegmentRun:
     def detach(self, rows: Rows, first: int, client_side: int) -> None:
         """Copy the rows from ``first`` on, at most MAX_INDEX_ENTRIES, so that ``rows`` can be freed."""
         first = max(first, self.stop - MAX_INDEX_ENTRIES)
-        lower, higher, self.frame, self.time_ns, self.ack, self.peer_ack = (
+        self.rows = None
+        lower, higher, self.frame, self.time_ns, self.ack = (
             column.data for column in rows.table[:, first : self.stop].copy()
         )
         self.sizes = (higher, lower) if client_side else (lower, higher)
@@ -105,7 +116,8 @@ class SegmentRun:
 
     def received_before(self, direction: int, offset: int) -> int | None:
         """What the other side had acknowledged of ``direction`` before this byte; None where no row shows it."""
-        acked, number = self.peer_ack[self.row(direction, offset)], self.numbers[direction]
+        number = self.numbers[direction]
+        acked = self.rows.peer_ack(self.row(direction, offset)) if self.rows is not None else -1
         if acked < 0 or number < 0:
             return None
         return max(self.starts[direction] + ((acked - number + HALF) & MASK) - HALF, 0)

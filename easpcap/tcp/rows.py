@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easpcap.tcp.segment import segment_of
+from easpcap.tcp.segment import segment_columns, segment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def read_rows(table: FlowTable, batch: PacketBatch) -> Iterator[tuple[TcpConnection, Event]]:
     """The events of a batch, read row by row."""
-    buffer = memoryview(batch.buffer)
+    buffer, columns = memoryview(batch.buffer), segment_columns(batch)
     for row in range(len(batch)):
-        segment = segment_of(batch, row, buffer)
+        segment = segment_of(columns, row, buffer)
         yield from table.read(segment.key, segment)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 #: The shift of a window whose scale is not known: the greatest there is (RFC 7323 section 2.3).
 UNKNOWN_SCALE: Final = 14
 
+_COLUMNS: Final = (
+    *("seq", "ack", "flags", "window", "payload_at", "captured", "on_wire", "frame", "time_ns", "options"),
+    *("src_high", "src_low", "sport", "dst_high", "dst_low", "dport"),
+)
+
 _END, _NO_OPERATION, _WINDOW_SCALE = 0, 1, 3  # kinds of options
 
 
@@ -39,21 +44,25 @@ class Segment(NamedTuple):
         return (target, source) if self.side else (source, target)
 
 
-def segment_of(batch: PacketBatch, row: int, buffer: memoryview) -> Segment:
-    """One row of a batch; ``buffer`` is a view of the batch's buffer."""
-    source = batch.src_high.item(row), batch.src_low.item(row), batch.sport.item(row)
-    target = batch.dst_high.item(row), batch.dst_low.item(row), batch.dport.item(row)
-    at, on_wire, options = batch.payload_at.item(row), batch.on_wire.item(row), batch.options.item(row)
+def segment_columns(batch: PacketBatch) -> tuple[memoryview, ...]:
+    """The columns from which `segment_of` makes segments: reading a memoryview takes half as long as numpy's item()."""
+    return tuple(getattr(batch, name).data for name in _COLUMNS)
+
+
+def segment_of(columns: tuple[memoryview, ...], row: int, buffer: memoryview) -> Segment:
+    """One row of a batch, by its `segment_columns`; ``buffer`` is a view of the batch's buffer."""
+    seq, ack, flags, window, at, captured, on_wire, frame, time_ns, options, *ends = [column[row] for column in columns]
+    source, target = (ends[0], ends[1], ends[2]), (ends[3], ends[4], ends[5])
     return Segment(
         int(source > target),
-        batch.seq.item(row),
-        batch.ack.item(row),
-        batch.flags.item(row),
-        batch.window.item(row),
-        buffer[at : at + min(batch.captured.item(row), on_wire)],
+        seq,
+        ack,
+        flags,
+        window,
+        buffer[at : at + min(captured, on_wire)],
         on_wire,
-        batch.frame.item(row),
-        batch.time_ns.item(row),
+        frame,
+        time_ns,
         bytes(buffer[at - options : at]) if options >= 0 else None,
         source,
         target,
