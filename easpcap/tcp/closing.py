@@ -48,6 +48,11 @@ class Closings(StreamOrder):
         if own.fin is not None or own.ended or entry.end < own.next:
             return
         fin = entry._replace(offset=entry.end, end=entry.end, kind=Kind.FIN)
+        if self.connection.acked[direction] > fin.offset + 1:
+            return  # the receiver has taken bytes beyond it
+        dropped = own.cut_after(fin.offset)
+        if dropped:
+            self.connection.note("tcp-data-after-close", direction, fin.offset, f"{dropped:,} bytes after the end")
         self.is_closing = True
         own.fin = fin.offset
         if fin.offset == own.next and not own.waiting and fin.need <= self.directions[1 - direction].reach:

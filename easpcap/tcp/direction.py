@@ -150,6 +150,19 @@ class DirectionState:
         self.waiting_bytes -= len(entry.data)
         return entry
 
+    def cut_after(self, end: int) -> int:
+        """Remove what waits after ``end``; return the number of its bytes."""
+        if not self.waiting or self.waiting[-1].end <= end:
+            return 0
+        dropped = sum(entry.end - max(entry.offset, end) for entry in self.waiting if entry.end > end)
+        kept = [entry for entry in self.waiting if entry.offset < end]
+        self.waiting = [
+            entry._replace(end=end, data=entry.data[: end - entry.offset]) if entry.end > end else entry
+            for entry in kept
+        ]
+        self.waiting_bytes = sum(len(entry.data) for entry in self.waiting)
+        return dropped
+
     def drop_waiting(self) -> int:
         """Remove all waiting entries; return the number of their bytes."""
         size = self.waiting_bytes

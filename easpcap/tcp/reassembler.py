@@ -59,6 +59,8 @@ class Reassembler(Closings):
             or to_client.ack_log
             or to_server.padding
             or to_client.padding
+            or to_server.ahead
+            or to_client.ahead
         )
 
     @property
@@ -251,7 +253,7 @@ class Reassembler(Closings):
     def _take(self, direction: int, entry: Waiting, payload: memoryview, flags: int) -> None:
         """Take the payload and the FIN of a segment, unless they are beyond the receiver's window."""
         own = self.directions[direction]
-        if own.is_outside(entry.offset):
+        if entry.offset > own.next and own.is_outside(entry.offset):
             if len(own.ahead) < MAX_SEGMENTS_AHEAD:
                 own.ahead.append((entry, bytes(payload), flags))
             return

@@ -371,3 +371,39 @@ def test_a_gap_over_two_responses_is_told_around_the_request_between_them(read):
     assert [type(event).__name__ for event in told][:4] == ["Gap", "Data", "Gap", "Data"]
     assert events.gaps[1] == [(0, 12), (12, 13)]
     assert bodies(events) == (b"request second request", b" ends")
+
+
+# ---------------------------------------------------------------------- contradictions
+
+
+def test_bytes_that_wait_beyond_a_fin_are_cut_where_it_says(read):
+    script = talk()
+    script.put(0, ACK, b"45678", seq=script.next[0] + 3).put(0, FIN | ACK, seq=script.next[0] + 5)
+    events = one(read(script.put(0, ACK, b"123", seq=script.next[0]).packets))
+    assert bytes(events.data[0]) == b"request12345"
+    assert (events.ends[0], codes(events)) == ("fin", ["tcp-data-after-close"])
+
+
+def test_a_fin_before_bytes_that_were_acknowledged_does_not_count(read):
+    script = talk()
+    script.send(0, b"later bytes").put(1).put(0, FIN | ACK, seq=script.next[0] - 5)
+    del script.packets[5]
+    events = one(read(script.packets))
+    assert events.ends[0] == "capture-end"
+    assert events.gaps[0] == [(7, 11)]
+
+
+@pytest.mark.parametrize("sizes", [[], [7], [8]])
+def test_bytes_beyond_the_window_count_also_if_the_acknowledgement_comes_in_another_batch(read, sizes):
+    script = talk()
+    script.put(0, ACK, b"far", seq=script.next[0] + WINDOW + 7)
+    script.next[0] += WINDOW + 10
+    script.put(1).put(1)
+    events = one(read(script.packets, sizes=sizes))
+    assert events.gaps[0] == [(7, WINDOW + 7)]
+    assert bytes(events.data[0]) == b"requestfar"
+
+
+def test_the_next_bytes_are_taken_also_into_a_closed_window(read):
+    script = talk().put(1, window=0).send(0, b"probe").put(1)
+    assert bytes(one(read(script.packets)).data[0]) == b"requestprobe"
