@@ -393,17 +393,23 @@ def test_a_fin_before_bytes_that_were_acknowledged_does_not_count(read):
     assert events.gaps[0] == [(7, 11)]
 
 
-@pytest.mark.parametrize("sizes", [[], [7], [8]])
-def test_bytes_beyond_the_window_count_also_if_the_acknowledgement_comes_in_another_batch(read, sizes):
-    script = talk()
-    script.put(0, ACK, b"far", seq=script.next[0] + WINDOW + 7)
-    script.next[0] += WINDOW + 10
-    script.put(1).put(1)
+def narrow(window: int) -> Script:
+    """A connection whose server never offers more than ``window`` bytes."""
+    script = Script()
+    script.put(0, SYN, seq=1000, ack=0).put(1, SYN | ACK, seq=70_000, window=window).put(0)
+    return script.send(0, b"req").put(1, window=window)
+
+
+@pytest.mark.parametrize("sizes", [[], [6], [7], [8], [9]])
+def test_bytes_beyond_the_window_are_compared_when_the_stream_has_come_to_them(read, sizes):
+    script = narrow(20)
+    script.put(0, ACK, b"phantom", seq=script.next[0] + 25).put(1, window=60_000)
+    script.send(0, b"x" * 40).put(1).put(1)
     events = one(read(script.packets, sizes=sizes))
-    assert events.gaps[0] == [(7, WINDOW + 7)]
-    assert bytes(events.data[0]) == b"requestfar"
+    assert bytes(events.data[0]) == b"req" + b"x" * 40
+    assert codes(events) == ["tcp-overlap-conflict"]
 
 
-def test_the_next_bytes_are_taken_also_into_a_closed_window(read):
-    script = talk().put(1, window=0).send(0, b"probe").put(1)
-    assert bytes(one(read(script.packets)).data[0]) == b"requestprobe"
+def test_the_next_bytes_are_taken_also_beyond_the_window(read):
+    script = narrow(4).put(1, window=0).send(0, b"a probe")
+    assert bytes(one(read(script.packets)).data[0]) == b"reqa probe"
