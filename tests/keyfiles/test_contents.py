@@ -102,7 +102,7 @@ def test_a_pfx_under_the_label_of_a_certificate_asks_for_its_password(load, labe
 
 
 def test_an_encrypted_ec_key_needs_no_password_to_be_named(load):
-    pem = private(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, PASSWORD).replace(b"RSA", b"EC")
+    pem = private(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, PASSWORD).replace(b"RSA PRIVATE", b"EC PRIVATE")
     assert load(pem, None).problem == KeyProblem("other-contents", "ec-private-key")
     assert_is_the_key(load(pem))  # with the password it turns out to be an RSA key
 
