@@ -140,10 +140,10 @@ def _through_tshark(source: Source, stream: Stream, suffix: str, head: bytes) ->
     if refused:
         msg = f"{source.path}: {refused}"
         raise CaptureError(msg)
-    from easpcap.capture.tshark import HOW_TO_INSTALL, TsharkStream, find_tshark
+    from easpcap.capture.tshark import HOW_TO_INSTALL, TsharkStream, tshark_path
 
     what = only_wireshark(head)
-    tshark = find_tshark() if len(head) >= LEAST_CAPTURE_BYTES else None
+    tshark = tshark_path() if len(head) >= LEAST_CAPTURE_BYTES else None
     if tshark is None:
         reason = f"this is {what}, which is read through tshark; {HOW_TO_INSTALL}" if what else _unknown(head)
         msg = f"{source.path}: {reason}"

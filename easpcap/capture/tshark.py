@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Where Wireshark's installers put tshark without adding it to PATH.
 INSTALLED: Final = {
-    "win32": (r"%ProgramFiles%\Wireshark\tshark.exe", r"%ProgramFiles(x86)%\Wireshark\tshark.exe"),
+    "win32": tuple(rf"%{root}%\Wireshark\tshark.exe" for root in ("ProgramFiles", "ProgramW6432", "ProgramFiles(x86)")),
     "darwin": ("/Applications/Wireshark.app/Contents/MacOS/tshark",),
 }
 #: How to get it, for an error message.
@@ -34,6 +35,8 @@ HOW_TO_INSTALL: Final = (
     "install Wireshark (Debian, Ubuntu: apt install tshark; Fedora: dnf install wireshark-cli; "
     "macOS: brew install wireshark; Windows: the installer of wireshark.org)"
 )
+#: Never inherited by tshark: it needs neither, and both may lead to secrets.
+KEPT_BACK: Final = ("EASPCAP_PASSWORD", "SSLKEYLOGFILE")
 PIECE_BYTES: Final = 64 * 2**10
 #: How often the silence is measured, and how long a thread may take to end.
 CHECK_S, JOIN_S = 1.0, 5.0
@@ -41,13 +44,22 @@ CHECK_S, JOIN_S = 1.0, 5.0
 SAYS: Final = "tshark: "
 
 
-def find_tshark() -> str | None:
-    """The path of tshark; None where it is not installed."""
+def tshark_path() -> str | None:
+    """Where tshark is installed, or None. One in the current folder, which may be that of the evidence, is never it."""
+    for place in map(os.path.expandvars, INSTALLED.get(sys.platform, ())):
+        if Path(place).is_absolute() and Path(place).is_file():
+            return place
     found = shutil.which("tshark")
-    if found:
-        return found
-    places = (os.path.expandvars(place) for place in INSTALLED.get(sys.platform, ()))
-    return next((place for place in places if Path(place).is_file()), None)
+    if found is None or not Path(found).is_absolute() or Path(found).parent == Path.cwd():
+        return None
+    return found
+
+
+def tshark_environment() -> dict[str, str]:
+    """Without secrets, and without the preferences of the user, which could change what tshark reads."""
+    kept = {name: value for name, value in os.environ.items() if name not in KEPT_BACK}
+    nowhere = Path(tempfile.gettempdir()) / f"easpcap-no-preferences-{os.urandom(8).hex()}"
+    return kept | {"WIRESHARK_CONFIG_DIR": str(nowhere)}
 
 
 class TsharkStream:
@@ -179,4 +191,5 @@ def _start(tshark: str, path: str | None) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE if path is None else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=tshark_environment(),
     )

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import subprocess
-import sys
-import tempfile
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from easpcap.capture.tshark import HOW_TO_INSTALL, tshark_environment, tshark_path
 from easpcap.errors import EaspcapError
 from easpcap.limits import TSHARK_STALL_SECONDS
 
@@ -23,16 +20,6 @@ if TYPE_CHECKING:
 
 #: The first version that takes secrets from a pcapng file and calls the protocol TLS.
 OLDEST: Final = (3, 0)
-
-_INSTALL: Final = {
-    "win32": "install Wireshark from wireshark.org",
-    "darwin": "install Wireshark from wireshark.org, or: brew install wireshark",
-    "linux": "install it: apt install tshark (Debian, Ubuntu) or dnf install wireshark-cli (Fedora, RHEL)",
-}
-_OTHER_SYSTEM: Final = "install Wireshark, of which it is a part"
-
-#: Never inherited by tshark: it needs neither, and both may lead to secrets.
-_KEPT_BACK: Final = ("EASPCAP_PASSWORD", "SSLKEYLOGFILE")
 
 _READ_BYTES: Final = 256 * 2**10
 
@@ -59,45 +46,28 @@ def find_tshark() -> Tshark:
     Raises:
         SecondOpinionError: it is not installed or too old; the message says how to get it.
     """
-    path = _find()
+    path = tshark_path()
     if path is None:
-        msg = f"verify needs tshark {_dotted(OLDEST)} or newer, which is part of Wireshark: {_how_to_install()}"
+        msg = f"verify needs tshark {_dotted(OLDEST)} or newer, which is part of Wireshark: {HOW_TO_INSTALL}"
         raise SecondOpinionError(msg)
     version = _version(path)
     if version < OLDEST:
-        msg = f"{path} is version {_dotted(version)}, and verify needs {_dotted(OLDEST)} or newer: {_how_to_install()}"
+        msg = f"{path} is version {_dotted(version)}, and verify needs {_dotted(OLDEST)} or newer: {HOW_TO_INSTALL}"
         raise SecondOpinionError(msg)
     return Tshark(path, version)
-
-
-def _find() -> str | None:
-    """Where Wireshark's installers put it, else the search path. Never the folder of the evidence (the current one)."""
-    places = [Path("/Applications/Wireshark.app/Contents/MacOS/tshark")] if sys.platform == "darwin" else []
-    if sys.platform == "win32":
-        roots = filter(None, map(os.environ.get, ("ProgramFiles", "ProgramW6432", "ProgramFiles(x86)")))
-        places = [Path(root) / "Wireshark" / "tshark.exe" for root in roots]
-    for place in places:
-        if place.is_file():
-            return str(place)
-    found = shutil.which("tshark")
-    return found if found is not None and Path(found).is_absolute() else None
-
-
-def _how_to_install() -> str:
-    return _INSTALL.get(sys.platform, _OTHER_SYSTEM)
 
 
 def _version(path: str) -> tuple[int, int, int]:
     try:
         said = subprocess.run(  # noqa: S603  # the path is that of an installed program
-            [path, "--version"], capture_output=True, timeout=60, check=False, env=_environment()
+            [path, "--version"], capture_output=True, timeout=60, check=False, env=tshark_environment()
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        msg = f"{path} cannot be run: {error}; {_how_to_install()}"
+        msg = f"{path} cannot be run: {error}; {HOW_TO_INSTALL}"
         raise SecondOpinionError(msg) from error
     match = re.search(rb"\b(\d+)\.(\d+)\.(\d+)", said.stdout.partition(b"\n")[0])
     if match is None:
-        msg = f"{path} does not say which version it is; {_how_to_install()}"
+        msg = f"{path} does not say which version it is; {HOW_TO_INSTALL}"
         raise SecondOpinionError(msg)
     major, minor, patch = map(int, match.groups())
     return major, minor, patch
@@ -105,13 +75,6 @@ def _version(path: str) -> tuple[int, int, int]:
 
 def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
-
-
-def _environment() -> dict[str, str]:
-    """Without secrets, and without the preferences of the user, which could change what tshark reads."""
-    kept = {name: value for name, value in os.environ.items() if name not in _KEPT_BACK}
-    nowhere = Path(tempfile.gettempdir()) / f"easpcap-no-preferences-{os.urandom(8).hex()}"
-    return kept | {"WIRESHARK_CONFIG_DIR": str(nowhere)}
 
 
 class TsharkRun:
@@ -133,7 +96,7 @@ class TsharkRun:
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(  # noqa: S603  # no shell; the capture only comes through the pipe
-                self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment()
+                self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=tshark_environment()
             )
         except OSError as error:
             msg = f"{self._command[0]} cannot be run: {error.strerror or error}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easpcap.capture import open_capture
-from easpcap.capture.tshark import find_tshark
+from easpcap.capture.tshark import tshark_path
 from easpcap.errors import CaptureError
 from tests.capture.rows import read, rows_of
 from tests.support.packets import START_NS, pcap_bytes, pcapng_bytes, tcp_packet
@@ -77,9 +77,25 @@ def test_without_tshark_one_line_says_what_to_install(monkeypatch: pytest.Monkey
 def test_tshark_is_found_where_installers_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("easpcap.capture.tshark.shutil.which", lambda _: None)
     monkeypatch.setattr("easpcap.capture.tshark.INSTALLED", {sys.platform: ("%NONE%/tshark", str(tmp_path / "tshark"))})
-    assert find_tshark() is None
+    assert tshark_path() is None
     (tmp_path / "tshark").touch()
-    assert find_tshark() == str(tmp_path / "tshark")
+    assert tshark_path() == str(tmp_path / "tshark")
+
+
+def test_a_tshark_in_the_folder_of_the_evidence_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("easpcap.capture.tshark.INSTALLED", {})
+    monkeypatch.chdir(tmp_path)
+    for found in ("tshark", str(tmp_path / "tshark")):  # by a relative search path, or as Windows finds it
+        monkeypatch.setattr("easpcap.capture.tshark.shutil.which", lambda _, found=found: found)
+        assert tshark_path() is None
+
+
+@NEEDS_SCRIPTS
+def test_tshark_is_told_no_secret(fake_tshark, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EASPCAP_PASSWORD", "hunter2")
+    fake_tshark("sys.exit('tshark: the password is ' + os.environ.get('EASPCAP_PASSWORD', 'not here'))")
+    with pytest.raises(CaptureError, match="the password is not here"):
+        read(SNIFFER)
 
 
 @NEEDS_SCRIPTS

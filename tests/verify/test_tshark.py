@@ -64,7 +64,9 @@ def test_its_version_is_read(installed, said, version):
 
 def test_a_version_that_does_not_take_secrets_from_a_capture_is_refused(installed):
     installed("TShark (Wireshark) 2.6.20")
-    with pytest.raises(SecondOpinionError, match=r"is version 2\.6\.20, and verify needs 3\.0 or newer: install it"):
+    with pytest.raises(
+        SecondOpinionError, match=r"is version 2\.6\.20, and verify needs 3\.0 or newer: install Wireshark"
+    ):
         find_tshark()
 
 
